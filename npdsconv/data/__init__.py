@@ -1,0 +1,8 @@
+"""Data: two data sets of digits, batches, augmentation, and reading pictures of one's own."""
+
+from .augment import Affine
+from .batching import Augment, batches, to_float
+from .dataset import NAMES, Dataset, Split, holdout, load
+from .idx import read_idx
+
+__all__ = ["NAMES", "Affine", "Augment", "Dataset", "Split", "batches", "holdout", "load", "read_idx", "to_float"]

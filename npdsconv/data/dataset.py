@@ -1,0 +1,169 @@
+"""The data sets, their two halves, and a stratified way to hold some images out."""
+
+import operator
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from . import _hash, fetch
+
+NAMES = ("mnist5k", "mnist")
+"""The names that `load` knows."""
+
+MNIST5K_FOLDER = Path(__file__).parent / "mnist5k"
+MNIST5K = {
+    "train-images-idx3-ubyte": "ec4f9beda356ad6a2ee9140e420f0398afe0cc2715b4c459b64bc324ec3f0b67",
+    "train-labels-idx1-ubyte": "7a816c59e7e73a686d00f35194b02b3e955d80013728af490b1e249ee3b5accb",
+    "t10k-images-idx3-ubyte": "60f7e018cdec3b5ab2997bd7abdf9b07453067adb78fb53f89abca204dc66c9c",
+    "t10k-labels-idx1-ubyte": "2deb707b543c682b8756eefbcdce5ba142d29175f26aebc14e65ddbf12ab6eef",
+}
+"""File name (without .gz) -> sha256 of the decompressed file; `build_mnist5k.py` writes the files and prints these."""
+
+_STREAM = 0x686F6C64  # "hold"
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Images and their labels.
+
+    Parameters
+    ----------
+    images : (N, 1, 28, 28) uint8
+        0 is background, 255 full ink. Other image sizes and channel counts are allowed too.
+    labels : (N,) int64
+        Classes, from 0.
+
+    Notes
+    -----
+    `len(split)` is N. The arrays of a loaded data set are read-only; copy them to change them.
+    """
+
+    images: npt.NDArray[np.uint8]
+    labels: npt.NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        if self.images.ndim != 4 or self.labels.shape != self.images.shape[:1]:
+            raise ValueError(f"Split: images {self.images.shape} and labels {self.labels.shape} are not (N,C,H,W) and (N,)")
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, index: npt.NDArray[np.integer]) -> "Split":
+        """The images and labels at `index`, copied."""
+        return Split(self.images[index], self.labels[index])
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """A named data set: `train` to learn from, `test` to measure with at the very end."""
+
+    name: str
+    train: Split
+    test: Split
+
+
+def load(name: str, data_dir: str | os.PathLike[str] | None = None) -> Dataset:
+    """Load a data set of handwritten digits.
+
+    Parameters
+    ----------
+    name : {"mnist5k", "mnist"}
+        "mnist5k" is inside the package: 4,000 images to train and 1,000 to test, 100 of each class. Call its score
+        "mini test": all its images come from MNIST's *training* set, so a model trained on "mnist" has seen them.
+        "mnist" is the full set: 60,000 and 10,000.
+    data_dir : path, optional
+        The folder with MNIST's four IDX files, plain or .gz. Otherwise the environment variable `NPDSCONV_DATA_DIR`
+        names it; otherwise the files are taken from the user's cache, and fetched if they are not there.
+
+    Returns
+    -------
+    Dataset
+        With `.train` and `.test`, each with `.images` (N,1,28,28) uint8 and `.labels` (N,) int64.
+
+    Raises
+    ------
+    ValueError
+        Unknown name, or a file whose checksum is wrong.
+    FileNotFoundError
+        A file is missing and, in the cache's case, could not be fetched. The message says what to put where.
+
+    References
+    ----------
+    Y. LeCun, L. Bottou, Y. Bengio and P. Haffner, "Gradient-based learning applied to document recognition",
+    Proceedings of the IEEE 86(11), 1998.
+
+    Examples
+    --------
+    >>> digits = load("mnist5k")
+    >>> digits.train.images.shape, len(digits.test)
+    ((4000, 1, 28, 28), 1000)
+    """
+    if name == "mnist":
+        arrays = fetch.mnist_arrays(data_dir)
+    elif name == "mnist5k":
+        if data_dir is not None:
+            raise ValueError(f"load: 'mnist5k' is inside the package and reads no folder, but data_dir is {data_dir!r}")
+        arrays = fetch.read_folder(MNIST5K_FOLDER, MNIST5K)
+    else:
+        raise ValueError(f"load: no data set {name!r}; the names are {', '.join(map(repr, NAMES))}")
+    return Dataset(name, _split(arrays, "train"), _split(arrays, "t10k"))
+
+
+def _split(arrays: dict[str, npt.NDArray[Any]], half: str) -> Split:
+    labels = arrays[f"{half}-labels-idx1-ubyte"].astype(np.int64)
+    labels.flags.writeable = False
+    return Split(arrays[f"{half}-images-idx3-ubyte"][:, np.newaxis], labels)
+
+
+def holdout(split: Split, size: int | float, *, seed: int = 0) -> tuple[Split, Split]:
+    """Hold out part of a split, stratified: every class gives in proportion. For choosing a model without the test set.
+
+    Parameters
+    ----------
+    split : Split
+        Usually `dataset.train`.
+    size : int or float
+        How many images to hold out, or which fraction of them, strictly between 0 and 1.
+    seed : int
+        The same seed gives the same images.
+
+    Returns
+    -------
+    rest, held : Split
+        Every image is in exactly one of them; both keep the order of `split`.
+    """
+    count = _holdout_count(size, len(split))
+    seed = _hash.check_key("holdout", "seed", seed)
+    chosen = stratified_choice(split.labels, count, seed)
+    return split.take(np.flatnonzero(~chosen)), split.take(np.flatnonzero(chosen))
+
+
+def _holdout_count(size: int | float, n: int) -> int:
+    if isinstance(size, float | np.floating):
+        if not 0 < size < 1:
+            raise ValueError(f"holdout: fraction {size} is not strictly between 0 and 1")
+        count = round(size * n)
+    else:
+        try:
+            count = operator.index(size)
+        except TypeError:
+            raise TypeError(f"holdout: size {size!r} is neither a count nor a fraction") from None
+    if not 0 < count < n:
+        raise ValueError(f"holdout: cannot hold out {count} of {n} images: each part needs at least one")
+    return count
+
+
+def stratified_choice(labels: npt.NDArray[np.int64], count: int, seed: int) -> npt.NDArray[np.bool_]:
+    """A mask with `count` True: each class gives its share rounded down, then the largest remainders give one more."""
+    classes, sizes = np.unique(labels, return_counts=True)
+    shares, remainders = np.divmod(sizes * count, len(labels))
+    shares[np.argsort(-remainders, kind="stable")[: count - shares.sum()]] += 1
+    order = _hash.permutation(seed, 0, _STREAM, len(labels))
+    mask = np.zeros(len(labels), bool)
+    for label, share in zip(classes, shares, strict=True):
+        mask[order[labels[order] == label][:share]] = True
+    return mask

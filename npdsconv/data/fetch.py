@@ -1,0 +1,118 @@
+"""Where the four MNIST files come from: a folder the user names, the per-user cache, or a mirror.
+
+Every file is checked by the sha256 of its *decompressed* bytes, because mirrors compress anew. A folder that the
+user named is never completed from the network: what is wrong there is an error.
+"""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+
+from . import idx
+
+MNIST = {
+    "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+    "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+    "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+    "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+}
+"""File name (without .gz) -> sha256 of the decompressed file."""
+
+MIRRORS = (
+    "https://storage.googleapis.com/cvdf-datasets/mnist/",
+    "https://ossci-datasets.s3.amazonaws.com/mnist/",
+)
+VARIABLE = "NPDSCONV_DATA_DIR"
+_TIMEOUT = 30.0  # seconds without an answer or a byte
+
+
+def mnist_arrays(data_dir: str | os.PathLike[str] | None = None) -> dict[str, npt.NDArray[Any]]:
+    """The four MNIST arrays by file name, from `data_dir`, else `NPDSCONV_DATA_DIR`, else the cache, else a mirror."""
+    chosen = data_dir if data_dir is not None else os.environ.get(VARIABLE) or None
+    if chosen is not None:
+        return read_folder(Path(chosen).expanduser(), MNIST)
+    folder = cache_folder()
+    return {name: idx.decode(_cached_or_fetched(folder, name), name) for name in MNIST}
+
+
+def read_folder(folder: Path, sha256: Mapping[str, str]) -> dict[str, npt.NDArray[Any]]:
+    """Read the files named in `sha256` from `folder`, each as NAME or NAME.gz, and check every one."""
+    if not folder.is_dir():
+        raise FileNotFoundError(f"load: {folder} is not a folder; it should hold {', '.join(sha256)} (plain or .gz)")
+    return {name: idx.decode(_read_checked(folder, name, digest), name) for name, digest in sha256.items()}
+
+
+def cache_folder() -> Path:
+    """The folder in the user's cache where fetched MNIST files are kept."""
+    return Path(_import_pooch().os_cache("npdsconv")) / "mnist"
+
+
+def _read_checked(folder: Path, name: str, sha256: str) -> bytes:
+    path = next((p for p in (folder / name, folder / f"{name}.gz") if p.is_file()), None)
+    if path is None:
+        raise FileNotFoundError(f"load: {folder} has neither {name} nor {name}.gz")
+    raw = idx.read_bytes(path)
+    found = hashlib.sha256(raw).hexdigest()
+    if found != sha256:
+        raise ValueError(
+            f"load: {path} is damaged or another file: its {len(raw)} decompressed bytes have sha256 {found}, "
+            f"expected {sha256}"
+        )
+    return raw
+
+
+def _cached_or_fetched(folder: Path, name: str) -> bytes:
+    try:
+        return _read_checked(folder, name, MNIST[name])
+    except (FileNotFoundError, ValueError) as error:
+        reason = error  # missing, or damaged: the cache is ours, so either way it is fetched
+    try:
+        return _fetch(folder, name)
+    except OSError as error:
+        files = ", ".join(f"{n}.gz" for n in MNIST)
+        raise FileNotFoundError(
+            f"{reason}, and it could not be fetched. Put {files} (or the same files decompressed) into that folder, "
+            f"or into a folder named by {VARIABLE} or data_dir. load('mnist5k') needs no files. Tried: {error}"
+        ) from error
+
+
+def _fetch(folder: Path, name: str) -> bytes:
+    """Bring NAME.gz into `folder` from the first mirror that has the right bytes; nothing else ever appears there."""
+    failures = []
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".fetching-", dir=folder) as scratch:
+        fetched = Path(scratch) / f"{name}.gz"
+        for mirror in MIRRORS:
+            try:
+                _download(f"{mirror}{name}.gz", fetched)
+                raw = _read_checked(Path(scratch), name, MNIST[name])
+            except (OSError, ValueError) as error:
+                failures.append(f"{mirror}{name}.gz: {error}")
+                continue
+            os.replace(fetched, folder / f"{name}.gz")
+            # A plain file is looked at before a .gz one: a damaged one would hide the file just fetched.
+            (folder / name).unlink(missing_ok=True)
+            return raw
+    raise OSError("; ".join(failures))
+
+
+def _download(url: str, path: Path) -> None:
+    pooch = _import_pooch()
+    pooch.get_logger().info("Fetching %s", url)
+    pooch.HTTPDownloader(chunk_size=1 << 16, timeout=_TIMEOUT)(url, str(path), None)
+
+
+def _import_pooch() -> Any:
+    try:
+        import pooch
+    except ImportError as error:
+        raise ImportError(
+            f"load: MNIST is fetched and cached with pooch, which is not installed: pip install pooch, or name a "
+            f"folder that holds the files by {VARIABLE} or data_dir"
+        ) from error
+    return pooch

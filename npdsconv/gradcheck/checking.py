@@ -1,0 +1,207 @@
+"""`check`: compare what backward returns with what forward does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, overload
+
+import numpy as np
+
+from npdsconv.gradcheck.probes import Point, Probes, with_adjoint
+from npdsconv.gradcheck.report import Report, Row
+from npdsconv.gradcheck.subjects import Array, Fault, LayerLike, LayerSubject, PairSubject, Subject
+
+METHODS = ("auto", "elements", "directions", "complex")
+FEW_ELEMENTS = 1500
+"""Up to so many elements in all, `method="auto"` moves every one of them."""
+
+
+@overload
+def check(
+    layer: LayerLike,
+    x: Any,
+    /,
+    *,
+    labels: Any = None,
+    train: bool = True,
+    method: str = "auto",
+    bilinear: bool = False,
+    directions: int = 4,
+    threshold: float = 1e-7,
+    seed: int = 0,
+    title: str | None = None,
+) -> Report: ...
+
+
+@overload
+def check(
+    forward: Callable[..., Any],
+    backward: Callable[..., Any],
+    /,
+    *arrays: Any,
+    method: str = "auto",
+    bilinear: bool = False,
+    directions: int = 4,
+    threshold: float = 1e-7,
+    seed: int = 0,
+    title: str | None = None,
+) -> Report: ...
+
+
+def check(
+    subject: Any,
+    other: Any,
+    /,
+    *arrays: Any,
+    labels: Any = None,
+    train: bool = True,
+    method: str = "auto",
+    bilinear: bool = False,
+    directions: int = 4,
+    threshold: float = 1e-7,
+    seed: int = 0,
+    title: str | None = None,
+) -> Report:
+    """Check the gradients of a layer, of a model, or of your own forward and backward.
+
+    `check(layer, x)` checks a layer or model at the input `x`; `check(forward, backward, *arrays)` checks a
+    pair `forward(*arrays) -> y` and `backward(dy, *arrays) -> gradients`. The cotangent `dy` is random,
+    never ones, and everything is computed in float64. Nothing of yours is changed.
+
+    Parameters
+    ----------
+    subject : layer, or function
+        A layer has `forward(x, *, train) -> (y, backward)` and parameters that `backward` adds to. It is
+        copied, the copy is cast to float64, and its buffers are put back before each evaluation. A function
+        returns `y`, or a tuple whose first entry is `y`.
+    other : array, or function
+        The layer's input, or the backward function. That one returns the gradients in the order of the
+        arrays (one array if there is one); None says that an array is not differentiated.
+    *arrays
+        The arguments of forward. Those of a float type are checked; others, such as labels, are handed
+        through.
+    labels : integers (N,), optional
+        Check the mean softmax cross-entropy of a model's output for these labels, instead of the output
+        itself.
+    train : bool
+        Whether a layer runs in training mode.
+    method : {"auto", "elements", "directions", "complex"}
+        `"elements"` moves every element, one at a time, by central differences. `"directions"` moves a
+        whole array at once along random directions: a few evaluations for any size, and a wrong gradient
+        still shows. `"complex"` uses the imaginary part of `forward(a + 1e-30j)`, which has no subtraction
+        and no step error, for functions that are analytic and accept complex arrays; it does not see kinks.
+        `"auto"` takes `"elements"` up to 1,500 elements in all and `"directions"` above.
+    bilinear : bool
+        Claim that forward is linear in each array while the others are held, up to a constant (a bias), as
+        convolution is. The claim is tested, and then the adjoint identity `<f(v) - f(0), dy> = <v, dv>`,
+        with f as a function of one array alone. It needs no step, so it holds to rounding. It is tested at
+        the array's own value and at a random one.
+    directions : int
+        The number of random directions per array.
+    threshold : float
+        The largest error that passes.
+    seed : int
+        Of the local random generator for `dy` and the directions.
+    title : str, optional
+        The name in the report; the type of the layer or the name of forward by default.
+
+    Returns
+    -------
+    Report
+        With `.ok`, `.max_error`, `.rows` and `.table()`. It is truthy when all is well: `assert report,
+        report`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the call makes no sense. What is wrong with the subject itself becomes a failing row: gradients
+        of the wrong shape, number or type, a write to an argument, a parameter's `grad` that is assigned
+        instead of added to, a forward that is not finite, not float64 or not the same twice.
+
+    Notes
+    ----- The error of one array is `max|a - n| / max(‖a‖∞, ‖n‖∞, floor)`, `a` from backward, `n` numeric.
+    The floor is 1e-3 of the largest gradient of all arrays: a bias before batch norm has a true gradient of
+    zero, where a relative error would compare rounding with rounding. Nor can the floor be lower than what
+    the rounding of forward itself lets one see.
+
+    The numeric derivative uses six values and two Richardson steps, with an error near 1e-12, so a gradient
+    that is wrong by one part in a million is caught. Where the values say that the stretch holds a kink
+    (ReLU, the ties of max pooling), shorter stretches are tried, down to 1e-6 of the array's size. A kink
+    at the very point is counted and left out; the check fails if more than a tenth of the probes are.
+    `npdsconv.gradcheck.numeric` tells how.
+
+    In a deep ReLU network nearly every long step crosses some unit's kink, and the short steps do the work.
+    If a random direction still crosses one it is replaced, at most twice. When a direction fails, halving
+    it finds one wrong element.
+    """
+    if method not in METHODS:
+        raise ValueError(f"check: method must be one of {', '.join(METHODS)}, got {method!r}")
+    if directions < 1:
+        raise ValueError(f"check: directions must be at least 1, got {directions}")
+    try:
+        if hasattr(subject, "forward"):
+            if arrays:
+                raise TypeError(f"check: a layer takes one input, got {1 + len(arrays)} arrays")
+            checked: Subject = LayerSubject(subject, other, labels, train)
+        elif callable(subject) and callable(other):
+            if labels is not None:
+                raise TypeError("check: labels are for a layer; give them to forward as one of the arrays")
+            checked = PairSubject(subject, other, arrays)
+        else:
+            raise TypeError("check: give a layer and its input, or forward, backward and their arrays")
+        # A stream of its own: with the reader's x from default_rng(0), seed 0 would give dy = x.
+        rng = np.random.default_rng([seed, 0x67726164])
+        rows = _rows(checked, method, bilinear, directions, threshold, rng)
+    except Fault as fault:
+        rows = [Row(fault.name, (), error=np.inf, ok=False, reason=fault.reason)]
+    name = title or getattr(subject, "__name__", type(subject).__name__)
+    return Report(name, tuple(rows), threshold)
+
+
+def _rows(
+    subject: Subject, method: str, bilinear: bool, directions: int, threshold: float, rng: np.random.Generator
+) -> list[Row]:
+    """A row for every array, checked or not."""
+    y = _output_at_the_point(subject)
+    dy = np.asarray(rng.standard_normal(y.shape))
+    gradients, faults = subject.gradients(dy)
+    if method == "auto":
+        few = sum(array.size for array in subject.arrays) <= FEW_ELEMENTS
+        method = "elements" if few else "directions"
+    point = Point(subject, y, dy, method, directions, threshold, rng)
+    sound = [k for k, name in enumerate(subject.names) if name not in faults]
+    # The long steps come first, everywhere: they tell how large the gradients are, and so what is small.
+    probes = {k: Probes(point, k, gradients[k]) for k in sound}
+    largest = max((each.largest for each in probes.values()), default=0.0)
+    rows = {k: each.compare(largest) for k, each in probes.items()}
+    failed = [k for k, row in rows.items() if not row.ok and row.checked]
+    if method == "directions" and failed:
+        worst = max(failed, key=lambda k: rows[k].error)
+        rows[worst] = probes[worst].locate(rows[worst])
+    if bilinear:
+        rows = {k: with_adjoint(row, point, k, gradients[k]) for k, row in rows.items()}
+    for k, name in enumerate(subject.names):
+        if name in faults:
+            rows[k] = Row(name, subject.arrays[k].shape, error=np.inf, ok=False, reason=faults[name])
+    return [rows[k] for k in sorted(rows)] + [
+        Row(name, array.shape, error=np.inf, ok=False, reason=faults[name])
+        if name in faults
+        else Row(name, array.shape, reason=reason)
+        for name, (array, reason) in subject.unchecked.items()
+    ]
+
+
+def _output_at_the_point(subject: Subject) -> Array:
+    """The output, if it is the same twice and finite."""
+    y = subject.value()
+    if not y.size:
+        raise ValueError(f"check: forward returned an empty array {y.shape}: there is nothing to check")
+    if not np.all(np.isfinite(y)):
+        worst = tuple(map(int, np.unravel_index(int(np.argmin(np.isfinite(y))), y.shape)))
+        raise Fault("y", f"forward returned {y[worst]} at {worst}")
+    again = subject.value()
+    if again.shape != y.shape or not np.allclose(y, again, rtol=0, atol=1e-12 * np.max(np.abs(y))):
+        raise Fault(
+            "y", "forward is not the same twice: fix its random numbers, or keep their state in buffers"
+        )
+    return y

@@ -1,0 +1,1 @@
+"""Where Numba lives, and nowhere else: parallel loops over channels-last memory."""

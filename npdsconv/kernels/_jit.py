@@ -1,0 +1,143 @@
+"""The one place that decides how kernels are compiled, cached, launched and threaded.
+
+``@serial`` compiles a small function that kernels call in their inner loops. ``@kernel`` compiles a parallel loop
+(``prange``) and guards its launch:
+
+* one launch at a time (Numba's workqueue layer aborts the process when two Python threads launch at once);
+* on as many threads as :func:`set_num_threads` said;
+* with ``blas=True``, OpenBLAS held to one thread meanwhile. Two thread pools fight: BLAS workers keep spinning
+  after a product and take the core that Numba needs, so matrix products run *inside* our loops, one for each
+  block of rows. The caller's own BLAS setting is back when the launch returns.
+
+Results do not depend on the number of threads: kernels split their work by the problem's shape alone, each
+iteration owns what it writes, and partial sums are added in a fixed order.
+"""
+
+import hashlib
+import os
+import pickle
+import shutil
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import numba
+import pooch
+import scipy.linalg.cython_blas  # noqa: F401  before the controller: np.dot in a kernel calls SciPy's OpenBLAS
+from numba import prange
+from threadpoolctl import ThreadpoolController
+
+__all__ = ["get_num_threads", "kernel", "prange", "serial", "set_num_threads"]
+
+_BLAS = ThreadpoolController()
+_LAUNCH = threading.Lock()
+_DAMAGED = (EOFError, pickle.UnpicklingError, ImportError, AttributeError, IndexError, ValueError)
+_KEPT_DIGESTS = 3
+
+# No fastmath=True, which makes isnan(x) false; contraction (a fused multiply-add) is all our loops want.
+_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
+# Only prange is parallel: array expressions stay serial, which also halves the time to compile.
+_PRANGE_ONLY = dict.fromkeys(
+    ("comprehension", "reduction", "inplace_binop", "setitem", "numpy", "stencil", "fusion"), False
+) | {"prange": True}
+
+
+# ---- the cache of compiled code -------------------------------------------------------------------------------
+
+
+def _cache_folder() -> Path | None:
+    """A folder for this very version of the kernels, or None where nothing can be written.
+
+    Numba's own cache does not notice an edited callee in another file. A folder named after a digest of every
+    kernel source does.
+    """
+    sources = sorted(Path(__file__).parent.glob("*.py"))
+    digest = hashlib.sha256(b"\0".join(p.read_bytes() for p in sources)).hexdigest()[:16]
+    base = Path(os.environ.get("NUMBA_CACHE_DIR") or pooch.os_cache("npdsconv") / "numba")
+    folder = base / digest
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+        os.utime(folder)
+        digests = [p for p in base.iterdir() if p.is_dir() and len(p.name) == len(digest)]
+        for old in sorted(digests, key=lambda p: p.stat().st_mtime)[:-_KEPT_DIGESTS]:
+            shutil.rmtree(old, ignore_errors=True)
+    except OSError:
+        return None
+    return folder
+
+
+_FOLDER = _cache_folder()
+
+
+@contextmanager
+def _caching_here() -> Iterator[None]:
+    """Numba reads its cache folder from a global setting, at decoration; it is set only for that moment."""
+    before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, str(_FOLDER or "")
+    try:
+        yield
+    finally:
+        numba.config.CACHE_DIR = before
+
+
+def _wipe_cache() -> None:
+    if _FOLDER is not None:
+        shutil.rmtree(_FOLDER, ignore_errors=True)
+        _FOLDER.mkdir(parents=True, exist_ok=True)
+
+
+# ---- the two decorators ---------------------------------------------------------------------------------------
+
+
+def serial(function: Callable) -> Callable:
+    """Compile a function for use inside kernels."""
+    with _caching_here():
+        return numba.njit(function, cache=_FOLDER is not None, **_OPTIONS)
+
+
+def kernel(function: Callable | None = None, *, blas: bool = False) -> Callable:
+    """Compile a parallel loop; calling it launches it under the rules at the top of this file."""
+    if function is None:
+        return lambda f: kernel(f, blas=blas)
+    with _caching_here():
+        compiled = numba.njit(function, parallel=_PRANGE_ONLY, cache=_FOLDER is not None, **_OPTIONS)
+
+    @wraps(function)
+    def launch(*args: Any) -> Any:
+        with _LAUNCH, _BLAS.limit(limits=1, user_api="blas") if blas else nullcontext():
+            numba.set_num_threads(get_num_threads())
+            try:
+                return compiled(*args)
+            except _DAMAGED:
+                # A truncated cache file surfaces here, as one of many exceptions. Compile afresh, once; an error
+                # of the kernel itself comes back on the second call.
+                _wipe_cache()
+                return compiled(*args)
+
+    launch.compiled = compiled  # type: ignore[attr-defined]
+    return launch
+
+
+# ---- threads --------------------------------------------------------------------------------------------------
+
+_num_threads: int | None = None
+
+
+def set_num_threads(n: int) -> None:
+    global _num_threads
+    most = numba.config.NUMBA_NUM_THREADS
+    if isinstance(n, bool) or not isinstance(n, int) or not 1 <= n <= most:
+        raise ValueError(
+            f"set_num_threads: n must be an int from 1 to {most}, got {n!r} "
+            f"(set NUMBA_NUM_THREADS before Python starts to allow more)"
+        )
+    _num_threads = n
+
+
+def get_num_threads() -> int:
+    return _num_threads or numba.get_num_threads()

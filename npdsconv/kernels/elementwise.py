@@ -1,0 +1,44 @@
+"""ReLU and ReLU6 over a flat row of numbers: cut to [0, ceiling], and the gradient of that."""
+
+# mypy: disable-error-code="no-untyped-def"
+import numpy as np
+
+from npdsconv import layout
+from npdsconv.kernels._jit import kernel, prange
+from npdsconv.shapes import Array
+
+BLOCK = 16384  # numbers in one piece of work
+
+
+def clamp(x: Array, ceiling: float) -> Array:
+    y = np.empty(x.size, x.dtype)
+    _clamp(layout.flat(x), x.dtype.type(ceiling), y)
+    return layout.unflat(y, x.shape)
+
+
+def clamp_gradient(dy: Array, x: Array, ceiling: float) -> Array:
+    dx = np.empty(x.size, x.dtype)
+    _clamp_gradient(layout.flat(dy), layout.flat(x), x.dtype.type(ceiling), dx)
+    return layout.unflat(dx, x.shape)
+
+
+@kernel
+def _clamp(x, ceiling, y):
+    zero = x.dtype.type(0)
+    for block in prange((x.shape[0] + BLOCK - 1) // BLOCK):
+        first, last = block * BLOCK, min(x.shape[0], (block + 1) * BLOCK)
+        a, b = x[first:last], y[first:last]
+        for k in range(a.shape[0]):
+            value = a[k]
+            value = zero if value <= zero else value  # so written, a NaN stays a NaN
+            b[k] = ceiling if value > ceiling else value
+
+
+@kernel
+def _clamp_gradient(dy, x, ceiling, dx):
+    zero = x.dtype.type(0)
+    for block in prange((x.shape[0] + BLOCK - 1) // BLOCK):
+        first, last = block * BLOCK, min(x.shape[0], (block + 1) * BLOCK)
+        slope, a, b = dy[first:last], x[first:last], dx[first:last]
+        for k in range(a.shape[0]):
+            b[k] = slope[k] if zero < a[k] < ceiling else zero

@@ -1,0 +1,187 @@
+"""The layer contract: a differentiable function is a value together with its pullback.
+
+``y, backward = layer.forward(x, train=True)`` runs the layer and returns a closure; ``dx = backward(dy)`` pulls the
+gradient of the loss back through it and adds the parameters' share to their ``.grad``. What has to be remembered
+is simply what `backward` closes over: there is no cache that could be stale.
+"""
+
+import copy
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from functools import wraps
+from typing import Any, Self
+
+import numpy as np
+
+from npdsconv.shapes import FLOATS, Array
+
+Backward = Callable[[Array], Array]
+
+
+class Parameter:
+    """An array that is learned, and the gradient of the loss for it.
+
+    Attributes
+    ----------
+    value, grad : arrays of one shape, always; gradients accumulate until an optimiser's ``zero_grad``
+    trainable : bool; optimisers skip a parameter that is not, and layers do not compute its gradient
+    """
+
+    def __init__(self, value: Array, trainable: bool = True) -> None:
+        self.value = value
+        self.grad = np.zeros_like(value)
+        self.trainable = trainable
+
+    def __repr__(self) -> str:
+        frozen = "" if self.trainable else ", frozen"
+        return f"Parameter(shape={self.value.shape}, dtype={self.value.dtype}{frozen})"
+
+
+class Buffer:
+    """An array that is remembered but not learned, such as running statistics."""
+
+    def __init__(self, value: Array) -> None:
+        self.value = value
+
+    def __repr__(self) -> str:
+        return f"Buffer(shape={self.value.shape}, dtype={self.value.dtype})"
+
+
+def pullback(backward: Backward) -> Backward:
+    """Make a backward usable once: the call releases what it holds, a second call raises."""
+    held = [backward]
+
+    @wraps(backward)
+    def once(dy: Array) -> Array:
+        if not held:
+            raise RuntimeError("backward was called a second time: a pullback is used once, run forward again")
+        return held.pop()(dy)
+
+    return once
+
+
+class Layer(ABC):
+    """Base of every layer; subclasses are final and define :meth:`forward`."""
+
+    @abstractmethod
+    def forward(self, x: Array, *, train: bool) -> tuple[Array, Backward]:
+        """Run the layer.
+
+        Parameters
+        ----------
+        x : array; the layer says which shape
+        train : whether batch statistics and dropout are in force
+
+        Returns
+        -------
+        y : the output
+        backward : dy -> dx; adds to the ``.grad`` of trainable parameters; usable once
+        """
+
+    def __call__(self, x: Array) -> Array:
+        """Inference: the output alone, and nothing is kept."""
+        return self.forward(x, train=False)[0]
+
+    def children(self) -> Iterator[tuple[str, "Layer"]]:
+        """Direct sublayers with their names, in the order in which they were assigned."""
+        for name, value in _members(self):
+            if isinstance(value, Layer):
+                yield name, value
+
+    def modules(self) -> Iterator["Layer"]:
+        """This layer and all layers below it."""
+        yield self
+        for _, child in self.children():
+            yield from child.modules()
+
+    def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
+        """Every parameter with its dotted path, for instance ``3.depthwise.weight``."""
+        return _walk(self, Parameter)
+
+    def named_buffers(self) -> Iterator[tuple[str, Buffer]]:
+        """Every buffer with its dotted path, for instance ``3.bn1.running_mean``."""
+        return _walk(self, Buffer)
+
+    def parameters(self) -> list[Parameter]:
+        """Every parameter."""
+        return [p for _, p in self.named_parameters()]
+
+    def state_dict(self) -> dict[str, Array]:
+        """Copies of all parameters and buffers, by dotted path."""
+        return {name: slot.value.copy() for name, slot in self._state()}
+
+    def load_state_dict(self, state: dict[str, Array]) -> None:
+        """Copy `state` into the parameters and buffers.
+
+        Raises
+        ------
+        ValueError
+            If names are missing or unknown, or a shape differs; nothing is changed then.
+        """
+        slots = dict(self._state())
+        missing, unknown = sorted(set(slots) - set(state)), sorted(set(state) - set(slots))
+        if missing or unknown:
+            raise ValueError(
+                f"load_state_dict: {len(missing)} names missing {missing[:4]}, {len(unknown)} unknown {unknown[:4]}: "
+                f"the state belongs to another model"
+            )
+        for name, slot in slots.items():
+            if np.shape(state[name]) != slot.value.shape:
+                raise ValueError(
+                    f"load_state_dict: {name} has shape {np.shape(state[name])}, the model's is {slot.value.shape}"
+                )
+        for name, slot in slots.items():
+            slot.value[...] = state[name]
+
+    def _state(self) -> Iterator[tuple[str, Parameter | Buffer]]:
+        yield from self.named_parameters()
+        yield from self.named_buffers()
+
+    def freeze(self) -> Self:
+        """Stop learning: gradients still flow through to the input. Returns the layer."""
+        return self._set_trainable(False)
+
+    def unfreeze(self) -> Self:
+        """Learn again. Returns the layer."""
+        return self._set_trainable(True)
+
+    def _set_trainable(self, trainable: bool) -> Self:
+        for p in self.parameters():
+            p.trainable = trainable
+        return self
+
+    def astype(self, dtype: Any) -> Self:
+        """Cast parameters, gradients and floating buffers to float32 or float64, in place. Returns the layer."""
+        if np.dtype(dtype) not in FLOATS:
+            raise TypeError(f"astype: dtype must be float32 or float64, got {np.dtype(dtype)}")
+        for p in self.parameters():
+            p.value, p.grad = p.value.astype(dtype), p.grad.astype(dtype)
+        for _, b in self.named_buffers():
+            if b.value.dtype in FLOATS:
+                b.value = b.value.astype(dtype)
+        return self
+
+    def copy(self) -> Self:
+        """An independent copy: same values, nothing shared."""
+        return copy.deepcopy(self)
+
+    def __repr__(self) -> str:
+        shown = (f"{k}={v!r}" for k, v in vars(self).items() if isinstance(v, int | float | str | tuple | None))
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+
+def _members(layer: Layer) -> Iterator[tuple[str, Any]]:
+    """Attributes in order; a list of layers contributes its items, named by position."""
+    for name, value in vars(layer).items():
+        if isinstance(value, list):
+            yield from ((f"{k}" if name == "layers" else f"{name}.{k}", item) for k, item in enumerate(value))
+        else:
+            yield name, value
+
+
+def _walk(layer: Layer, kind: type) -> Iterator[tuple[str, Any]]:
+    for name, value in _members(layer):
+        if isinstance(value, kind):
+            yield name, value
+        elif isinstance(value, Layer):
+            yield from ((f"{name}.{rest}", found) for rest, found in _walk(value, kind))

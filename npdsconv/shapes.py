@@ -1,0 +1,149 @@
+"""Every shape rule and every shape error.
+
+The output-size rule, along one axis (stride s, dilation d, padding p before and q after)::
+
+    span = d·(K - 1) + 1                    what the kernel covers
+    out  = floor((H + p + q - span) / s) + 1          needs  H + p + q >= span
+
+Nothing else is asked of the sizes: in particular they need not divide.
+"""
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+Pair = tuple[int, int]
+Padding = tuple[Pair, Pair]
+Stride = int | Pair
+PaddingLike = int | Pair | tuple[Pair, Pair] | str
+
+FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+
+
+class Window(NamedTuple):
+    """How a kernel meets its input, every choice resolved to numbers: (height, width) pairs."""
+
+    kernel: Pair
+    stride: Pair
+    padding: Padding  # ((top, bottom), (left, right))
+    dilation: Pair
+    output: Pair
+
+    @property
+    def span(self) -> Pair:
+        """Rows and columns that the dilated kernel covers: d·(K - 1) + 1."""
+        (kh, kw), (dh, dw) = self.kernel, self.dilation
+        return dh * (kh - 1) + 1, dw * (kw - 1) + 1
+
+    @property
+    def taps(self) -> int:
+        """KH·KW."""
+        return self.kernel[0] * self.kernel[1]
+
+    @property
+    def pixels(self) -> int:
+        """OH·OW."""
+        return self.output[0] * self.output[1]
+
+
+def pair(op: str, name: str, value: Stride, least: int = 1) -> Pair:
+    """An int or (height, width) as a pair of ints, each at least `least`."""
+    parts = value if isinstance(value, tuple | list) else (value, value)
+    if len(parts) != 2 or not all(_is_int(v) for v in parts):
+        raise ValueError(f"{op}: {name} must be an int or a pair of ints (height, width), got {value!r}")
+    if min(parts) < least:
+        raise ValueError(f"{op}: {name} must be at least {least}, got {value!r}")
+    return int(parts[0]), int(parts[1])
+
+
+def _is_int(value: object) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
+def _resolve_padding(op: str, padding: PaddingLike, size: Pair, span: Pair, stride: Pair) -> Padding:
+    if isinstance(padding, str):
+        if padding == "valid":
+            return (0, 0), (0, 0)
+        if padding == "same":
+            return _same(size[0], span[0], stride[0]), _same(size[1], span[1], stride[1])
+    elif _is_int(padding):
+        padding = pair(op, "padding", padding, 0)  # type: ignore[arg-type]
+    if isinstance(padding, tuple | list) and len(padding) == 2:
+        if all(isinstance(side, tuple | list) for side in padding):
+            vertical, horizontal = padding
+            return pair(op, "padding", vertical, 0), pair(op, "padding", horizontal, 0)
+        ph, pw = pair(op, "padding", padding, 0)  # type: ignore[arg-type]
+        return (ph, ph), (pw, pw)
+    raise ValueError(
+        f"{op}: padding must be an int, (height, width), ((top, bottom), (left, right)), "
+        f'"valid" or "same", got {padding!r}'
+    )
+
+
+def _same(size: int, span: int, stride: int) -> Pair:
+    """Padding for an output of ceil(size / stride), the smaller half first (TensorFlow, Keras, SAME_UPPER)."""
+    out = -(-size // stride)
+    total = max((out - 1) * stride + span - size, 0)
+    return total // 2, total - total // 2
+
+
+def resolve_window(
+    op: str, size: Pair, kernel: Pair, stride: Stride = 1, padding: PaddingLike = 0, dilation: Stride = 1
+) -> Window:
+    """Resolve stride, padding and dilation, and apply the output-size rule at the top of this file."""
+    stride, dilation = pair(op, "stride", stride), pair(op, "dilation", dilation)
+    span = tuple(d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True))
+    pads = _resolve_padding(op, padding, size, span, stride)  # type: ignore[arg-type]
+    out = []
+    for axis, n, k, s, d, (before, after) in zip(
+        ("height", "width"), size, kernel, stride, dilation, pads, strict=True
+    ):
+        if k < 1:
+            raise ValueError(f"{op}: kernel {axis} is {k}, must be at least 1")
+        room = n + before + after - (d * (k - 1) + 1)
+        if room < 0:
+            raise ValueError(
+                f"{op}: kernel {k} with dilation {d} spans {d * (k - 1) + 1} > "
+                f"padded {axis} {n + before + after}: no output position"
+            )
+        out.append(room // s + 1)
+    return Window(kernel, stride, pads, dilation, (out[0], out[1]))
+
+
+def check_floats(op: str, **arrays: Array | None) -> None:
+    """All given arrays are NumPy arrays of one dtype, float32 or float64."""
+    given = {name: a for name, a in arrays.items() if a is not None}
+    for name, a in given.items():
+        if not isinstance(a, np.ndarray):
+            raise TypeError(f"{op}: {name} must be a NumPy array, got {type(a).__name__}")
+        if a.dtype not in FLOATS:
+            raise TypeError(f"{op}: {name} has dtype {a.dtype}, must be float32 or float64")
+    if len({a.dtype for a in given.values()}) > 1:
+        listing = ", ".join(f"{name} {a.dtype}" for name, a in given.items())
+        raise TypeError(f"{op}: one dtype for all arrays, got {listing}")
+
+
+def check_ndim(op: str, name: str, array: Array, axes: str) -> None:
+    """`array` has one axis for each name in `axes`, for instance "N, C, H, W"."""
+    if array.ndim != len(axes.split(",")):
+        raise ValueError(f"{op}: {name} must have axes ({axes}), got shape {array.shape}")
+
+
+def check_shape(op: str, name: str, array: Array, expected: tuple[int, ...], rule: str) -> None:
+    if array.shape != expected:
+        raise ValueError(f"{op}: {name} has shape {array.shape}, expected {expected} ({rule})")
+
+
+def check_needs(op: str, needs: Iterable[str], known: tuple[str, ...]) -> None:
+    """`needs` names gradients among `known`."""
+    unknown = sorted(set(needs) - set(known))
+    if unknown or isinstance(needs, str):
+        raise ValueError(f"{op}: needs must be a tuple of names among {known}, got {needs!r}")
+
+
+def check_choice(op: str, name: str, value: object, known: Iterable[str]) -> None:
+    if value not in (choices := tuple(known)):
+        raise ValueError(f"{op}: {name} must be one of {', '.join(choices)}, got {value!r}")
