@@ -5,11 +5,11 @@
         print(result.epoch, result.train_loss, result.train_accuracy)
     print(evaluate(model, dataset.test.images, dataset.test.labels).accuracy)
 
-`epochs` is a generator. Stopping early, plotting, logging, saving: all of it is ordinary code in the body of the
-caller's loop, so there are no callbacks. Between two epochs nothing is held but the objects the caller passed in.
+`epochs` is a generator. Stopping early, plotting, logging, saving: all of it is ordinary code in the body
+of the caller's loop, so there are no callbacks. Between two epochs nothing is held but the arguments.
 
-Order, augmentation and learning rate are functions of (seed, epoch, step), and the state of everything else is in
-the model and the optimiser. So a run resumes, to the last bit, from a checkpoint and the number of its epoch.
+Order, augmentation and learning rate are functions of (seed, epoch, step), and all other state is in the
+model and the optimiser. So a run resumes, to the last bit, from a checkpoint and the number of its epoch.
 """
 
 import math
@@ -49,8 +49,8 @@ def train_step(
 ) -> float:
     """Learn from one batch.
 
-    Everything that backward needs lives in this call and is freed when it returns. In a bare loop the closures of
-    one batch would stay alive through the forward pass of the next.
+    Everything that backward needs lives in this call and is freed when it returns. In a bare loop the
+    closures of one batch would stay alive through the forward pass of the next.
 
     Parameters
     ----------
@@ -83,23 +83,29 @@ def train_step(
         raise ValueError(
             f"train_step: labels have shape {labels.shape}, expected ({len(x)},), one for each image"
         )
-    return _step(model, _cast(to_float(x), model), labels, optimizer, label_smoothing, lr_factor)[0]
+    x = to_float(x).astype(_dtype(model), copy=False)
+    return _step(model, x, labels, optimizer, label_smoothing, lr_factor, "train_step")[0]
 
 
 @np.errstate(
     over="ignore", invalid="ignore"
-)  # a diverging run ends with one clear error, not a flood of warnings
+)  # a run that diverges ends with one clear error, not with warnings
 def _step(
-    model: Layer, x: Array, labels: Array, optimizer: Optimizer, label_smoothing: float, lr_factor: float
+    model: Layer,
+    x: Array,
+    labels: Array,
+    optimizer: Optimizer,
+    label_smoothing: float,
+    lr_factor: float,
+    where: str,
 ) -> tuple[float, int]:
     """One step: the mean loss, and how many images were classified correctly, both before the update."""
     optimizer.zero_grad()
     logits, backward = model.forward(x, train=True)
     loss, probabilities = softmax_cross_entropy(logits, labels, label_smoothing=label_smoothing)
     if not math.isfinite(loss):
-        raise FloatingPointError(
-            f"the loss is {loss} at learning rate {optimizer.lr * lr_factor:g}: use a lower one, or warm it up"
-        )
+        lr = optimizer.lr * lr_factor
+        raise FloatingPointError(f"{where}: the loss is {loss} at learning rate {lr:g}: use a lower one")
     backward(softmax_cross_entropy_backward(probabilities, labels, label_smoothing=label_smoothing))
     optimizer.step(lr_factor)
     return loss, int(np.count_nonzero(probabilities.argmax(axis=1) == labels))
@@ -177,12 +183,12 @@ def epochs(
     FloatingPointError
         If the loss is not finite; it says where. The parameters are those after the last good step.
     TypeError, ValueError
-        At the call: settings or data that cannot work. At the first step: labels that the model has no output for.
+        At the call: settings or data that cannot work. Within an epoch: labels the model has no output for.
 
     Notes
     -----
-    An exception, Ctrl-C included, goes straight to the caller. It may come in the middle of a step, so what is
-    worth keeping is the end of the last whole epoch: call `npdsconv.checkpoint.save` in the loop's body.
+    An exception, Ctrl-C included, goes straight to the caller. Ctrl-C may come in the middle of a step, so
+    what is worth keeping is the end of the last whole epoch: save a checkpoint in the loop's body.
 
     Examples
     --------
@@ -199,29 +205,35 @@ def epochs(
         raise ValueError(f"epochs: start_epoch {start_epoch} must lie in 0 … {epochs}, the number of epochs")
     if steps == 0:
         raise ValueError(f"epochs: {len(split)} images give no batch of {batch_size}")
-    settings = {"batch_size": batch_size, "seed": seed, "augment": augment, "drop_last": drop_last}
-    batches(split.images, split.labels, epoch=start_epoch, **settings)  # raises now what it would raise later
     factor = schedule or constant()
 
-    def run_epoch(epoch: int) -> EpochResult:
-        began, loss, right, seen = time.perf_counter(), 0.0, 0, 0
+    def stream(epoch: int) -> Iterator[tuple[Array, Array]]:
+        return batches(
+            split.images,
+            split.labels,
+            batch_size,
+            seed=seed,
+            epoch=epoch,
+            augment=augment,
+            drop_last=drop_last,
+        )
+
+    def run(epoch: int) -> EpochResult:
+        loss, right, seen = 0.0, 0, 0
+        began, dtype = time.perf_counter(), _dtype(model)
         numbers = range(epoch * steps, (epoch + 1) * steps)
-        stream = batches(split.images, split.labels, epoch=epoch, **settings)
-        for step, (x, labels) in zip(progress(numbers) if progress else numbers, stream, strict=True):
-            try:
-                batch_loss, batch_right = _step(
-                    model, _cast(x, model), labels, optimizer, label_smoothing, factor(step)
-                )
-            except FloatingPointError as error:
-                where = f"epoch {epoch + 1}, step {step - numbers.start + 1} of {steps}"
-                raise FloatingPointError(f"epochs: {where}: {error}") from None
-            loss, right, seen = loss + batch_loss * len(x), right + batch_right, seen + len(x)
+        for step, (x, labels) in zip(progress(numbers) if progress else numbers, stream(epoch), strict=True):
+            where = f"epochs: epoch {epoch + 1}, step {step - numbers.start + 1} of {steps}"
+            x = x.astype(dtype, copy=False)
+            mean, correct = _step(model, x, labels, optimizer, label_smoothing, factor(step), where)
+            loss, right, seen = loss + mean * len(x), right + correct, seen + len(x)
         seconds = time.perf_counter() - began
-        measured = evaluate(model, validation.images, validation.labels) if validation else None
+        measured = None if validation is None else evaluate(model, validation.images, validation.labels)
         lr = optimizer.lr * factor(numbers[-1])
         return EpochResult(epoch + 1, numbers.stop, loss / seen, right / seen, lr, seconds, measured)
 
-    return map(run_epoch, range(start_epoch, epochs))
+    stream(start_epoch)  # raises at the call what it would raise in the first epoch
+    return (run(epoch) for epoch in range(start_epoch, epochs))
 
 
 def fit(model: Layer, split: Split, optimizer: Optimizer, **settings: Any) -> list[EpochResult]:
@@ -279,11 +291,11 @@ def _logits(where: str, model: Layer, images: Array, batch_size: int) -> Array:
     if batch_size < 1:
         raise ValueError(f"{where}: batch size {batch_size} is below 1")
     starts = range(0, max(len(images), 1), batch_size)  # no images: one empty batch, which gives (0, classes)
-    logits = [model(_cast(to_float(images[start : start + batch_size]), model)) for start in starts]
+    dtype = _dtype(model)
+    logits = [model(to_float(images[i : i + batch_size]).astype(dtype, copy=False)) for i in starts]
     check_ndim(where, "the model's output", logits[0], "N, classes")
     return np.concatenate(logits)
 
 
-def _cast(x: Array, model: Layer) -> Array:
-    """Images in the dtype of the model's parameters."""
-    return x.astype(next((p.value.dtype for p in model.parameters()), x.dtype), copy=False)
+def _dtype(model: Layer) -> np.dtype[Any]:
+    return next((parameter.value.dtype for parameter in model.parameters()), np.dtype(np.float32))

@@ -8,6 +8,7 @@ import pytest
 
 from npdsconv import optim
 from npdsconv.layers import Parameter
+from npdsconv.optim import optimizers
 
 SHAPES = [(4, 3), (4,), (2, 1, 3, 5), (2,), (7, 2)]
 RECIPES = {
@@ -264,8 +265,8 @@ def test_mixed_dtypes_and_any_memory_layout(recipe):
 @every_recipe
 def test_the_block_length_does_not_change_a_bit(recipe, monkeypatch):
     results = []
-    for block in (optim.BLOCK, 7):
-        monkeypatch.setattr(optim, "BLOCK", block)
+    for block in (optimizers.BLOCK, 7):
+        monkeypatch.setattr(optimizers, "BLOCK", block)
         parameters = make_parameters(np.float32)
         optimizer = make(recipe, parameters)
         for step in range(3):

@@ -154,8 +154,8 @@ def check(
         rows = _rows(checked, method, bilinear, directions, threshold, rng)
     except Fault as fault:
         rows = [Row(fault.name, (), error=np.inf, ok=False, reason=fault.reason)]
-    name = title or getattr(subject, "__name__", type(subject).__name__)
-    return Report(name, tuple(rows), threshold)
+    name = title or getattr(subject, "__name__", None) or type(subject).__name__
+    return Report(str(name), tuple(rows), threshold)
 
 
 def _rows(
@@ -180,15 +180,13 @@ def _rows(
         rows[worst] = probes[worst].locate(rows[worst])
     if bilinear:
         rows = {k: with_adjoint(row, point, k, gradients[k]) for k, row in rows.items()}
-    for k, name in enumerate(subject.names):
+    found = {row.name: row for row in rows.values()}
+    for name, array in subject.every.items():
         if name in faults:
-            rows[k] = Row(name, subject.arrays[k].shape, error=np.inf, ok=False, reason=faults[name])
-    return [rows[k] for k in sorted(rows)] + [
-        Row(name, array.shape, error=np.inf, ok=False, reason=faults[name])
-        if name in faults
-        else Row(name, array.shape, reason=reason)
-        for name, (array, reason) in subject.unchecked.items()
-    ]
+            found[name] = Row(name, array.shape, error=np.inf, ok=False, reason=faults[name])
+        elif name in subject.unchecked:
+            found[name] = Row(name, array.shape, reason=subject.unchecked[name])
+    return [found[name] for name in subject.every]
 
 
 def _output_at_the_point(subject: Subject) -> Array:

@@ -45,12 +45,16 @@ class Fault(Exception):
 
 
 class Subject(Protocol):
-    """A function of named arrays together with its backward."""
+    """A function of named arrays together with its backward.
 
-    title: str
+    `names` and `arrays` are those that are differentiated, `every` has all of them in order, and
+    `unchecked` says why some are not checked.
+    """
+
     names: list[str]
     arrays: list[Array]
-    unchecked: dict[str, tuple[Array, str]]
+    every: dict[str, Array]
+    unchecked: dict[str, str]
 
     def value(self, position: int | None = None, array: Array | None = None) -> Array:
         """The output, with the array at `position` replaced by `array`."""
@@ -76,10 +80,10 @@ class PairSubject:
         self._positions = [i for i, array in enumerate(self._arguments) if array.dtype == np.float64]
         if not self._positions:
             raise ValueError("check: no float array among the arguments: there is nothing to differentiate")
-        self.title = getattr(forward, "__name__", type(forward).__name__)
         self.names = [self._argument_names[i] for i in self._positions]
         self.arrays = [self._arguments[i] for i in self._positions]
-        self.unchecked: dict[str, tuple[Array, str]] = {}
+        self.every = dict(zip(self.names, self.arrays, strict=True))
+        self.unchecked: dict[str, str] = {}
 
     def value(self, position: int | None = None, array: Array | None = None) -> Array:
         """The output, with the float array number `position` replaced."""
@@ -102,9 +106,9 @@ class PairSubject:
             )
         for position in reversed(range(len(found))):
             if found[position] is None:
-                array, name = self.arrays.pop(position), self.names.pop(position)
-                del found[position], self._positions[position]
-                self.unchecked[name] = (array, "backward returned None: not differentiated")
+                self.unchecked[self.names[position]] = "backward returned None: not differentiated"
+                for each in (found, self.names, self.arrays, self._positions):
+                    del each[position]
         return _examined(self.names, self.arrays, found)
 
 
@@ -125,10 +129,11 @@ class LayerSubject:
         self._learned = [(name, p) for name, p in named if p.trainable]
         self._frozen = [(name, p) for name, p in named if not p.trainable]
         self._buffers = [(b, np.array(b.value)) for _, b in self._layer.named_buffers()]
-        self.title = type(layer).__name__
-        self.names = ["x", *(name for name, _ in self._learned)]
+        x_name = "input x" if "x" in dict(named) else "x"
+        self.names = [x_name, *(name for name, _ in self._learned)]
         self.arrays = [_prepared(x).astype(np.float64, copy=False), *(p.value for _, p in self._learned)]
-        self.unchecked = {name: (p.value, "frozen") for name, p in self._frozen}
+        self.every = {x_name: self.arrays[0], **{name: p.value for name, p in named}}
+        self.unchecked = {name: "frozen" for name, _ in self._frozen}
 
     def value(self, position: int | None = None, array: Array | None = None) -> Array:
         """The output, with the input (0) or the parameter number `position` replaced."""
@@ -152,7 +157,7 @@ class LayerSubject:
         dx = self._backward(dy)
         once = [_copied(p.grad) for _, p in self._learned]
         if dx is None:
-            raise Fault("x", "backward returned None instead of dx")
+            raise Fault(self.names[0], "backward returned None instead of dx")
         gradients, faults = _examined(self.names, self.arrays, [dx, *once])
         self._backward(dy)
         for (name, parameter), first in zip(self._learned, once, strict=True):

@@ -1,44 +1,15 @@
-"""Optimisers, and learning-rate schedules.
-
-An optimiser takes the gradients that the layers have accumulated in ``parameter.grad`` and moves
-``parameter.value``, in place. It knows nothing else about a model:
-
-    optimizer.zero_grad()
-    ...                         # forward and backward: the gradients are added up
-    optimizer.step()
-
-A schedule is a plain function ``step -> factor``. The factor multiplies the base rate ``optimizer.lr`` for
-that one step, ``optimizer.step(factor)``, and nothing is stored: the rate of step 1000 depends only on 1000.
-
-Rules and defaults are those of PyTorch (``torch.optim``), checked against it in the tests.
-"""
+"""SGD, Adam and AdamW, and what they share."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from npdsconv.layers import Parameter
-
-__all__ = [
-    "SGD",
-    "Adam",
-    "AdamW",
-    "Optimizer",
-    "Schedule",
-    "clip_gradients",
-    "constant",
-    "cosine",
-    "cosine_restarts",
-    "exponential",
-    "one_cycle",
-    "step_decay",
-    "warm_up",
-]
-
-Schedule = Callable[[int], float]
+from npdsconv.optim._checks import require
+from npdsconv.shapes import Array
 
 # The vectors are updated in blocks that stay in the L2 cache. Measured with Adam and 3.4 million float32
 # parameters: 5.8 ms in blocks of 32768, 8.8 ms in one piece, 8.1 ms in blocks of 8192.
@@ -50,10 +21,10 @@ class _Group:
     """Trainable parameters of one dtype with the same number of steps behind them: updated as one vector."""
 
     indices: list[int]
-    update: np.ndarray  # flat; receives the gradients and leaves as what is subtracted from the values
-    views: list[np.ndarray]  # the same memory in the shapes of the parameters
-    moments: list[np.ndarray]  # flat, one for each name in Optimizer.moment_names
-    scratch: np.ndarray
+    update: Array  # flat; receives the gradients and leaves as what is subtracted from the values
+    views: list[Array]  # the same memory in the shapes of the parameters
+    moments: list[Array]  # flat, one for each name in Optimizer.moment_names
+    scratch: Array
 
 
 class Optimizer:
@@ -61,8 +32,8 @@ class Optimizer:
 
     A model has dozens of small parameters, and a NumPy call has a cost of its own however small the array.
     So the gradients are gathered into one vector, the rule is applied to that vector, and the result is
-    subtracted from every value. Measured with Adam, 35 parameters and 36,810 numbers: 0.08 ms, against 0.36 ms
-    for one parameter after the other.
+    subtracted from every value. Measured with Adam, 35 parameters and 36,810 numbers: 0.08 ms, against
+    0.36 ms for one parameter after the other.
 
     Parameters that are not trainable are skipped: values, moments and step count stay as they are. Freezing
     may change at any time; a parameter that joins late starts with its own bias correction, as in PyTorch.
@@ -75,14 +46,14 @@ class Optimizer:
         self, parameters: Iterable[Parameter], lr: float, weight_decay: float, decay_1d: bool
     ) -> None:
         self.parameters = _unique_parameters(self._name, parameters)
-        self.lr = _require(self._name, "lr", lr, lr >= 0, ">= 0")
-        self.weight_decay = _require(self._name, "weight_decay", weight_decay, weight_decay >= 0, ">= 0")
+        self.lr = require(self._name, "lr", lr, lr >= 0, ">= 0")
+        self.weight_decay = require(self._name, "weight_decay", weight_decay, weight_decay >= 0, ">= 0")
         self._decays = [weight_decay > 0 and (decay_1d or p.value.ndim != 1) for p in self.parameters]
         self._steps = np.zeros(len(self.parameters), dtype=np.int64)
         self._moments = {
             name: [np.zeros_like(p.value) for p in self.parameters] for name in self.moment_names
         }
-        self._kinds: list[tuple[bool, np.dtype]] | None = None
+        self._kinds: list[tuple[bool, np.dtype[Any]]] | None = None
         self._groups: list[_Group] = []
 
     @property
@@ -117,9 +88,7 @@ class Optimizer:
                 self._direction(gradient, moments, group.scratch[: gradient.size], lr, steps)
             self._apply(group, lr)
 
-    def _direction(
-        self, g: np.ndarray, moments: list[np.ndarray], scratch: np.ndarray, lr: float, steps: int
-    ) -> None:
+    def _direction(self, g: Array, moments: list[Array], scratch: Array, lr: float, steps: int) -> None:
         """The rule: turn the gradient ``g`` into the update, in place. ``steps`` counts this one too."""
         raise NotImplementedError
 
@@ -140,9 +109,9 @@ class Optimizer:
                 np.multiply(value, 1 - lr * self.weight_decay, out=value)
             np.subtract(value, view, out=value)
 
-    def _regroup(self, kinds: list[tuple[bool, np.dtype]]) -> None:
+    def _regroup(self, kinds: list[tuple[bool, np.dtype[Any]]]) -> None:
         """Lay out the vectors anew: something was frozen, unfrozen or cast, or a state was loaded."""
-        members: dict[tuple[np.dtype, int], list[int]] = {}
+        members: dict[tuple[np.dtype[Any], int], list[int]] = {}
         for i, (trainable, dtype) in enumerate(kinds):
             if trainable:
                 members.setdefault((dtype, int(self._steps[i])), []).append(i)
@@ -158,12 +127,12 @@ class Optimizer:
             self._groups.append(_Group(indices, flats[0], self._views(flats[0], indices), flats[1:], scratch))
         self._kinds = kinds
 
-    def _views(self, flat: np.ndarray, indices: list[int]) -> list[np.ndarray]:
+    def _views(self, flat: Array, indices: list[int]) -> list[Array]:
         values = [self.parameters[i].value for i in indices]
         ends = np.cumsum([value.size for value in values])
         return [flat[end - v.size : end].reshape(v.shape) for end, v in zip(ends, values, strict=True)]
 
-    def state_dict(self) -> dict[str, np.ndarray]:
+    def state_dict(self) -> dict[str, Array]:
         """Everything that has to be remembered, copied: ``steps`` (one count per parameter) and the moments.
 
         Hyper-parameters are not part of it: they are arguments of the constructor.
@@ -173,7 +142,7 @@ class Optimizer:
             state.update({f"{name}.{i}": moment.copy() for i, moment in enumerate(self._moments[name])})
         return state
 
-    def load_state_dict(self, state: dict[str, np.ndarray]) -> None:
+    def load_state_dict(self, state: dict[str, Array]) -> None:
         """Take over what `state_dict` returned. Nothing changes if it does not fit.
 
         Raises
@@ -252,7 +221,7 @@ class SGD(Optimizer):
         weight_decay: float = 0.0,
         decay_1d: bool = True,
     ) -> None:
-        self.momentum = _require("SGD", "momentum", momentum, 0 <= momentum < 1, "in [0, 1)")
+        self.momentum = require("SGD", "momentum", momentum, 0 <= momentum < 1, "in [0, 1)")
         self.nesterov = nesterov
         if nesterov and momentum == 0:
             raise ValueError("SGD: nesterov=True needs momentum > 0")
@@ -260,9 +229,7 @@ class SGD(Optimizer):
             self.moment_names = ("velocity",)
         super().__init__(parameters, lr, weight_decay, decay_1d)
 
-    def _direction(
-        self, g: np.ndarray, moments: list[np.ndarray], scratch: np.ndarray, lr: float, steps: int
-    ) -> None:
+    def _direction(self, g: Array, moments: list[Array], scratch: Array, lr: float, steps: int) -> None:
         if moments:
             (velocity,) = moments
             np.multiply(velocity, self.momentum, out=velocity)
@@ -316,15 +283,13 @@ class Adam(Optimizer):
     ) -> None:
         beta1, beta2 = betas
         self.betas = (
-            _require(self._name, "betas[0]", beta1, 0 <= beta1 < 1, "in [0, 1)"),
-            _require(self._name, "betas[1]", beta2, 0 <= beta2 < 1, "in [0, 1)"),
+            require(self._name, "betas[0]", beta1, 0 <= beta1 < 1, "in [0, 1)"),
+            require(self._name, "betas[1]", beta2, 0 <= beta2 < 1, "in [0, 1)"),
         )
-        self.eps = _require(self._name, "eps", eps, eps >= 0, ">= 0")
+        self.eps = require(self._name, "eps", eps, eps >= 0, ">= 0")
         super().__init__(parameters, lr, weight_decay, decay_1d)
 
-    def _direction(
-        self, g: np.ndarray, moments: list[np.ndarray], scratch: np.ndarray, lr: float, steps: int
-    ) -> None:
+    def _direction(self, g: Array, moments: list[Array], scratch: Array, lr: float, steps: int) -> None:
         m, v = moments
         beta1, beta2 = self.betas
         np.multiply(m, beta1, out=m)
@@ -378,117 +343,13 @@ def clip_gradients(parameters: Iterable[Parameter], max_norm: float) -> float:
     float
         The length before clipping, ``√Σ g²`` over all numbers of all parameters.
     """
-    _require("clip_gradients", "max_norm", max_norm, max_norm > 0, "> 0")
+    require("clip_gradients", "max_norm", max_norm, max_norm > 0, "> 0")
     parameters = _unique_parameters("clip_gradients", parameters)
     norm = math.sqrt(sum(float(np.sum(np.square(p.grad), dtype=np.float64)) for p in parameters))
     if norm > max_norm:
         for parameter in parameters:
             np.multiply(parameter.grad, max_norm / norm, out=parameter.grad)
     return norm
-
-
-# --- schedules: functions of the step number, which starts at 0 ---------------------------------------------
-def constant() -> Schedule:
-    """Always 1."""
-    return lambda step: 1.0
-
-
-def step_decay(every: int, gamma: float = 0.1) -> Schedule:
-    """Multiply by ``gamma`` after every ``every`` steps: ``gamma ** (step // every)``.
-
-    >>> [step_decay(2, gamma=0.5)(step) for step in range(5)]
-    [1.0, 1.0, 0.5, 0.5, 0.25]
-    """
-    _require("step_decay", "every", every, every >= 1, ">= 1")
-    _require("step_decay", "gamma", gamma, gamma > 0, "> 0")
-    return lambda step: float(gamma ** (step // every))
-
-
-def exponential(gamma: float, every: int = 1) -> Schedule:
-    """Fall smoothly, by ``gamma`` in ``every`` steps: ``gamma ** (step / every)``."""
-    _require("exponential", "gamma", gamma, gamma > 0, "> 0")
-    _require("exponential", "every", every, every >= 1, ">= 1")
-    return lambda step: float(gamma ** (step / every))
-
-
-def cosine(total: int, final: float = 0.0) -> Schedule:
-    """Half a cosine, from 1 at step 0 to ``final`` at step ``total``, where it stays.
-
-    >>> [round(cosine(4)(step), 3) for step in range(6)]
-    [1.0, 0.854, 0.5, 0.146, 0.0, 0.0]
-    """
-    _require("cosine", "total", total, total >= 1, ">= 1")
-    _require("cosine", "final", final, final >= 0, ">= 0")
-    return lambda step: _half_cosine(1.0, final, step / total)
-
-
-def cosine_restarts(period: int, growth: int = 1, final: float = 0.0) -> Schedule:
-    """Cosine with warm restarts: `cosine` again and again, each period ``growth`` times as long as the last.
-
-    References
-    ----------
-    Loshchilov and Hutter, "SGDR: stochastic gradient descent with warm restarts", ICLR 2017.
-    """
-    _require("cosine_restarts", "period", period, period >= 1, ">= 1")
-    _require("cosine_restarts", "growth", growth, growth >= 1, ">= 1")
-    _require("cosine_restarts", "final", final, final >= 0, ">= 0")
-
-    def factor(step: int) -> float:
-        length = period
-        while step >= length:
-            if growth == 1:
-                step %= length
-            else:
-                step, length = step - length, length * growth
-        return _half_cosine(1.0, final, step / length)
-
-    return factor
-
-
-def one_cycle(total: int, warm: float = 0.3, start: float = 1 / 25, final: float = 1e-4) -> Schedule:
-    """Rise from ``start`` to 1, then fall to ``final``: two half cosines.
-
-    1 is reached at step ``warm * total - 1`` and ``final`` at the last step, ``total - 1``.
-
-    References
-    ----------
-    Smith and Topin, "Super-convergence", arXiv:1708.07120; cosines in place of straight lines as in PyTorch.
-    """
-    _require("one_cycle", "total", total, total >= 2, ">= 2")
-    _require("one_cycle", "warm", warm, 0 <= warm < 1, "in [0, 1)")
-    _require("one_cycle", "start", start, start >= 0, ">= 0")
-    _require("one_cycle", "final", final, final >= 0, ">= 0")
-    peak = max(warm * total - 1, 0.0)
-
-    def factor(step: int) -> float:
-        if step < peak:
-            return _half_cosine(start, 1.0, step / peak)
-        return _half_cosine(1.0, final, (step - peak) / (total - 1 - peak))
-
-    return factor
-
-
-def warm_up(schedule: Schedule, steps: int) -> Schedule:
-    """Multiply the first ``steps`` steps of a schedule by 1/steps, 2/steps, ..., 1.
-
-    The schedule's own clock is not shifted: ``warm_up(cosine(1000), 50)`` ends at step 1000.
-
-    >>> [warm_up(constant(), 4)(step) for step in range(5)]
-    [0.25, 0.5, 0.75, 1.0, 1.0]
-    """
-    _require("warm_up", "steps", steps, steps >= 1, ">= 1")
-    return lambda step: schedule(step) * min(1.0, (step + 1) / steps)
-
-
-def _half_cosine(first: float, last: float, progress: float) -> float:
-    return last + (first - last) * (1 + math.cos(math.pi * min(progress, 1.0))) / 2
-
-
-# --- checks -------------------------------------------------------------------------------------------------
-def _require(where: str, name: str, value: float, ok: bool, rule: str) -> float:
-    if not (ok and math.isfinite(value)):
-        raise ValueError(f"{where}: {name} {value} must be {rule} and finite")
-    return value
 
 
 def _unique_parameters(where: str, parameters: Iterable[Parameter]) -> list[Parameter]:

@@ -1,0 +1,39 @@
+"""Layers own parameters and remember by closure: ``y, backward = layer.forward(x, train=True)``."""
+
+from npdsconv.layers.base import Backward, Buffer, Layer, Parameter, pullback
+from npdsconv.layers.composite import DepthwiseSeparableConv2d, Residual, Sequential, set_impl
+from npdsconv.layers.convolution import Conv2d, DepthwiseConv2d, Linear, PointwiseConv2d
+from npdsconv.layers.shaping import (
+    AvgPool2d,
+    BatchNorm2d,
+    Dropout,
+    Flatten,
+    GlobalAvgPool2d,
+    MaxPool2d,
+    ReLU,
+    ReLU6,
+)
+
+__all__ = [
+    "AvgPool2d",
+    "Backward",
+    "BatchNorm2d",
+    "Buffer",
+    "Conv2d",
+    "DepthwiseConv2d",
+    "DepthwiseSeparableConv2d",
+    "Dropout",
+    "Flatten",
+    "GlobalAvgPool2d",
+    "Layer",
+    "Linear",
+    "MaxPool2d",
+    "Parameter",
+    "PointwiseConv2d",
+    "ReLU",
+    "ReLU6",
+    "Residual",
+    "Sequential",
+    "pullback",
+    "set_impl",
+]

@@ -1,0 +1,208 @@
+"""Layers made of layers: the chain rule is reversing a list."""
+
+from collections.abc import Iterator
+from typing import final, overload
+
+import numpy as np
+
+from npdsconv.layers.base import Backward, Layer, pullback
+from npdsconv.layers.convolution import Conv2d, DepthwiseConv2d, Linear, PointwiseConv2d
+from npdsconv.layers.shaping import AvgPool2d, BatchNorm2d, MaxPool2d, ReLU, ReLU6
+from npdsconv.shapes import Array, PaddingLike, Stride, check_choice
+
+ACTIVATIONS = {"relu": ReLU, "relu6": ReLU6}
+
+
+def chain(layers: list[Layer], x: Array, train: bool) -> tuple[Array, Backward]:
+    """Run `layers` one after another; the backward of the chain runs theirs in reverse."""
+    backwards: list[Backward] = []
+    for layer in layers:
+        x, back = layer.forward(x, train=train)
+        backwards.append(back)
+
+    @pullback
+    def backward(dy: Array) -> Array:
+        while backwards:  # popping frees what each one remembers as soon as it is used
+            dy = backwards.pop()(dy)
+        return dy
+
+    return x, backward
+
+
+@final
+class Sequential(Layer):
+    """A chain of layers. Has ``len``, iteration, indexing and slices: ``model[:3](x)`` is a feature map."""
+
+    def __init__(self, *layers: Layer) -> None:
+        for k, layer in enumerate(layers):
+            if not isinstance(layer, Layer):
+                raise TypeError(f"Sequential: item {k} must be a Layer, got {type(layer).__name__}")
+        self.layers = list(layers)
+
+    def forward(self, x: Array, *, train: bool) -> tuple[Array, Backward]:
+        """Whatever the first layer takes, to whatever the last one gives."""
+        return chain(self.layers, x, train)
+
+    def __call__(self, x: Array) -> Array:
+        """Inference: at most two activations are alive at a time."""
+        for layer in self.layers:
+            x = layer(x)
+        return x
+
+    def __len__(self) -> int:
+        return len(self.layers)
+
+    def __iter__(self) -> Iterator[Layer]:
+        return iter(self.layers)
+
+    @overload
+    def __getitem__(self, index: int) -> Layer: ...
+    @overload
+    def __getitem__(self, index: slice) -> "Sequential": ...
+    def __getitem__(self, index: int | slice) -> Layer:
+        return Sequential(*self.layers[index]) if isinstance(index, slice) else self.layers[index]
+
+    def __repr__(self) -> str:
+        lines = (f"  ({k}): {layer!r}".replace("\n", "\n  ") for k, layer in enumerate(self.layers))
+        return "\n".join(["Sequential(", *lines, ")"])
+
+
+@final
+class Residual(Layer):
+    """``y = shortcut(x) + body(x)``; without a shortcut layer, x itself.
+
+    Its pullback is the same sum of gradients: ``dx = shortcut's + body's``.
+    """
+
+    def __init__(self, body: Layer, shortcut: Layer | None = None) -> None:
+        self.body, self.shortcut = body, shortcut
+
+    def forward(self, x: Array, *, train: bool) -> tuple[Array, Backward]:
+        """x to an array of the body's output shape, which the shortcut must share."""
+        y, back = self.body.forward(x, train=train)
+        if self.shortcut is None:
+            return _add(x, y), pullback(lambda dy: dy + back(dy))
+        z, back_shortcut = self.shortcut.forward(x, train=train)
+        return _add(z, y), pullback(lambda dy: back_shortcut(dy) + back(dy))
+
+    def __call__(self, x: Array) -> Array:
+        """Inference: nothing is kept."""
+        return _add(x if self.shortcut is None else self.shortcut(x), self.body(x))
+
+
+def _add(shortcut: Array, y: Array) -> Array:
+    if shortcut.shape != y.shape:
+        raise ValueError(
+            f"Residual: the body gives shape {y.shape}, the shortcut {shortcut.shape}: they must be equal"
+        )
+    return y + shortcut
+
+
+@final
+class DepthwiseSeparableConv2d(Layer):
+    """Depthwise, then pointwise: space first, then channels.
+
+    With batch norm: depthwise, BN, activation, pointwise, BN, activation (MobileNet). Without: depthwise,
+    activation, pointwise, activation. The children are ``depthwise``, ``bn1``, ``pointwise`` and ``bn2``.
+
+    Parameters
+    ----------
+    in_channels, out_channels : int
+    kernel_size, stride, padding, dilation, depth_multiplier : of the depthwise step
+    batch_norm : bool
+    mid_activation, activation : None, "relu" or "relu6"; after the first and after the second step
+    bias : bool or None; None means: only without batch norm, which would cancel it
+    rng : np.random.Generator for the initial weights
+    impl : "naive", "im2col" or "numba"
+
+    Notes
+    -----
+    M·(1/O + 1/(KH·KW)) of the weights and multiply-adds of a standard convolution.
+
+    References
+    ----------
+    Howard et al., *MobileNets*, arXiv:1704.04861; Chollet, *Xception*, arXiv:1610.02357.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Stride,
+        *,
+        stride: Stride = 1,
+        padding: PaddingLike = 0,
+        dilation: Stride = 1,
+        depth_multiplier: int = 1,
+        batch_norm: bool = True,
+        mid_activation: str | None = "relu",
+        activation: str | None = "relu",
+        bias: bool | None = None,
+        rng: np.random.Generator | None = None,
+        impl: str = "numba",
+    ) -> None:
+        for name, choice in (("mid_activation", mid_activation), ("activation", activation)):
+            if choice is not None:
+                check_choice("DepthwiseSeparableConv2d", name, choice, ACTIVATIONS)
+        bias = not batch_norm if bias is None else bias
+        rng = np.random.default_rng() if rng is None else rng
+        middle = in_channels * depth_multiplier
+        self.depthwise = DepthwiseConv2d(
+            in_channels,
+            kernel_size,
+            depth_multiplier=depth_multiplier,
+            stride=stride,
+            padding=padding,
+            dilation=dilation,
+            bias=bias,
+            rng=rng,
+            impl=impl,
+        )
+        self.bn1 = BatchNorm2d(middle) if batch_norm else None
+        self.mid_activation = ACTIVATIONS[mid_activation]() if mid_activation else None
+        self.pointwise = PointwiseConv2d(middle, out_channels, bias=bias, rng=rng, impl=impl)
+        self.bn2 = BatchNorm2d(out_channels) if batch_norm else None
+        self.activation = ACTIVATIONS[activation]() if activation else None
+        set_impl(self, impl)
+
+    def _steps(self) -> list[Layer]:
+        steps = (
+            self.depthwise,
+            self.bn1,
+            self.mid_activation,
+            self.pointwise,
+            self.bn2,
+            self.activation,
+        )
+        return [step for step in steps if step is not None]
+
+    def forward(self, x: Array, *, train: bool) -> tuple[Array, Backward]:
+        """(N, C, H, W) to (N, O, OH, OW)."""
+        return chain(self._steps(), x, train)
+
+    def __call__(self, x: Array) -> Array:
+        """Inference: nothing is kept."""
+        for step in self._steps():
+            x = step(x)
+        return x
+
+    def __repr__(self) -> str:
+        steps = ", ".join(type(step).__name__ for step in self._steps())
+        outputs = len(self.pointwise.weight.value)
+        c, m = self.depthwise.weight.value.shape[:2]
+        head = f"{c}, {outputs}, {self.depthwise.kernel_size}, depth_multiplier={m}"
+        return f"DepthwiseSeparableConv2d({head}: {steps})"
+
+
+def set_impl(model: Layer, impl: str) -> Layer:
+    """Switch every layer of `model` to one tier: "naive", "im2col" or "numba". Returns the model.
+
+    Layers without an im2col or naive form (batch norm, activations, dense) take their NumPy form for both.
+    """
+    check_choice("set_impl", "impl", impl, ("naive", "im2col", "numba"))
+    for layer in model.modules():
+        if isinstance(layer, Linear | BatchNorm2d | ReLU | ReLU6):
+            layer.impl = "numba" if impl == "numba" else "numpy"
+        elif isinstance(layer, Conv2d | DepthwiseConv2d | PointwiseConv2d | MaxPool2d | AvgPool2d):
+            layer.impl = impl
+    return model

@@ -1,0 +1,36 @@
+"""Building blocks that several models share."""
+
+import numpy as np
+
+from npdsconv.layers import BatchNorm2d, Conv2d, Layer, ReLU, ReLU6
+
+_ACTIVATION = {"relu": ReLU, "relu6": ReLU6}
+
+
+def conv_bn(
+    inputs: int,
+    outputs: int,
+    kernel: int = 3,
+    *,
+    stride: int = 1,
+    activation: str | None = "relu",
+    rng: np.random.Generator,
+) -> list[Layer]:
+    """Standard convolution (padding kernel // 2, no bias), batch norm, activation: the layers as a list."""
+    layers: list[Layer] = [
+        Conv2d(inputs, outputs, kernel, stride=stride, padding=kernel // 2, bias=False, rng=rng),
+        BatchNorm2d(outputs),
+    ]
+    return layers + ([_ACTIVATION[activation]()] if activation else [])
+
+
+def generator(rng: np.random.Generator | int | None) -> np.random.Generator:
+    """A generator as it is, a seed as a generator, None as a fresh one."""
+    return np.random.default_rng(rng)
+
+
+def channels(base: int, width: float, multiple: int = 1) -> int:
+    """`base` channels scaled by `width`, rounded to a multiple, at least one multiple."""
+    return max(multiple, round(base * width / multiple) * multiple)
+
+

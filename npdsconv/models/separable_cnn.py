@@ -1,0 +1,55 @@
+"""The network that this package trains by default: one standard convolution, then depthwise separable blocks."""
+
+import numpy as np
+
+from npdsconv.layers import (
+    DepthwiseSeparableConv2d,
+    Dropout,
+    Flatten,
+    GlobalAvgPool2d,
+    Linear,
+    Sequential,
+)
+from npdsconv.models.blocks import channels, conv_bn, generator
+
+# (output channels, stride) of each separable block
+BLOCKS = ((64, 2), (64, 1), (128, 2), (128, 1))
+
+
+def separable_cnn(
+    in_channels: int = 1,
+    classes: int = 10,
+    *,
+    width: float = 1.0,
+    dropout: float = 0.0,
+    rng: np.random.Generator | int | None = None,
+) -> Sequential:
+    """A standard 3×3 stem and four depthwise separable blocks, global average pooling and a dense layer.
+
+    The stem is a standard convolution for a reason: with one input channel, a depthwise layer has a single filter,
+    and everything after it could only see scaled copies of one picture.
+
+    Parameters
+    ----------
+    in_channels, classes : int
+    width : factor on the channel counts 32, 64, 64, 128, 128
+    dropout : probability before the dense layer
+    rng : generator or seed for the initial weights
+
+    Returns
+    -------
+    model : (N, in_channels, H, W) to logits (N, classes); 36,298 parameters by default
+
+    References
+    ----------
+    Howard et al., *MobileNets*, arXiv:1704.04861 (the block and the pattern).
+    """
+    rng = generator(rng)
+    c = channels(32, width)
+    model = conv_bn(in_channels, c, rng=rng)
+    for base, stride in BLOCKS:
+        outputs = channels(base, width)
+        model.append(DepthwiseSeparableConv2d(c, outputs, 3, stride=stride, padding=1, rng=rng))
+        c = outputs
+    head = [GlobalAvgPool2d(), Flatten(), *([Dropout(dropout, rng=rng)] if dropout else [])]
+    return Sequential(*model, *head, Linear(c, classes, rng=rng))
