@@ -14,7 +14,7 @@ model and the optimiser. So a run resumes, to the last bit, from a checkpoint an
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -148,7 +148,7 @@ def epochs(
     validation: Split | None = None,
     start_epoch: int = 0,
     progress: Callable[[Iterable[int]], Iterable[int]] | None = None,
-) -> Iterator[EpochResult]:
+) -> Generator[EpochResult, None, None]:
     """Train, one epoch per iteration.
 
     Parameters

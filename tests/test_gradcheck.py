@@ -419,7 +419,7 @@ class Value:
 
 
 class Layer:
-    """x·weight, normalised over the batch, with dropout and a running mean: every kind of state in one layer."""
+    """x·weight, normalised over the batch, with dropout and a running mean: every kind of state."""
 
     def __init__(self, fault=None):
         rng = np.random.default_rng(8)

@@ -18,6 +18,7 @@ import numpy as np
 
 from npdsconv import layout
 from npdsconv.kernels._jit import kernel, prange, serial
+from npdsconv.kernels.border import place
 from npdsconv.shapes import Array, Window
 
 IMAGES = 4  # images that share one bordered copy: work is split by shape, never by the number of threads
@@ -69,25 +70,6 @@ def _taps(w: Array) -> Array:
 
 def _bias(b: Array | None, channels: int, like: Array) -> Array:
     return layout.readonly(np.zeros(channels, like.dtype) if b is None else b)
-
-
-@serial
-def _place(image, border, corner, spread, m):
-    """Write pixel (i, j) of `image` to row top + i·spread of `border`, channel c to channels c·m … c·m + m - 1."""
-    (top, left), (sh, sw) = corner, spread
-    for i in range(image.shape[0]):
-        p = top + i * sh
-        if 0 <= p < border.shape[0]:
-            for j in range(image.shape[1]):
-                q = left + j * sw
-                if 0 <= q < border.shape[1]:
-                    source, target = image[i, j], border[p, q]
-                    if m == 1:
-                        for c in range(source.shape[0]):
-                            target[c] = source[c]
-                    else:
-                        for c in range(target.shape[0]):
-                            target[c] = source[c // m]
 
 
 @serial
@@ -180,7 +162,7 @@ def _correlate_all(images, bordered, corner, spread, m, taps, bias, y, stride, d
     for chunk in prange((n + IMAGES - 1) // IMAGES):
         border = np.zeros((bordered[0], bordered[1], y.shape[3]), y.dtype)
         for k in range(chunk * IMAGES, min(n, (chunk + 1) * IMAGES)):
-            _place(images[k], border, corner, spread, m)
+            place(images[k], border, corner, spread, m)
             if taps.shape[0] == 3 and taps.shape[1] == 3:
                 _correlate_3x3(border, taps, bias, y[k], stride, dilation)
             else:
@@ -193,7 +175,7 @@ def _correlate_weights_all(images, dy, bordered, corner, m, kw, stride, dilation
     for chunk in prange(partial.shape[0]):
         border = np.zeros((bordered[0], bordered[1], dy.shape[3]), dy.dtype)
         for k in range(chunk * IMAGES, min(n, (chunk + 1) * IMAGES)):
-            _place(images[k], border, corner, (1, 1), m)
+            place(images[k], border, corner, (1, 1), m)
             if partial.shape[1] == 9 and kw == 3:
                 _correlate_weights_3x3(border, dy[k], partial[chunk], stride, dilation)
             else:
