@@ -8,7 +8,6 @@ is simply what `backward` closes over: there is no cache that could be stale.
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from functools import wraps
 from typing import Any, Self
 
 import numpy as np
@@ -51,8 +50,7 @@ def pullback(backward: Backward) -> Backward:
     """Make a backward usable once: the call releases what it holds, a second call raises."""
     held = [backward]
 
-    @wraps(backward)
-    def once(dy: Array) -> Array:
+    def once(dy: Array) -> Array:  # not functools.wraps: it would keep `backward`, and all that it holds, alive
         if not held:
             raise RuntimeError("backward was called a second time: a pullback is used once, run forward again")
         return held.pop()(dy)
@@ -103,8 +101,8 @@ class Layer(ABC):
         return _walk(self, Buffer)
 
     def parameters(self) -> list[Parameter]:
-        """Every parameter."""
-        return [p for _, p in self.named_parameters()]
+        """Every parameter, once, even where a layer is used twice."""
+        return list(dict.fromkeys(p for _, p in self.named_parameters()))
 
     def state_dict(self) -> dict[str, Array]:
         """Copies of all parameters and buffers, by dotted path."""

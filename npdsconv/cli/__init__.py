@@ -1,0 +1,63 @@
+"""The command line: ``npdsconv COMMAND``. Each command has a module of its own with `add` and `run`.
+
+Modules are imported when their command runs, so that ``--help`` stays quick.
+"""
+
+import argparse
+import importlib
+import json
+import sys
+from collections.abc import Sequence
+
+from npdsconv import __version__
+
+COMMANDS = {
+    "train": "train a network on digits",
+    "evaluate": "measure a trained network",
+    "predict": "recognise digits in picture files",
+    "gradcheck": "check every hand-written gradient",
+    "complexity": "count parameters and multiply-adds of a model",
+    "data": "show, find or fetch the data sets",
+}
+
+EXAMPLES = """examples:
+  npdsconv train                              learn 4,000 digits that come with the package, about a minute
+  npdsconv train --dataset mnist              the full MNIST, ten epochs
+  npdsconv evaluate                           measure the latest run
+  npdsconv predict photo.png --save seen/     recognise a digit, and keep the 28x28 picture the network saw
+  npdsconv gradcheck all                      one table over every op, layer and model
+  npdsconv complexity separable_cnn           costs, beside those of the standard-convolution twin
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code: 0, 1 (a check failed), 2 (bad input) or 130 (interrupted)."""
+    parser = argparse.ArgumentParser(
+        prog="npdsconv",
+        description="Depthwise separable convolution in NumPy.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"npdsconv {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, summary in COMMANDS.items():
+        command = commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
+        _module(name).add(command)
+    args = parser.parse_args(argv)
+    try:
+        return _module(args.command).run(args)
+    except (ValueError, TypeError, OSError, FloatingPointError) as error:
+        print(f"npdsconv: error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("npdsconv: interrupted", file=sys.stderr)
+        return 130
+
+
+def _module(command: str):  # type: ignore[no-untyped-def]
+    return importlib.import_module(f"npdsconv.cli.{command}")
+
+
+def print_json(values: dict) -> None:
+    """One machine-readable object, on one line."""
+    print(json.dumps(values), flush=True)

@@ -1,0 +1,205 @@
+"""From a picture of a digit, any size and any colours, to the 28x28 form in which MNIST has its digits.
+
+MNIST's rule: scale the ink so that its longer side is 20 pixels, then put its centre of mass at pixel (14, 14) of a
+28x28 field. What comes before that is finding the ink: its background, its polarity, its place.
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
+"""The file names that `list_images` takes from a folder."""
+
+_FIELD, _BOX, _CENTRE = 28, 20, 14
+_SUBPIXELS = 4  # strokes are measured and thickened on a grid this much finer than the result
+_THIN = 1.5  # pixels; the 1st percentile of MNIST's own stroke widths
+_CELLS = 100  # the ink is first looked for on a grid of at most this many cells a side
+
+
+def list_images(path: str | os.PathLike[str]) -> list[Path]:
+    """The picture files that `path` stands for: itself, or those in the folder (not below it), sorted by name."""
+    path = Path(path)
+    if path.is_file():
+        return [path]
+    if not path.is_dir():
+        raise FileNotFoundError(f"list_images: no file or folder {path}")
+    found = sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file())
+    if not found:
+        raise FileNotFoundError(f"list_images: no picture in the folder {path} ({' '.join(SUFFIXES)})")
+    return found
+
+
+def read_image(path: str | os.PathLike[str]) -> npt.NDArray[np.float32]:
+    """Read a picture as brightness.
+
+    Parameters
+    ----------
+    path : path
+        PNG, PGM or anything else that Pillow reads: grey, colour, palette, 16 bits, with or without transparency.
+        A photograph is turned upright by its EXIF tag. What is transparent takes the colour farthest from the ink.
+
+    Returns
+    -------
+    (H,W) float32
+        From 0, black, to 1, white.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such file.
+    ValueError
+        The file is not a picture, or is damaged.
+    """
+    from PIL import Image, ImageOps
+
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"read_image: no file {path}")
+    try:
+        with Image.open(path) as picture:
+            picture = ImageOps.exif_transpose(picture)
+            if picture.mode.startswith("I"):  # 16 bits; Pillow's own conversion to 8 would clip them
+                return np.asarray(picture, np.float32) / 65535
+            transparent = picture.has_transparency_data
+            pixels = np.asarray(picture.convert("LA" if transparent else "L"), np.float32) / 255
+    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+        raise ValueError(f"read_image: {path} is not a picture that can be read: {error}") from error
+    return _flatten(pixels[..., 0], pixels[..., 1]) if transparent else pixels
+
+
+def _flatten(grey: npt.NDArray[np.float32], alpha: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    ink_is_light = (grey * alpha).sum() > 0.5 * alpha.sum()
+    background = np.float32(0 if ink_is_light else 1)
+    return background + alpha * (grey - background)
+
+
+def prepare(picture: str | os.PathLike[str] | npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+    """Bring a picture of one digit into MNIST's form.
+
+    Parameters
+    ----------
+    picture : path or (H,W) array
+        A file, or brightness in any unit. Dark on light and light on dark are told apart by the border.
+
+    Returns
+    -------
+    (28,28) uint8
+        0 is background, 255 full ink.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        No such file, not a picture, or nothing but background in it.
+
+    Notes
+    -----
+    The background is the median of the border, and what stands out from it no more than the border's own noise is
+    background too. Dust of a few pixels is left out of the box around the ink. Strokes thinner than MNIST's thinnest,
+    as a one-pixel pencil draws them, are thickened to 1.5 pixels of the result.
+
+    References
+    ----------
+    Y. LeCun, C. Cortes and C. Burges, "The MNIST database of handwritten digits", http://yann.lecun.com/exdb/mnist/.
+    """
+    name = "array" if isinstance(picture, np.ndarray) else os.fspath(picture)
+    pixels = picture if isinstance(picture, np.ndarray) else read_image(picture)
+    if pixels.ndim != 2 or pixels.size == 0:
+        raise ValueError(f"prepare: {name}: expected brightness of shape (H,W), found {pixels.shape}")
+    pixels = pixels.astype(np.float64)
+    if not np.isfinite(pixels).all():
+        raise ValueError(f"prepare: {name}: some pixels are not finite")
+    ink, noisy = _ink(pixels)
+    if not ink.any():
+        raise ValueError(f"prepare: {name}: blank: nothing stands out from the border in {pixels.shape[0]}x{pixels.shape[1]} pixels")
+    return _centre(_scale(_crop(ink, noisy)))
+
+
+def _ink(pixels: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], bool]:
+    """Ink from 0 to 1, and whether the background is noisy."""
+    edge = max(1, min(pixels.shape) // 20)
+    inner = np.zeros(pixels.shape, bool)
+    inner[edge:-edge, edge:-edge] = True
+    border = pixels[~inner]
+    background = np.median(border)
+    ink = pixels - background
+    if -ink.min() > ink.max():
+        ink = -ink
+    # Medians, so that a digit cropped so tightly that it touches the border does not count as noise.
+    noise = 3 * 1.4826 * np.median(np.abs(border - background))
+    ink = np.maximum(ink - noise, 0)
+    return ink / max(ink.max(), np.finfo(float).tiny), bool(noise > 0)
+
+
+def _crop(ink: npt.NDArray[np.float64], noisy: bool) -> npt.NDArray[np.float64]:
+    """Cut out the box around the ink: first coarsely, where dust averages away, then exactly."""
+    cell = max(1.0, max(ink.shape) / _CELLS)
+    height, width = (max(1, round(size / cell)) for size in ink.shape)
+    coarse = _resample(ink, height, width)
+    found = coarse > 0.15 * coarse.max()
+    for axis, cells in ((0, height), (1, width)):
+        first, last = np.flatnonzero(found.any(axis=1 - axis))[[0, -1]]
+        # Two cells more, for the faint rim of the strokes.
+        scale = ink.shape[axis] / cells
+        ink = ink.take(np.arange(max(0, int((first - 2) * scale)), min(ink.shape[axis], int((last + 3) * scale))), axis)
+    tail = 0.003 if noisy else 0.0  # the share of ink that may lie outside the box on each side
+    for axis in (0, 1):
+        total = ink.sum(axis=1 - axis).cumsum()
+        inside = np.flatnonzero((total > tail * total[-1]) & (np.r_[0, total[:-1]] < (1 - tail) * total[-1]))
+        ink = ink.take(inside, axis)
+    return ink
+
+
+def _scale(ink: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Make the longer side 20 pixels and the darkest pixel 1; thicken thin strokes on the way."""
+    factor = _BOX / max(ink.shape)
+    height, width = (max(1, round(size * factor)) for size in ink.shape)
+    fine = _resample(ink, _SUBPIXELS * height, _SUBPIXELS * width)
+    fine /= fine.max()
+    missing = round(_SUBPIXELS * _THIN - _stroke_width(fine))
+    if missing > 0:
+        fine = _dilate(fine, missing + 1)
+    small = _resample(fine, height, width)
+    return small / small.max()
+
+
+def _centre(small: npt.NDArray[np.float64]) -> npt.NDArray[np.uint8]:
+    mass = small.sum()
+    corner = []
+    for axis in (0, 1):
+        size = small.shape[axis]
+        centre = (small.sum(axis=1 - axis) * np.arange(size)).sum() / mass
+        corner.append(min(max(round(_CENTRE - centre), 0), _FIELD - size))
+    field = np.zeros((_FIELD, _FIELD), np.uint8)
+    field[corner[0] : corner[0] + small.shape[0], corner[1] : corner[1] + small.shape[1]] = np.round(255 * small)
+    return field
+
+
+def _stroke_width(ink: npt.NDArray[np.float64]) -> float:
+    """Mean stroke width in pixels: twice the area over the perimeter.
+
+    Summed steps along rows and columns overstate the length of an edge, by 4/π over all directions.
+    """
+    padded = np.pad(ink, 1)
+    steps = np.abs(np.diff(padded, axis=0)).sum() + np.abs(np.diff(padded, axis=1)).sum()
+    return float(2 * ink.sum() / (steps * np.pi / 4))
+
+
+def _dilate(ink: npt.NDArray[np.float64], size: int) -> npt.NDArray[np.float64]:
+    """The maximum over size x size windows; the result is size - 1 larger."""
+    windows = np.lib.stride_tricks.sliding_window_view(np.pad(ink, size - 1), (size, size))
+    return windows.max(axis=(2, 3))
+
+
+def _resample(image: npt.NDArray[np.float64], height: int, width: int) -> npt.NDArray[np.float64]:
+    """Average over the area that each new pixel covers: exact antialiasing, one small matrix for each axis."""
+    return _area_weights(image.shape[0], height) @ image @ _area_weights(image.shape[1], width).T
+
+
+def _area_weights(old: int, new: int) -> npt.NDArray[np.float64]:
+    edges = np.linspace(0, old, new + 1)
+    pixels = np.arange(old)
+    overlap = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)
+    return np.maximum(overlap, 0) * (new / old)

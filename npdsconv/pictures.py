@@ -1,0 +1,244 @@
+"""Pictures of small convolutions: numbers in coloured cells. Used by the notebooks.
+
+One visual language: the input is blue, a window orange, the kernel green, the output red. Every array carries its
+name and its shape. Matplotlib is imported when the first picture is drawn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from npdsconv.shapes import Array, PaddingLike, Pair, Stride, resolve_window
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+INPUT, WINDOW, KERNEL, OUTPUT = "#4C78A8", "#F58518", "#54A24B", "#E45756"
+INK, PALE = "#222222", "#9A9A9A"
+SERIES = (WINDOW, "#B279A2", "#72B7B2", "#EECA3B")
+"""Colours for several windows at once; letters say the same without colour."""
+
+Cells = Iterable[Pair]
+
+
+def show(name: str, array: Array) -> None:
+    """Print an array with its name and shape; whole numbers are printed without a decimal point."""
+    whole = array.astype(np.int64) if np.array_equal(array, np.round(array)) else array
+    print(f"{name}  {array.shape}")
+    print(np.array2string(whole, prefix="  ").join(("  ", "\n")))
+
+
+def number(value: float) -> str:
+    """A number as short as it can be: whole numbers without a point, a true minus sign."""
+    return f"{value:g}".replace("-", "−")
+
+
+def tensor(
+    ax: Axes,
+    values: Array,
+    name: str,
+    colour: str,
+    *,
+    strong: Cells = (),
+    empty: Cells = (),
+    border: int = 0,
+    small: dict[Pair, str] | None = None,
+) -> None:
+    """Draw a matrix as numbered cells under its name and shape.
+
+    Parameters
+    ----------
+    ax : axes to draw on; its frame is switched off
+    values : (rows, columns)
+    name, colour : what it is called and what it is
+    strong : cells in the full colour instead of its tint
+    empty : cells whose number is not written
+    border : rows and columns of padding on every side, drawn pale
+    small : little green numbers in the corner of cells: the weights that meet them
+    """
+    from matplotlib.patches import Rectangle
+
+    rows, columns = values.shape
+    full, blank, corner = set(strong), set(empty), small or {}
+    for r, c in np.ndindex(rows, columns):
+        inside = border <= r < rows - border and border <= c < columns - border
+        face = colour if inside else "white"
+        alpha = 0.85 if (r, c) in full else 0.16
+        ax.add_patch(Rectangle((c, r), 1, 1, facecolor=face, alpha=alpha if inside else 1.0, linewidth=0))
+        ax.add_patch(Rectangle((c, r), 1, 1, fill=False, edgecolor="white" if inside else PALE, linewidth=1))
+        if (r, c) not in blank:
+            ink = "white" if (r, c) in full else INK if inside else PALE
+            ax.text(c + 0.5, r + 0.5, number(values[r, c]), ha="center", va="center", color=ink, fontsize=11)
+        if (r, c) in corner:
+            ax.text(c + 0.9, r + 0.88, corner[r, c], ha="right", va="bottom", color=KERNEL, fontsize=7, weight="bold")
+    ax.set(xlim=(-0.1, columns + 0.1), ylim=(rows + 0.1, -0.1), aspect="equal")
+    ax.set_title(f"{name}  {tuple(n - 2 * border for n in values.shape)}", fontsize=10, color=INK)
+    ax.axis("off")
+
+
+def outline(ax: Axes, at: Pair, size: Pair, colour: str = WINDOW, letter: str = "", inset: float = 0.0) -> None:
+    """Draw the frame of a window of `size` whose first cell is `at`."""
+    from matplotlib.patches import Rectangle
+
+    (r, c), (h, w) = at, size
+    place = (c + inset, r + inset), w - 2 * inset, h - 2 * inset
+    ax.add_patch(Rectangle(*place, fill=False, edgecolor=colour, linewidth=2.5, joinstyle="round"))
+    if letter:
+        ax.text(c + inset + 0.07, r + inset + 0.05, letter, ha="left", va="top", color=colour, fontsize=9, weight="bold")
+
+
+def _panels(widths: Sequence[float], rows: int = 1, height: float = 2.2) -> tuple[Figure, Array]:
+    import matplotlib.pyplot as plt
+
+    return plt.subplots(
+        rows,
+        len(widths),
+        figsize=(1.0 * sum(widths), height * rows),
+        width_ratios=widths,
+        squeeze=False,
+        layout="constrained",
+    )
+
+
+def sliding(x: Array, w: Array) -> Figure:
+    """A kernel slides over an image: one column for each output pixel, with its sum of products."""
+    window = resolve_window("sliding", x.shape, w.shape)
+    (kh, kw), (oh, ow) = window.kernel, window.output
+    y = np.array([[np.sum(x[i : i + kh, j : j + kw] * w) for j in range(ow)] for i in range(oh)])
+    steps = list(np.ndindex(oh, ow))
+    figure, axes = _panels([2.2, *[2.4] * len(steps)], rows=2)
+    tensor(axes[0, 0], w, "w", KERNEL)
+    axes[1, 0].axis("off")
+    for k, (i, j) in enumerate(steps):
+        top, bottom = axes[:, k + 1]
+        taps = {(i + u, j + v): number(w[u, v]) for u, v in np.ndindex(kh, kw)}
+        tensor(top, x, "x", INPUT, small=taps)
+        outline(top, (i, j), (kh, kw))
+        terms = [f"{number(w[u, v])}·{number(x[i + u, j + v])}" for u, v in np.ndindex(kh, kw)]
+        top.text(x.shape[1] / 2, x.shape[0] + 0.3, " + ".join(terms), ha="center", va="top", fontsize=8.5)
+        tensor(bottom, y, "y", OUTPUT, strong=[(i, j)], empty=steps[k + 1 :])
+    return figure
+
+
+def geometries(x: Array, kernel: Pair, settings: dict[str, dict[str, Stride | PaddingLike]]) -> Figure:
+    """Where windows land for several strides, paddings and dilations: the first two of them, and all their corners.
+
+    `settings` maps a title to the keyword arguments of a convolution; padding is a single number there.
+    """
+    figure, axes = _panels([3.0] * len(settings), height=3.0)
+    for ax, (title, options) in zip(axes[0], settings.items(), strict=True):
+        window = resolve_window("geometries", x.shape, kernel, **options)  # type: ignore[arg-type]
+        border = window.padding[0][0]
+        padded = np.pad(x, border)
+        (sh, sw), (dh, dw) = window.stride, window.dilation
+        tensor(ax, padded, "x", INPUT, border=border)
+        for i, j in np.ndindex(*window.output):
+            first = (i, j) == (0, 0)
+            for u, v in np.ndindex(*kernel):
+                if first:
+                    outline(ax, (i * sh + u * dh, j * sw + v * dw), (1, 1), inset=0.06)
+            ax.plot(j * sw + 0.12, i * sh + 0.12, "o", color=WINDOW, markersize=5)
+        ax.set_title(f"{title}\nx {x.shape} → y {window.output}", fontsize=10, color=INK)
+    return figure
+
+
+def _lettered(window_count: int) -> Iterator[tuple[str, str]]:
+    for k in range(window_count):
+        yield "ABCDEFGHIJKLMNOPQRSTUVWXYZ"[k % 26], SERIES[k % len(SERIES)]
+
+
+def im2col_matrix(x: Array, w: Array) -> Figure:
+    """The windows of an image as the columns of a matrix, the kernel as a row, and their product."""
+    window = resolve_window("im2col_matrix", x.shape, w.shape)
+    (kh, kw), positions = window.kernel, list(np.ndindex(*window.output))
+    cols = np.array([x[i : i + kh, j : j + kw].ravel() for i, j in positions]).T
+    flat = w.reshape(1, -1)
+    figure, axes = _panels([3.0, kh * kw * 0.62, len(positions) * 0.62, len(positions) * 0.62], height=3.0)
+    image, kernel, matrix, product = axes[0]
+    tensor(image, x, "x", INPUT)
+    tensor(kernel, flat, "w as a row", KERNEL)
+    tensor(matrix, cols, "cols", INPUT)
+    tensor(product, flat @ cols, "w · cols", OUTPUT)
+    for k, ((i, j), (letter, colour)) in enumerate(zip(positions, _lettered(len(positions)), strict=True)):
+        outline(image, (i, j), (kh, kw), colour, inset=0.05 + 0.05 * k)
+        outline(matrix, (0, k), (kh * kw, 1), colour, inset=0.06)
+        outline(product, (0, k), (1, 1), colour, inset=0.06)
+        corner = (j + 0.25 if j == 0 else j + kw - 0.25, i + 0.25 if i == 0 else i + kh - 0.25)
+        image.text(*corner, letter, ha="center", va="center", color=colour, fontsize=9, weight="bold")
+        matrix.text(k + 0.5, kh * kw + 0.15, letter, ha="center", va="top", color=colour, fontsize=10, weight="bold")
+        product.text(k + 0.5, 1.15, letter, ha="center", va="top", color=colour, fontsize=10, weight="bold")
+    matrix.set_ylim(kh * kw + 0.6, -0.1)
+    product.set_ylim(1.6, -0.1)
+    return figure
+
+
+def wiring(inputs: int, outputs: int, multiplier: int = 1) -> Figure:
+    """Which channel reads which: standard, depthwise and pointwise convolution side by side."""
+    panels = {
+        "standard\nK×K on every line": (inputs, outputs, [(c, o) for c in range(inputs) for o in range(outputs)]),
+        "depthwise\nK×K on every line": (
+            inputs,
+            inputs * multiplier,
+            [(c, c * multiplier + m) for c in range(inputs) for m in range(multiplier)],
+        ),
+        "pointwise\n1×1 on every line": (
+            inputs * multiplier,
+            outputs,
+            [(c, o) for c in range(inputs * multiplier) for o in range(outputs)],
+        ),
+    }
+    figure, axes = _panels([2.8] * len(panels), height=3.2)
+    for ax, (title, (left, right, lines)) in zip(axes[0], panels.items(), strict=True):
+        tallest = max(inputs * multiplier, inputs, outputs)
+        start, end = (tallest - left) / 2, (tallest - right) / 2
+        thick = 1.2 if title.startswith("pointwise") else 2.8
+        for a, b in lines:
+            ax.plot([0, 1], [start + a, end + b], color=KERNEL, linewidth=thick, alpha=0.75, zorder=1)
+        ax.scatter([0] * left, start + np.arange(left), s=260, color=INPUT, marker="s", zorder=2)
+        ax.scatter([1] * right, end + np.arange(right), s=260, color=OUTPUT, marker="s", zorder=2)
+        for k in range(left):
+            ax.text(0, start + k, str(k), ha="center", va="center", color="white", fontsize=10)
+        for k in range(right):
+            ax.text(1, end + k, str(k), ha="center", va="center", color="white", fontsize=10)
+        ax.set(xlim=(-0.3, 1.3), ylim=(tallest - 0.4, -0.6))
+        ax.set_title(f"{title}\n{len(lines)} lines", fontsize=10, color=INK)
+        ax.axis("off")
+    return figure
+
+
+def scatter(dy: Array, w: Array, size: Pair) -> Figure:
+    """The backward pass: every output pixel lays `dy·w` on its window, and the image adds up what it gets."""
+    window = resolve_window("scatter", size, w.shape)
+    (kh, kw), positions = window.kernel, list(np.ndindex(*window.output))
+    figure, axes = _panels([2.2, *[2.4] * (len(positions) + 1)])
+    tensor(axes[0, 0], dy, "dy", OUTPUT)
+    total = np.zeros(size)
+    for ax, (i, j) in zip(axes[0, 1:-1], positions, strict=True):
+        part = np.zeros(size)
+        part[i : i + kh, j : j + kw] = dy[i, j] * w
+        covered = {(i + u, j + v) for u, v in np.ndindex(kh, kw)}
+        tensor(ax, part, f"dy[{i},{j}] · w", INPUT, empty=set(np.ndindex(*size)) - covered)
+        outline(ax, (i, j), (kh, kw))
+        total += part
+    tensor(axes[0, -1], total, "dx = their sum", INPUT, strong=np.ndindex(*size))
+    return figure
+
+
+def counts(images: dict[str, Array]) -> Figure:
+    """How often each pixel is read, one image for each title; the darker the more often."""
+    from matplotlib.patches import Rectangle
+
+    figure, axes = _panels([2.4] * len(images), height=2.6)
+    most = max(float(image.max()) for image in images.values())
+    for ax, (title, image) in zip(axes[0], images.items(), strict=True):
+        tensor(ax, image, title, INPUT, empty=np.ndindex(*image.shape))
+        for r, c in np.ndindex(*image.shape):
+            share = image[r, c] / most
+            ax.add_patch(Rectangle((c, r), 1, 1, facecolor=INPUT, alpha=share, edgecolor="white", linewidth=1))
+            ink = "white" if share > 0.5 else INK
+            ax.text(c + 0.5, r + 0.5, number(image[r, c]), ha="center", va="center", color=ink, fontsize=11)
+    return figure
