@@ -7,7 +7,7 @@ The ``.py`` twin (Jupytext percent format) is what is written and reviewed; the 
     python notebooks/build.py --check      execute all, write nothing, fail if a text output has changed
 
 A rebuild on one machine gives the same bytes. Cells whose numbers cannot repeat carry a tag in the twin
-(``# %% tags=["timing"]``, or ``["rounding"]`` for errors of the size of 1e-16): their outputs are not compared.
+(``# %% tags=["timing"]``, or ``["rounding"]`` for errors near 1e-16): their outputs are not compared.
 """
 
 import argparse
@@ -35,7 +35,8 @@ def lessons(prefixes: list[str]) -> list[Path]:
     found = sorted(HERE.glob("[0-9]*.py"))
     chosen = [path for path in found if not prefixes or path.name.startswith(tuple(prefixes))]
     if not chosen:
-        raise SystemExit(f"build.py: no notebook among {', '.join(p.stem for p in found)} starts with {prefixes}")
+        names = ", ".join(path.stem for path in found) or "(there are none)"
+        raise SystemExit(f"build.py: no notebook starts with {' or '.join(prefixes)}, among {names}")
     return chosen
 
 
@@ -128,7 +129,7 @@ def build(path: Path, check: bool) -> bool:
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Execute the notebooks from their .py twins.")
     parser.add_argument("names", nargs="*", help="beginnings of file names; all by default")
-    parser.add_argument("--check", action="store_true", help="write nothing; fail if a text output has changed")
+    parser.add_argument("--check", action="store_true", help="write nothing; fail if a text has changed")
     arguments = parser.parse_args(argv)
     results = [build(path, arguments.check) for path in lessons(arguments.names)]
     return 0 if all(results) else 1

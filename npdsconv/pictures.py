@@ -1,17 +1,18 @@
 """Pictures of small convolutions: numbers in coloured cells. Used by the notebooks.
 
-One visual language: the input is blue, a window orange, the kernel green, the output red. Every array carries its
-name and its shape. Matplotlib is imported when the first picture is drawn.
+One visual language: the input is blue, a window orange, the kernel green, the output red. Every array carries
+its name and its shape. Matplotlib is imported when the first picture is drawn.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from npdsconv.shapes import Array, PaddingLike, Pair, Stride, resolve_window
+from npdsconv.shapes import Array, Pair, resolve_window
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,12 +30,12 @@ def show(name: str, array: Array) -> None:
     """Print an array with its name and shape; whole numbers are printed without a decimal point."""
     whole = array.astype(np.int64) if np.array_equal(array, np.round(array)) else array
     print(f"{name}  {array.shape}")
-    print(np.array2string(whole, prefix="  ").join(("  ", "\n")))
+    print("  " + np.array2string(whole, prefix="  ") + "\n")
 
 
-def number(value: float) -> str:
+def number(value: float | Array) -> str:
     """A number as short as it can be: whole numbers without a point, a true minus sign."""
-    return f"{value:g}".replace("-", "−")
+    return f"{float(value):g}".replace("-", "−")
 
 
 def tensor(
@@ -47,6 +48,7 @@ def tensor(
     empty: Cells = (),
     border: int = 0,
     small: dict[Pair, str] | None = None,
+    room: Pair | None = None,
 ) -> None:
     """Draw a matrix as numbered cells under its name and shape.
 
@@ -59,9 +61,11 @@ def tensor(
     empty : cells whose number is not written
     border : rows and columns of padding on every side, drawn pale
     small : little green numbers in the corner of cells: the weights that meet them
+    room : (rows, columns) that the axes span, so that cells of neighbouring pictures have one size
     """
     from matplotlib.patches import Rectangle
 
+    write = partial(ax.text, ha="center", va="center", fontsize=11)
     rows, columns = values.shape
     full, blank, corner = set(strong), set(empty), small or {}
     for r, c in np.ndindex(rows, columns):
@@ -72,36 +76,37 @@ def tensor(
         ax.add_patch(Rectangle((c, r), 1, 1, fill=False, edgecolor="white" if inside else PALE, linewidth=1))
         if (r, c) not in blank:
             ink = "white" if (r, c) in full else INK if inside else PALE
-            ax.text(c + 0.5, r + 0.5, number(values[r, c]), ha="center", va="center", color=ink, fontsize=11)
+            write(c + 0.5, r + 0.5, number(values[r, c]), color=ink)
         if (r, c) in corner:
-            ax.text(c + 0.9, r + 0.88, corner[r, c], ha="right", va="bottom", color=KERNEL, fontsize=7, weight="bold")
-    ax.set(xlim=(-0.1, columns + 0.1), ylim=(rows + 0.1, -0.1), aspect="equal")
+            write(c + 0.82, r + 0.8, corner[r, c], color=KERNEL, fontsize=7, weight="bold")
+    spare = [(all_ - own) / 2 + 0.1 for all_, own in zip(room or values.shape, values.shape, strict=True)]
+    ax.set(xlim=(-spare[1], columns + spare[1]), ylim=(rows + spare[0], -spare[0]), aspect="equal")
     ax.set_title(f"{name}  {tuple(n - 2 * border for n in values.shape)}", fontsize=10, color=INK)
     ax.axis("off")
 
 
-def outline(ax: Axes, at: Pair, size: Pair, colour: str = WINDOW, letter: str = "", inset: float = 0.0) -> None:
+def outline(ax: Axes, at: Pair, size: Pair, colour: str = WINDOW, inset: float = 0.0) -> None:
     """Draw the frame of a window of `size` whose first cell is `at`."""
     from matplotlib.patches import Rectangle
 
     (r, c), (h, w) = at, size
     place = (c + inset, r + inset), w - 2 * inset, h - 2 * inset
     ax.add_patch(Rectangle(*place, fill=False, edgecolor=colour, linewidth=2.5, joinstyle="round"))
-    if letter:
-        ax.text(c + inset + 0.07, r + inset + 0.05, letter, ha="left", va="top", color=colour, fontsize=9, weight="bold")
 
 
 def _panels(widths: Sequence[float], rows: int = 1, height: float = 2.2) -> tuple[Figure, Array]:
     import matplotlib.pyplot as plt
 
-    return plt.subplots(
+    figure, axes = plt.subplots(
         rows,
         len(widths),
-        figsize=(1.0 * sum(widths), height * rows),
+        figsize=(sum(widths), height * rows),
         width_ratios=widths,
         squeeze=False,
         layout="constrained",
     )
+    plt.close(figure)  # or a notebook shows it twice: as the cell's value and as an open figure
+    return figure, axes
 
 
 def sliding(x: Array, w: Array) -> Figure:
@@ -111,7 +116,7 @@ def sliding(x: Array, w: Array) -> Figure:
     y = np.array([[np.sum(x[i : i + kh, j : j + kw] * w) for j in range(ow)] for i in range(oh)])
     steps = list(np.ndindex(oh, ow))
     figure, axes = _panels([2.2, *[2.4] * len(steps)], rows=2)
-    tensor(axes[0, 0], w, "w", KERNEL)
+    tensor(axes[0, 0], w, "w", KERNEL, room=x.shape)
     axes[1, 0].axis("off")
     for k, (i, j) in enumerate(steps):
         top, bottom = axes[:, k + 1]
@@ -119,29 +124,28 @@ def sliding(x: Array, w: Array) -> Figure:
         tensor(top, x, "x", INPUT, small=taps)
         outline(top, (i, j), (kh, kw))
         terms = [f"{number(w[u, v])}·{number(x[i + u, j + v])}" for u, v in np.ndindex(kh, kw)]
-        top.text(x.shape[1] / 2, x.shape[0] + 0.3, " + ".join(terms), ha="center", va="top", fontsize=8.5)
-        tensor(bottom, y, "y", OUTPUT, strong=[(i, j)], empty=steps[k + 1 :])
+        total = f"{' + '.join(terms)} = {number(y[i, j])}"
+        top.text(x.shape[1] / 2, x.shape[0] + 0.2, total, ha="center", va="top", fontsize=8.5)
+        tensor(bottom, y, "y", OUTPUT, strong=[(i, j)], empty=steps[k + 1 :], room=(oh, x.shape[1]))
     return figure
 
 
-def geometries(x: Array, kernel: Pair, settings: dict[str, dict[str, Stride | PaddingLike]]) -> Figure:
-    """Where windows land for several strides, paddings and dilations: the first two of them, and all their corners.
+def geometries(x: Array, kernel: Pair, settings: dict[str, dict[str, Any]]) -> Figure:
+    """Where windows land: frames around the taps of the first one, a dot at the first tap of every one.
 
     `settings` maps a title to the keyword arguments of a convolution; padding is a single number there.
     """
-    figure, axes = _panels([3.0] * len(settings), height=3.0)
+    border = {title: options.get("padding", 0) for title, options in settings.items()}
+    room = x.shape[0] + 2 * max(border.values()), x.shape[1] + 2 * max(border.values())
+    figure, axes = _panels([2.5] * len(settings), height=3.0)
     for ax, (title, options) in zip(axes[0], settings.items(), strict=True):
-        window = resolve_window("geometries", x.shape, kernel, **options)  # type: ignore[arg-type]
-        border = window.padding[0][0]
-        padded = np.pad(x, border)
+        window = resolve_window("geometries", x.shape, kernel, **options)
         (sh, sw), (dh, dw) = window.stride, window.dilation
-        tensor(ax, padded, "x", INPUT, border=border)
+        tensor(ax, np.pad(x, border[title]), "x", INPUT, border=border[title], room=room)
+        for u, v in np.ndindex(*kernel):
+            outline(ax, (u * dh, v * dw), (1, 1), inset=0.06)
         for i, j in np.ndindex(*window.output):
-            first = (i, j) == (0, 0)
-            for u, v in np.ndindex(*kernel):
-                if first:
-                    outline(ax, (i * sh + u * dh, j * sw + v * dw), (1, 1), inset=0.06)
-            ax.plot(j * sw + 0.12, i * sh + 0.12, "o", color=WINDOW, markersize=5)
+            ax.plot(j * sw + 0.2, i * sh + 0.2, "o", color=WINDOW, markersize=4.5)
         ax.set_title(f"{title}\nx {x.shape} → y {window.output}", fontsize=10, color=INK)
     return figure
 
@@ -167,10 +171,10 @@ def im2col_matrix(x: Array, w: Array) -> Figure:
         outline(image, (i, j), (kh, kw), colour, inset=0.05 + 0.05 * k)
         outline(matrix, (0, k), (kh * kw, 1), colour, inset=0.06)
         outline(product, (0, k), (1, 1), colour, inset=0.06)
-        corner = (j + 0.25 if j == 0 else j + kw - 0.25, i + 0.25 if i == 0 else i + kh - 0.25)
-        image.text(*corner, letter, ha="center", va="center", color=colour, fontsize=9, weight="bold")
-        matrix.text(k + 0.5, kh * kw + 0.15, letter, ha="center", va="top", color=colour, fontsize=10, weight="bold")
-        product.text(k + 0.5, 1.15, letter, ha="center", va="top", color=colour, fontsize=10, weight="bold")
+        margin = 0.2 + 0.05 * k
+        corner = (j + margin if j == 0 else j + kw - margin, i + margin if i == 0 else i + kh - margin)
+        for ax, place in ((image, corner), (matrix, (k + 0.5, kh * kw + 0.3)), (product, (k + 0.5, 1.3))):
+            ax.text(*place, letter, ha="center", va="center", color=colour, fontsize=10, weight="bold")
     matrix.set_ylim(kh * kw + 0.6, -0.1)
     product.set_ylim(1.6, -0.1)
     return figure
@@ -178,22 +182,15 @@ def im2col_matrix(x: Array, w: Array) -> Figure:
 
 def wiring(inputs: int, outputs: int, multiplier: int = 1) -> Figure:
     """Which channel reads which: standard, depthwise and pointwise convolution side by side."""
+    middle = inputs * multiplier
     panels = {
-        "standard\nK×K on every line": (inputs, outputs, [(c, o) for c in range(inputs) for o in range(outputs)]),
-        "depthwise\nK×K on every line": (
-            inputs,
-            inputs * multiplier,
-            [(c, c * multiplier + m) for c in range(inputs) for m in range(multiplier)],
-        ),
-        "pointwise\n1×1 on every line": (
-            inputs * multiplier,
-            outputs,
-            [(c, o) for c in range(inputs * multiplier) for o in range(outputs)],
-        ),
+        "standard\nK×K on every line": (inputs, outputs, list(np.ndindex(inputs, outputs))),
+        "depthwise\nK×K on every line": (inputs, middle, [(q // multiplier, q) for q in range(middle)]),
+        "pointwise\n1×1 on every line": (middle, outputs, list(np.ndindex(middle, outputs))),
     }
     figure, axes = _panels([2.8] * len(panels), height=3.2)
+    tallest = max(middle, outputs)
     for ax, (title, (left, right, lines)) in zip(axes[0], panels.items(), strict=True):
-        tallest = max(inputs * multiplier, inputs, outputs)
         start, end = (tallest - left) / 2, (tallest - right) / 2
         thick = 1.2 if title.startswith("pointwise") else 2.8
         for a, b in lines:
@@ -238,7 +235,7 @@ def counts(images: dict[str, Array]) -> Figure:
         tensor(ax, image, title, INPUT, empty=np.ndindex(*image.shape))
         for r, c in np.ndindex(*image.shape):
             share = image[r, c] / most
-            ax.add_patch(Rectangle((c, r), 1, 1, facecolor=INPUT, alpha=share, edgecolor="white", linewidth=1))
+            ax.add_patch(Rectangle((c, r), 1, 1, facecolor=INPUT, alpha=share, edgecolor="white"))
             ink = "white" if share > 0.5 else INK
             ax.text(c + 0.5, r + 0.5, number(image[r, c]), ha="center", va="center", color=ink, fontsize=11)
     return figure

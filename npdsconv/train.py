@@ -87,9 +87,8 @@ def train_step(
     return _step(model, x, labels, optimizer, label_smoothing, lr_factor, "train_step")[0]
 
 
-@np.errstate(
-    over="ignore", invalid="ignore"
-)  # a run that diverges ends with one clear error, not with warnings
+# A run that diverges ends with one clear error, not with a flood of NumPy's warnings.
+@np.errstate(over="ignore", invalid="ignore")
 def _step(
     model: Layer,
     x: Array,

@@ -46,11 +46,19 @@ class Buffer:
         return f"Buffer(shape={self.value.shape}, dtype={self.value.dtype})"
 
 
+def check_counts(op: str, **numbers: int) -> None:
+    """All `numbers` (of channels, of features) are ints of at least 1."""
+    for name, n in numbers.items():
+        if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
+            raise ValueError(f"{op}: {name} must be an int of at least 1, got {n!r}")
+
+
 def pullback(backward: Backward) -> Backward:
     """Make a backward usable once: the call releases what it holds, a second call raises."""
     held = [backward]
 
-    def once(dy: Array) -> Array:  # not functools.wraps: it would keep `backward`, and all that it holds, alive
+    # No functools.wraps here: it would keep `backward` alive, and all that it holds.
+    def once(dy: Array) -> Array:
         if not held:
             raise RuntimeError("backward was called a second time: a pullback is used once, run forward again")
         return held.pop()(dy)
@@ -164,7 +172,13 @@ class Layer(ABC):
         return copy.deepcopy(self)
 
     def __repr__(self) -> str:
-        shown = (f"{k}={v!r}" for k, v in vars(self).items() if isinstance(v, int | float | str | tuple | None))
+        """Settings, the shapes of the parameters, and the layers inside."""
+        settings = int | float | str | tuple | Layer | None
+        shown = (
+            f"{name}={value.value.shape if isinstance(value, Parameter) else value!r}"
+            for name, value in vars(self).items()
+            if isinstance(value, Parameter | settings)
+        )
         return f"{type(self).__name__}({', '.join(shown)})"
 
 

@@ -75,9 +75,9 @@ class Residual(Layer):
     """
 
     def __init__(self, body: Layer, shortcut: Layer | None = None) -> None:
-        for name, layer in (("body", body), ("shortcut", shortcut)):
-            if not isinstance(layer, Layer) and not (name == "shortcut" and layer is None):
-                raise TypeError(f"Residual: {name} must be a Layer, got {type(layer).__name__}")
+        if not isinstance(body, Layer) or not isinstance(shortcut, Layer | None):
+            got = f"{type(body).__name__} and {type(shortcut).__name__}"
+            raise TypeError(f"Residual: body and shortcut must be Layers, got {got}")
         self.body, self.shortcut = body, shortcut
 
     def forward(self, x: Array, *, train: bool) -> tuple[Array, Backward]:

@@ -5,7 +5,7 @@ from typing import final
 import numpy as np
 
 from npdsconv import init
-from npdsconv.layers.base import Backward, Layer, Parameter, pullback
+from npdsconv.layers.base import Backward, Layer, Parameter, check_counts, pullback
 from npdsconv.ops import dense, depthwise, pointwise, standard
 from npdsconv.shapes import Array, PaddingLike, Stride, check_choice, pair
 
@@ -16,12 +16,6 @@ def _generator(rng: np.random.Generator | None) -> np.random.Generator:
 
 def _zeros(n: int) -> Parameter:
     return Parameter(np.zeros(n, np.float32))
-
-
-def _count(op: str, **numbers: int) -> None:
-    for name, n in numbers.items():
-        if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
-            raise ValueError(f"{op}: {name} must be an int of at least 1, got {n!r}")
 
 
 def _needs(weight: Parameter, bias: Parameter | None) -> tuple[str, ...]:
@@ -68,7 +62,7 @@ class Conv2d(Layer):
         rng: np.random.Generator | None = None,
         impl: str = "numba",
     ) -> None:
-        _count("Conv2d", in_channels=in_channels, out_channels=out_channels)
+        check_counts("Conv2d", in_channels=in_channels, out_channels=out_channels)
         standard.check_groups("Conv2d", in_channels, out_channels, groups)
         check_choice("Conv2d", "impl", impl, standard.IMPLS)
         self.kernel_size = pair("Conv2d", "kernel_size", kernel_size)
@@ -121,7 +115,7 @@ class DepthwiseConv2d(Layer):
         rng: np.random.Generator | None = None,
         impl: str = "numba",
     ) -> None:
-        _count("DepthwiseConv2d", in_channels=in_channels, depth_multiplier=depth_multiplier)
+        check_counts("DepthwiseConv2d", in_channels=in_channels, depth_multiplier=depth_multiplier)
         check_choice("DepthwiseConv2d", "impl", impl, depthwise.IMPLS)
         self.kernel_size = pair("DepthwiseConv2d", "kernel_size", kernel_size)
         self.stride, self.padding, self.dilation = stride, padding, dilation
@@ -168,7 +162,7 @@ class PointwiseConv2d(Layer):
         rng: np.random.Generator | None = None,
         impl: str = "numba",
     ) -> None:
-        _count("PointwiseConv2d", in_channels=in_channels, out_channels=out_channels)
+        check_counts("PointwiseConv2d", in_channels=in_channels, out_channels=out_channels)
         check_choice("PointwiseConv2d", "impl", impl, pointwise.IMPLS)
         self.impl = impl
         self.weight = Parameter(init.he_normal((out_channels, in_channels), in_channels, _generator(rng)))
@@ -204,7 +198,7 @@ class Linear(Layer):
         rng: np.random.Generator | None = None,
         impl: str = "numba",
     ) -> None:
-        _count("Linear", in_features=in_features, out_features=out_features)
+        check_counts("Linear", in_features=in_features, out_features=out_features)
         check_choice("Linear", "impl", impl, dense.IMPLS)
         self.impl = impl
         self.weight = Parameter(init.lecun_normal((out_features, in_features), in_features, _generator(rng)))

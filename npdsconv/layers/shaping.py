@@ -4,7 +4,7 @@ from typing import final
 
 import numpy as np
 
-from npdsconv.layers.base import Backward, Buffer, Layer, Parameter, pullback
+from npdsconv.layers.base import Backward, Buffer, Layer, Parameter, check_counts, pullback
 from npdsconv.ops import activations, norm, pooling, regularization
 from npdsconv.shapes import Array, PaddingLike, Stride, check_choice
 
@@ -26,6 +26,7 @@ class BatchNorm2d(Layer):
     def __init__(
         self, num_features: int, *, eps: float = 1e-5, momentum: float = 0.1, impl: str = "numba"
     ) -> None:
+        check_counts("BatchNorm2d", num_features=num_features)
         check_choice("BatchNorm2d", "impl", impl, norm.IMPLS)
         self.eps, self.momentum, self.impl = eps, momentum, impl
         self.weight = Parameter(np.ones(num_features, np.float32))

@@ -1,0 +1,229 @@
+"""The table: for each kind of layer, the shape it gives, its parameters and its MACs."""
+
+from collections.abc import Iterator
+from functools import singledispatch
+from math import prod
+from typing import NamedTuple
+
+from npdsconv import shapes
+from npdsconv.complexity.formulas import conv_macs, depthwise_macs, linear_macs, pointwise_macs
+from npdsconv.layers import (
+    AvgPool2d,
+    BatchNorm2d,
+    Conv2d,
+    DepthwiseConv2d,
+    DepthwiseSeparableConv2d,
+    Dropout,
+    Flatten,
+    GlobalAvgPool2d,
+    Layer,
+    Linear,
+    MaxPool2d,
+    Parameter,
+    PointwiseConv2d,
+    ReLU,
+    ReLU6,
+    Residual,
+    Sequential,
+)
+from npdsconv.shapes import PaddingLike, Pair, Stride
+
+Shape = tuple[int, ...]
+
+
+class Row(NamedTuple):
+    """What one layer costs, for one image.
+
+    Attributes
+    ----------
+    layer : the layer itself; `kind` is the name of its class
+    input, output : (C, H, W) or (C,)
+    params, macs : int; `flops` is 2·macs
+    name : dotted path, as in ``state_dict``
+    held : numbers alive meanwhile besides input and output, since an enclosing layer holds its own input
+    """
+
+    layer: Layer
+    input: Shape
+    output: Shape
+    params: int = 0
+    macs: int = 0
+    name: str = ""
+    held: int = 0
+
+    @property
+    def kind(self) -> str:
+        return type(self.layer).__name__
+
+    @property
+    def flops(self) -> int:
+        return 2 * self.macs
+
+    @property
+    def activation_bytes(self) -> int:
+        """The output in float32."""
+        return 4 * prod(self.output)
+
+    @property
+    def live_bytes(self) -> int:
+        """All activations alive while this layer runs in inference, its own work space not counted."""
+        return 4 * (prod(self.input) + prod(self.output) + self.held)
+
+    @property
+    def intensity(self) -> float:
+        """MACs for each byte of input, weights and output, as if each crossed the memory bus once."""
+        return self.macs / (4 * (prod(self.input) + self.params + prod(self.output)))
+
+
+Cost = tuple[Shape, list[Row]]
+
+
+def _single(layer: Layer, given: Shape, output: Shape, params: int = 0, macs: int = 0) -> Cost:
+    return output, [Row(layer, given, output, params, macs)]
+
+
+def _check(layer: Layer, shape: Shape, axes: str, channels: int | None = None) -> None:
+    """`shape` has the axes that the layer takes, and as many channels as its weights read."""
+    kind = type(layer).__name__
+    if len(shape) != len(axes.split(",")):
+        raise ValueError(f"{kind}: takes one image or vector ({axes}), got shape {shape}")
+    if channels is not None and shape[0] != channels:
+        raise ValueError(f"{kind}: takes {channels} channels, got {shape[0]} in shape {shape}")
+
+
+def _biases(bias: Parameter | None, outputs: int) -> int:
+    return outputs if bias is not None else 0
+
+
+# ---- the table: (layer, input shape) -> (output shape, rows) ----------------------------------------------
+
+
+@singledispatch
+def cost(layer: Layer, shape: Shape) -> Cost:
+    """What `layer` gives and costs for one image of `shape`.
+
+    Parameters
+    ----------
+    layer : Layer
+    shape : (C, H, W), or (C,) after Flatten
+
+    Returns
+    -------
+    output : the shape of the result
+    rows : list of Row, one for each layer that does the work
+
+    Raises
+    ------
+    TypeError
+        There is no formula for this kind of layer; give one with ``@cost.register``.
+    ValueError
+        The layer cannot take this shape.
+    """
+    kind = type(layer).__name__
+    raise TypeError(
+        f"cost: no formula for {kind}: register one with @cost.register, a function "
+        f"(layer: {kind}, shape) -> (output shape, [Row(layer, shape, output shape, params, macs)])"
+    )
+
+
+@cost.register
+def _conv2d(layer: Conv2d, shape: Shape) -> Cost:
+    o, c_group, kh, kw = layer.weight.value.shape
+    c = c_group * layer.groups
+    _check(layer, shape, "C, H, W", c)
+    size = _pixels(layer, shape, (kh, kw), layer.stride, layer.padding, layer.dilation)
+    params = o * c_group * kh * kw + _biases(layer.bias, o)
+    return _single(layer, shape, (o, *size), params, conv_macs(c, o, (kh, kw), size, layer.groups))
+
+
+@cost.register
+def _depthwise(layer: DepthwiseConv2d, shape: Shape) -> Cost:
+    c, m, kh, kw = layer.weight.value.shape
+    _check(layer, shape, "C, H, W", c)
+    size = _pixels(layer, shape, (kh, kw), layer.stride, layer.padding, layer.dilation)
+    params = c * m * kh * kw + _biases(layer.bias, c * m)
+    return _single(layer, shape, (c * m, *size), params, depthwise_macs(c, (kh, kw), size, m))
+
+
+@cost.register
+def _pointwise(layer: PointwiseConv2d, shape: Shape) -> Cost:
+    o, c = layer.weight.value.shape
+    _check(layer, shape, "C, H, W", c)
+    _, h, w = shape
+    return _single(layer, shape, (o, h, w), o * c + _biases(layer.bias, o), pointwise_macs(c, o, (h, w)))
+
+
+@cost.register
+def _linear(layer: Linear, shape: Shape) -> Cost:
+    o, c = layer.weight.value.shape
+    _check(layer, shape, "C", c)
+    return _single(layer, shape, (o,), o * c + _biases(layer.bias, o), linear_macs(c, o))
+
+
+@cost.register
+def _batch_norm(layer: BatchNorm2d, shape: Shape) -> Cost:
+    c = layer.weight.value.size
+    _check(layer, shape, "C, H, W", c)
+    return _single(layer, shape, shape, 2 * c)
+
+
+@cost.register
+def _elementwise(layer: ReLU | ReLU6 | Dropout, shape: Shape) -> Cost:
+    return _single(layer, shape, shape)
+
+
+@cost.register
+def _pooling(layer: MaxPool2d | AvgPool2d, shape: Shape) -> Cost:
+    _check(layer, shape, "C, H, W")
+    kernel = layer.kernel_size
+    stride = kernel if layer.stride is None else layer.stride
+    dilation = layer.dilation if isinstance(layer, MaxPool2d) else 1
+    return _single(layer, shape, (shape[0], *_pixels(layer, shape, kernel, stride, layer.padding, dilation)))
+
+
+@cost.register
+def _global_average(layer: GlobalAvgPool2d, shape: Shape) -> Cost:
+    _check(layer, shape, "C, H, W")
+    return _single(layer, shape, (shape[0], 1, 1))
+
+
+@cost.register
+def _flatten(layer: Flatten, shape: Shape) -> Cost:
+    return _single(layer, shape, (prod(shape),))
+
+
+@cost.register
+def _chain(layer: Sequential | DepthwiseSeparableConv2d, shape: Shape) -> Cost:
+    """The children one after another. Whoever called the chain holds its input until the chain is done."""
+    rows: list[Row] = []
+    x = shape
+    for k, (name, child) in enumerate(layer.children()):
+        x, more = cost(child, x)
+        rows += _inside(name, more, held=prod(shape) if k else 0)
+    return x, rows
+
+
+@cost.register
+def _residual(layer: Residual, shape: Shape) -> Cost:
+    """The shortcut, the body while the shortcut's result waits, and one row for the sum."""
+    skip, through = (shape, []) if layer.shortcut is None else cost(layer.shortcut, shape)
+    waiting = 0 if layer.shortcut is None else prod(skip)
+    output, rows = cost(layer.body, shape)
+    if output != skip:
+        raise ValueError(f"Residual: the body gives {output}, the shortcut {skip}: they must be equal")
+    added = Row(layer, output, output, held=prod(shape) + waiting)
+    return output, [*_inside("body", rows, waiting), *_inside("shortcut", through), added]
+
+
+def _inside(name: str, rows: list[Row], held: int = 0) -> Iterator[Row]:
+    for row in rows:
+        yield row._replace(name=f"{name}.{row.name}" if row.name else name, held=row.held + held)
+
+
+def _pixels(
+    layer: Layer, shape: Shape, kernel: Stride, stride: Stride, padding: PaddingLike, dilation: Stride = 1
+) -> Pair:
+    """(OH, OW) by the output-size rule; the formulas need nothing else of stride, padding and dilation."""
+    kind = type(layer).__name__
+    size = shapes.pair(kind, "kernel_size", kernel)
+    return shapes.resolve_window(kind, (shape[1], shape[2]), size, stride, padding, dilation).output

@@ -1,0 +1,218 @@
+"""Random geometries for the ops with tiers, and the one comparison that every tier has to pass.
+
+A geometry is the shapes and options of one call. A case adds the numbers. `assert_pair_agrees` compares a
+candidate (a forward and a backward) with the naive tier in float64; `test_tiers.py` gives it the tiers of the
+package, `test_the_tests.py` gives it wrong ones and requires that it fails.
+"""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+
+import npdsconv
+from npdsconv.ops import depthwise, pointwise, pooling, standard
+from npdsconv.shapes import Array
+
+Shape = tuple[int, ...]
+
+IMPLS = {
+    "conv2d": standard.IMPLS,
+    "depthwise_conv2d": depthwise.IMPLS,
+    "pointwise_conv2d": pointwise.IMPLS,
+    "max_pool2d": pooling.MAX_IMPLS,
+    "avg_pool2d": pooling.AVG_IMPLS,
+}
+CONVOLUTIONS = ("conv2d", "depthwise_conv2d", "pointwise_conv2d")
+OPS = tuple(IMPLS)
+TOLERANCE = {np.float64: 1e-12, np.float32: 2e-5}  # relative to the largest number of the array
+LAYOUTS = ("C", "Fortran", "channels-last", "reversed", "sliced", "unaligned")
+
+
+class Geometry(NamedTuple):
+    """The shapes and options of one call; its text is enough to repeat the call."""
+
+    op: str
+    x: Shape
+    w: Shape | None  # None for pooling
+    options: dict[str, Any]
+
+
+class Case(NamedTuple):
+    """A geometry with numbers, all of them representable in float32."""
+
+    geometry: Geometry
+    arrays: dict[str, Array]  # x, w, b, or x alone
+    dy: Array
+
+
+class Pair(NamedTuple):
+    """A forward(x, w, b, **options) and a backward(dy, x, w, **options); pooling has neither w nor b."""
+
+    forward: Callable[..., Array]
+    backward: Callable[..., Any]
+
+
+def tier(op: str, impl: str) -> Pair:
+    """The public pair of `op`, bound to one tier."""
+    functions = getattr(npdsconv, op), getattr(npdsconv, f"{op}_backward")
+    return Pair(*(partial(function, impl=impl) for function in functions))
+
+
+# ---- drawing geometries --------------------------------------------------------------------------------------
+
+
+def geometries(op: str, first: int, count: int) -> Iterator[Geometry]:
+    """The random geometries number `first`, `first + 1`, ... of `op`: always the same ones."""
+    return (draw(op, number) for number in range(first, first + count))
+
+
+def draw(op: str, number: int) -> Geometry:
+    rng = np.random.default_rng([*op.encode(), number])
+    n = _pick(rng, 0, 1, 1, 2, 2, 3, 5)
+    if op == "pointwise_conv2d":
+        c, o = _pick(rng, 1, 2, 4, 6), _pick(rng, 1, 3, 5, 7)
+        return Geometry(op, (n, c, _between(rng, 1, 5), _between(rng, 6, 9)), (o, c), {})
+    kernel = (3, 3) if rng.random() < 0.3 else (_between(rng, 1, 4), _between(rng, 1, 4))
+    if kernel[0] == kernel[1] != 3:
+        kernel = kernel[0], kernel[1] + 1
+    options, size = _window(rng, kernel, op in ("max_pool2d", "avg_pool2d"))
+    if op == "depthwise_conv2d":
+        c, m = _pick(rng, 1, 2, 3, 4), _pick(rng, 1, 1, 2, 3)
+        return Geometry(op, (n, c, *size), (c, m, *kernel), options)
+    if op == "conv2d":
+        groups = _pick(rng, 1, 1, 2, 3)
+        inputs, outputs = _pick(rng, 1, 2, 3), _pick(rng, 1, 2, 3)
+        if inputs == outputs:
+            outputs += 1
+        return Geometry(
+            op, (n, groups * inputs, *size), (groups * outputs, inputs, *kernel), {**options, "groups": groups}
+        )
+    if op == "avg_pool2d":
+        options["count_include_pad"] = bool(rng.random() < 0.5)
+    return Geometry(op, (n, _between(rng, 1, 4), *size), None, {"kernel_size": kernel, **options})
+
+
+def _window(rng: np.random.Generator, kernel: Shape, pooling: bool) -> tuple[dict[str, Any], Shape]:
+    """Stride, padding and dilation in any of their forms, and an image with at least one output position."""
+    stride, dilation = (_between(rng, 1, 3), _between(rng, 1, 3)), (_pick(rng, 1, 1, 2, 3), _pick(rng, 1, 1, 2, 3))
+    span = tuple(d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True))
+    # A pooling window must not lie in the padding altogether: so less padding than the last tap's distance.
+    most = [min(3, (k - 1) // 2 * d) if pooling else 3 for k, d in zip(kernel, dilation, strict=True)]
+    sides = tuple((_between(rng, 0, p), _between(rng, 0, p)) for p in most)
+    form = _pick(rng, "int", "pair", "sides", "sides", "valid", "same")
+    if form == "int":
+        sides = ((min(sides)[0],) * 2,) * 2
+    elif form == "pair":
+        sides = tuple((before, before) for before, _ in sides)
+    elif form in ("valid", "same"):
+        sides = ((0, 0), (0, 0))
+    padding = {
+        "int": sides[0][0], "pair": (sides[0][0], sides[1][0]), "sides": sides, "valid": "valid", "same": "same"
+    }[form]  # fmt: skip
+    least = [1 if form == "same" else max(1, k - sum(p)) for k, p in zip(span, sides, strict=True)]
+    h, w = (n + _between(rng, 0, 5) for n in least)
+    if h == w and rng.random() < 0.8:
+        w += 1
+    options = {"stride": _short(rng, stride), "padding": padding, "dilation": _short(rng, dilation)}
+    return options, (h, w)
+
+
+def _short(rng: np.random.Generator, pair: Shape) -> int | Shape:
+    """Now and then a pair becomes one int."""
+    return pair[0] if pair[0] == pair[1] and rng.random() < 0.5 else pair
+
+
+def _between(rng: np.random.Generator, low: int, high: int) -> int:
+    return int(rng.integers(low, high + 1))
+
+
+def _pick(rng: np.random.Generator, *choices: Any) -> Any:
+    return choices[rng.integers(len(choices))]
+
+
+# ---- numbers -------------------------------------------------------------------------------------------------
+
+
+def case_of(geometry: Geometry) -> Case:
+    """Random numbers for a geometry; pooling gets small integers, so that windows have several largest."""
+    rng = np.random.default_rng(np.frombuffer(repr(geometry).encode(), np.uint8))
+    if geometry.w is None:
+        arrays = {"x": rng.integers(-3, 3, geometry.x).astype(np.float64)}
+    else:
+        w, outputs = geometry.w, geometry.w[0] * (geometry.w[1] if geometry.op == "depthwise_conv2d" else 1)
+        shapes = {"x": geometry.x, "w": w, "b": (outputs,)}
+        arrays = {name: _normal(rng, shape) for name, shape in shapes.items()}
+    y = tier(geometry.op, "naive").forward(**arrays, **geometry.options)
+    return Case(geometry, arrays, _normal(rng, y.shape))
+
+
+def _normal(rng: np.random.Generator, shape: Shape) -> Array:
+    return rng.standard_normal(shape, np.float32).astype(np.float64)
+
+
+def laid_out(array: Array, layout: str) -> Array:
+    """The same numbers lying otherwise in memory, read-only."""
+    if layout == "Fortran":
+        result = np.asfortranarray(array)
+    elif layout == "channels-last" and array.ndim == 4:
+        result = np.ascontiguousarray(array.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
+    elif layout == "reversed":
+        backwards = (slice(None, None, -1),) * array.ndim
+        result = array[backwards].copy()[backwards]
+    elif layout == "sliced":
+        wide = np.full(tuple(2 * n + 1 for n in array.shape), np.nan, array.dtype)
+        result = wide[tuple(slice(1, None, 2) for _ in array.shape)]
+        result[...] = array
+    elif layout == "unaligned":
+        raw = np.zeros(array.nbytes + 1, np.uint8)
+        result = raw[1:].view(array.dtype).reshape(array.shape)
+        result[...] = array
+    else:
+        result = array.copy()
+    result = result.view()
+    result.flags.writeable = False
+    return result
+
+
+# ---- the comparison ------------------------------------------------------------------------------------------
+
+
+def results(pair: Pair, case: Case, dtype: type = np.float64, seed: int | None = None) -> dict[str, Array]:
+    """y and the gradients by name; with a `seed`, every array has a random memory layout and is read-only."""
+    rng = np.random.default_rng(seed)
+
+    def prepared(array: Array) -> Array:
+        cast = array.astype(dtype)
+        return cast if seed is None else laid_out(cast, _pick(rng, *LAYOUTS))
+
+    arrays = {name: prepared(array) for name, array in case.arrays.items()}
+    y = pair.forward(**arrays, **case.geometry.options)
+    arrays.pop("b", None)
+    gradients = pair.backward(prepared(case.dy), **arrays, **case.geometry.options)
+    gradients = gradients if isinstance(gradients, tuple) else (gradients,)
+    return {"y": y, **dict(zip(("dx", "dw", "db"), gradients, strict=False))}
+
+
+def reference(case: Case) -> dict[str, Array]:
+    """What the naive tier finds in float64."""
+    return results(tier(case.geometry.op, "naive"), case)
+
+
+def assert_close(actual: Array, expected: Array, tolerance: float, about: str) -> None:
+    """Equal shapes, and no number further off than `tolerance` times the largest expected one."""
+    assert actual.shape == expected.shape, f"{about}: shape {actual.shape}, expected {expected.shape}"
+    largest = np.max(np.abs(expected), initial=0)
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=tolerance * largest, err_msg=about)
+
+
+def assert_pair_agrees(pair: Pair, case: Case, expected: dict[str, Array], dtype: type = np.float64) -> None:
+    """The candidate finds the expected numbers, in the dtype it was given, whatever the memory layout."""
+    for seed in (None, len(repr(case.geometry))):
+        found = results(pair, case, dtype, seed)
+        for name, array in found.items():
+            about = f"{name} in {np.dtype(dtype)} for {case.geometry}"
+            assert array.dtype == dtype, f"{about}: dtype {array.dtype}"
+            assert_close(array, expected[name], TOLERANCE[dtype], about)
+        assert found.keys() == expected.keys()
