@@ -22,7 +22,17 @@ RESULTS = Path(__file__).parent / "results" / "accuracy.json"
 def train(dataset: str, seed: int, standard: bool) -> dict:
     """One run; what it printed as JSON."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "npdsconv", "train", "--dataset", dataset, "--seed", str(seed), "--json"]
+        command = [
+            sys.executable,
+            "-m",
+            "npdsconv",
+            "train",
+            "--dataset",
+            dataset,
+            "--seed",
+            str(seed),
+            "--json",
+        ]
         command += ["--out", f"{folder}/run", *(["--standard"] if standard else [])]
         output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     report = json.loads(output.splitlines()[-1])
@@ -66,7 +76,9 @@ def table() -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     commands = parser.add_subparsers(dest="command", required=True)
     runner = commands.add_parser("run", help="train and record")
     runner.add_argument("dataset", choices=("mnist5k", "mnist"))

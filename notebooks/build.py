@@ -11,6 +11,7 @@ A rebuild on one machine gives the same bytes. Cells whose numbers cannot repeat
 """
 
 import argparse
+import os
 import re
 import sys
 import time
@@ -26,6 +27,8 @@ KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 UNREPEATABLE = {"timing", "rounding"}
 NUMBER = re.compile(r"[-+]?(?:\d+\.\d*|\.?\d+)(?:[eE][-+]?\d+)?")
 ADDRESS = re.compile(r" at 0x[0-9a-f]+")
+
+QUIET = {"PYTHONWARNINGS": "ignore:IProgress not found"}  # tqdm's, on import where ipywidgets is missing
 
 Notebook = Any  # nbformat's nodes are dictionaries with attributes
 
@@ -65,7 +68,7 @@ def execute(path: Path) -> Notebook:
         record_timing=False,
         coalesce_streams=True,
         resources={"metadata": {"path": str(HERE)}},
-    ).execute()
+    ).execute(env={**os.environ, **QUIET})
     notebook.metadata = metadata
     return notebook
 

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from npdsconv.plots import INPUT, KERNEL, OUTPUT, WINDOW
 from npdsconv.shapes import Array, Pair, resolve_window
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-INPUT, WINDOW, KERNEL, OUTPUT = "#4C78A8", "#F58518", "#54A24B", "#E45756"
 INK, PALE = "#222222", "#9A9A9A"
 SERIES = (WINDOW, "#B279A2", "#72B7B2", "#EECA3B")
 """Colours for several windows at once; letters say the same without colour."""
@@ -27,10 +27,22 @@ Cells = Iterable[Pair]
 
 
 def show(name: str, array: Array) -> None:
-    """Print an array with its name and shape; whole numbers are printed without a decimal point."""
+    """Print an array with its name and shape: whole numbers without a point, matrices side by side.
+
+    >>> show("d", np.arange(12.0).reshape(3, 2, 2))
+    d  (3, 2, 2)
+      [[0 1]   [[4 5]   [[ 8  9]
+       [2 3]]   [6 7]]   [10 11]]
+    <BLANKLINE>
+    """
     whole = array.astype(np.int64) if np.array_equal(array, np.round(array)) else array
+    matrices = whole.reshape(-1, *whole.shape[-2:]) if whole.ndim > 2 else whole[None]
+    blocks = [str(matrix).split("\n") for matrix in matrices]
+    widths = [max(map(len, block)) for block in blocks]
     print(f"{name}  {array.shape}")
-    print("  " + np.array2string(whole, prefix="  ") + "\n")
+    for lines in zip(*blocks, strict=True):
+        print("  " + "  ".join(line.ljust(w) for line, w in zip(lines, widths, strict=True)).rstrip())
+    print()
 
 
 def number(value: float | Array) -> str:

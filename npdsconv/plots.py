@@ -1,15 +1,19 @@
 """Figures that users can reuse: each function returns a matplotlib Figure and touches no global state."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import product
 from os import PathLike
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from npdsconv.complexity import ratio
 from npdsconv.shapes import Array
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from npdsconv.complexity import Comparison, Summary
 
 # One colour for each kind of thing, in every figure of the project.
 INPUT, WINDOW, KERNEL, OUTPUT = "#4C78A8", "#F58518", "#54A24B", "#E45756"
@@ -26,9 +30,18 @@ def learning_curve(rows: Iterable[Mapping[str, str | float]]) -> "Figure":
     fig = _figure(9, 3.4)
     epochs = [int(row["epoch"]) for row in rows]
     for axis, quantity, unit in zip(fig.subplots(1, 2), ("loss", "accuracy"), ("nats", "share"), strict=True):
-        axis.plot(epochs, [float(row[f"train_{quantity}"]) for row in rows], color=INPUT, marker=".", label="training")
-        held = [(e, float(row[f"held_out_{quantity}"])) for e, row in zip(epochs, rows, strict=True)
-                if row.get(f"held_out_{quantity}") not in ("", None)]
+        axis.plot(
+            epochs,
+            [float(row[f"train_{quantity}"]) for row in rows],
+            color=INPUT,
+            marker=".",
+            label="training",
+        )
+        held = [
+            (e, float(row[f"held_out_{quantity}"]))
+            for e, row in zip(epochs, rows, strict=True)
+            if row.get(f"held_out_{quantity}") not in ("", None)
+        ]
         if held:
             axis.plot(*zip(*held, strict=True), color=OUTPUT, marker=".", label="held out")
         axis.set(xlabel="epoch", ylabel=f"{quantity} ({unit})")
@@ -56,7 +69,9 @@ def confusion(matrix: Array, *, title: str = "") -> "Figure":
         axis.text(j, i, matrix[i, j], ha="center", va="center", fontsize=8, color="0.5" if i == j else "0")
     right, total = int(np.trace(matrix)), int(matrix.sum())
     axis.set(xticks=range(k), yticks=range(k), xlabel="prediction", ylabel="truth")
-    axis.set_title(f"{title}: {total - right} errors in {total:,}, {right / max(1, total):.2%} right", fontsize=10)
+    axis.set_title(
+        f"{title}: {total - right} errors in {total:,}, {right / max(1, total):.2%} right", fontsize=10
+    )
     return fig
 
 
@@ -69,12 +84,111 @@ def digits(images: Array, labels: Sequence[int] | Array, *, rows: int = 5, colum
     labels : (N,)
     """
     fig = _figure(columns * 0.7, rows * 0.85)
-    for axis, image, label in zip(fig.subplots(rows, columns).flat, images[:: max(1, len(images) // (rows * columns))],
-                                  labels[:: max(1, len(images) // (rows * columns))], strict=False):
+    for axis, image, label in zip(
+        fig.subplots(rows, columns).flat,
+        images[:: max(1, len(images) // (rows * columns))],
+        labels[:: max(1, len(images) // (rows * columns))],
+        strict=False,
+    ):
         axis.imshow(image[0], cmap="gray_r")
         axis.set_title(str(label), fontsize=8)
     for axis in fig.axes:
         axis.axis("off")
+    return fig
+
+
+def ratio_curves(
+    out_channels: Sequence[int], kernels: Sequence[int] = (3, 5, 7), multipliers: Sequence[int] = (1, 2)
+) -> "Figure":
+    """What a separable layer costs relative to a standard one, against C': M·(1/C' + 1/K²).
+
+    Parameters
+    ----------
+    out_channels : the values of C' to draw
+    kernels : K, one colour each
+    multipliers : M, one kind of line each
+    """
+    fig = _figure(7, 4)
+    axis = fig.subplots()
+    colours = zip(kernels, (WINDOW, KERNEL, OUTPUT, INPUT), strict=False)
+    lines = zip(multipliers, ("-", "--", ":"), strict=False)
+    for (k, colour), (m, line) in product(colours, lines):
+        values = [ratio(o, k, m) for o in out_channels]
+        axis.plot(out_channels, values, line, color=colour, marker=".", label=f"K = {k}, M = {m}")
+    axis.axhspan(1, axis.get_ylim()[1], color="0.9", zorder=0)
+    axis.text(out_channels[-1], 1, "nothing saved above this line ", ha="right", va="bottom", fontsize=9)
+    axis.set(xlabel="output channels C'", ylabel="separable / standard", yscale="log")
+    axis.set_xscale("log", base=2)
+    axis.grid(alpha=0.3)
+    axis.legend(frameon=False, ncols=2, fontsize=9)
+    return fig
+
+
+def cost_by_kind(total: "Summary", names: Mapping[str, str]) -> "Figure":
+    """Which kinds of layer hold the parameters, do the MACs and make the activations of a model, as shares.
+
+    Parameters
+    ----------
+    total : the model's costs
+    names : class name -> words for the legend, in the order of the bars; all other layers are "the rest"
+    """
+    fig = _figure(8, 2.6)
+    axis = fig.subplots()
+    quantities = {"parameters": "params", "MACs": "macs", "activations": "activation_bytes"}
+    before = np.zeros(len(quantities))
+    for kind, colour in zip([*names, ""], ("0.6", WINDOW, KERNEL, OUTPUT, "0.85"), strict=False):
+        rows = [row for row in total.rows if (row.kind == kind if kind else row.kind not in names)]
+        shares = [
+            sum(getattr(row, a) for row in rows) / max(1, sum(getattr(row, a) for row in total.rows))
+            for a in quantities.values()
+        ]
+        label = names.get(kind, "the rest")
+        axis.barh(list(quantities), shares, left=before, color=colour, edgecolor="white", label=label)
+        before += shares
+    axis.set(xlim=(0, 1), xlabel="share of the whole model")
+    axis.invert_yaxis()
+    fig.legend(loc="outside upper center", ncols=len(names) + 1, frameon=False, fontsize=9)
+    return fig
+
+
+def beside_twin(both: "Comparison") -> "Figure":
+    """MACs and activation memory of a model beside its standard twin, stage by stage."""
+    fig = _figure(9, 3.4)
+    labels = [stage[0][0].name.removesuffix(".depthwise") for stage in both.stages]
+    places = np.arange(len(labels))
+    quantities = (("macs", "MACs"), ("activation_bytes", "activation bytes"))
+    for axis, (quantity, unit) in zip(fig.subplots(1, 2), quantities, strict=True):
+        for which, (label, colour) in enumerate((("separable", WINDOW), ("standard twin", "0.6"))):
+            values = [sum(getattr(row, quantity) for row in stage[which]) for stage in both.stages]
+            axis.bar(places + 0.4 * which - 0.2, values, 0.38, color=colour, label=label)
+        axis.set(xticks=places, xticklabels=labels, xlabel="stage", ylabel=f"{unit} of one image")
+        axis.grid(axis="y", alpha=0.3)
+        axis.legend(frameon=False)
+    return fig
+
+
+def time_against_macs(points: Mapping[str, tuple[float, float]]) -> "Figure":
+    """Measured time against MACs, both on logarithmic axes; along a grey line the speed is the same.
+
+    Parameters
+    ----------
+    points : label -> (MACs, seconds)
+    """
+    fig = _figure(7, 4)
+    axis = fig.subplots()
+    macs, times = np.array(list(points.values()), float).T
+    axis.loglog(macs, 1e3 * times, "o", color=OUTPUT)
+    for label, x, y in zip(points, macs, times, strict=True):
+        axis.annotate(label, (x, 1e3 * y), xytext=(7, -3), textcoords="offset points", fontsize=9)
+    axis.margins(x=0.35, y=0.3)
+    ends = np.array(axis.get_xlim())
+    limits = axis.get_ylim()
+    for speed in 10.0 ** np.arange(7, 13):
+        line = 1e3 * ends / speed
+        axis.plot(ends, line, color="0.8", linewidth=1, zorder=0)
+        if limits[0] < line[0] < limits[1]:
+            axis.text(ends[0], line[0], f" {speed / 1e9:g} GMAC/s", color="0.5", fontsize=8, va="bottom")
+    axis.set(xlim=ends, ylim=limits, xlabel="MACs", ylabel="time (ms)")
     return fig
 
 

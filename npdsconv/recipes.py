@@ -30,7 +30,9 @@ class Recipe:
     model: str = "separable_cnn"
     standard: bool = False  # train the model's standard-convolution twin instead
     width: float = 1.0
-    stem_stride: int = 2  # of separable_cnn: 2 is about twice as quick as 1, and as accurate on held-out images
+    stem_stride: int = (
+        2  # of separable_cnn: 2 is about twice as quick as 1, and as accurate on held-out images
+    )
     dropout: float = 0.0
     epochs: int = 30
     batch_size: int = 64

@@ -17,7 +17,16 @@ from npdsconv.optim import Optimizer
 from npdsconv.recipes import Recipe
 from npdsconv.train import EpochResult
 
-COLUMNS = ("epoch", "steps", "train_loss", "train_accuracy", "lr", "seconds", "held_out_loss", "held_out_accuracy")
+COLUMNS = (
+    "epoch",
+    "steps",
+    "train_loss",
+    "train_accuracy",
+    "lr",
+    "seconds",
+    "held_out_loss",
+    "held_out_accuracy",
+)
 
 
 class RunFolder:
@@ -40,7 +49,9 @@ class RunFolder:
             The folder cannot be written.
         """
         if self.checkpoint.exists():
-            raise FileExistsError(f"train: {self.path} holds a run: continue it with --resume, or choose another --out")
+            raise FileExistsError(
+                f"train: {self.path} holds a run: continue it with --resume, or choose another --out"
+            )
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             _replace(self.config, json.dumps(recipe.as_dict(), indent=2) + "\n")
@@ -51,7 +62,9 @@ class RunFolder:
     def resume(self) -> tuple[Recipe, Checkpoint]:
         """The settings and the last state of the run; epochs after that state are dropped from metrics.csv."""
         if not self.checkpoint.exists():
-            raise FileNotFoundError(f"train: there is no run to resume in {self.path}: no file {self.checkpoint.name}")
+            raise FileNotFoundError(
+                f"train: there is no run to resume in {self.path}: no file {self.checkpoint.name}"
+            )
         saved = checkpoint.load(self.checkpoint)
         recipe = recipe_of(saved, self.checkpoint)
         done = [row for row in self.rows() if int(row["epoch"]) <= saved.meta["epoch"]]
@@ -59,10 +72,14 @@ class RunFolder:
         _replace(self.metrics, "\n".join(lines) + "\n")
         return recipe, saved
 
-    def record(self, recipe: Recipe, model: Sequential, optimizer: Optimizer, result: EpochResult | None) -> None:
+    def record(
+        self, recipe: Recipe, model: Sequential, optimizer: Optimizer, result: EpochResult | None
+    ) -> None:
         """Save the state, then add the epoch's line: a line never speaks of a state that was not saved."""
         epoch = result.epoch if result else 0
-        checkpoint.save(self.checkpoint, model=model, optimizer=optimizer, epoch=epoch, recipe=recipe.as_dict())
+        checkpoint.save(
+            self.checkpoint, model=model, optimizer=optimizer, epoch=epoch, recipe=recipe.as_dict()
+        )
         if result:
             held = result.validation
             values = (*result[:6], *((held.loss, held.accuracy) if held else ("", "")))
@@ -95,7 +112,9 @@ def recipe_of(saved: Checkpoint, file: Path) -> Recipe:
     try:
         return Recipe(**saved.meta["recipe"])
     except (KeyError, TypeError):
-        raise ValueError(f"{file} carries no recipe of this version: it was not written by `npdsconv train`") from None
+        raise ValueError(
+            f"{file} carries no recipe of this version: it was not written by `npdsconv train`"
+        ) from None
 
 
 def fresh_folder(recipe: Recipe) -> Path:
@@ -107,7 +126,9 @@ def latest_folder() -> Path:
     """The run under ``runs/`` that was written to last."""
     found = sorted(Path("runs").glob("*/checkpoint.npz"), key=lambda p: p.stat().st_mtime)
     if not found:
-        raise FileNotFoundError("there is no run in runs/: name its folder, or train one with `npdsconv train`")
+        raise FileNotFoundError(
+            "there is no run in runs/: name its folder, or train one with `npdsconv train`"
+        )
     return found[-1].parent
 
 
@@ -124,4 +145,3 @@ def _replace(path: Path, text: str) -> None:
     temporary = path.with_name(f".{path.name}.tmp")
     temporary.write_text(text)
     os.replace(temporary, path)
-

@@ -40,16 +40,18 @@ class Geometry(NamedTuple):
 
 
 class Case(NamedTuple):
-    """A geometry with numbers, all of them representable in float32."""
+    """A geometry with numbers, representable in float32, and what the naive tier in float64 makes of them."""
 
     geometry: Geometry
     arrays: dict[str, Array]  # x, w, b, or x alone
     dy: Array
+    expected: dict[str, Array]  # y, dx, dw, db, or y and dx
 
 
 class Pair(NamedTuple):
     """A forward(x, w, b, **options) and a backward(dy, x, w, **options); pooling has neither w nor b."""
 
+    name: str
     forward: Callable[..., Array]
     backward: Callable[..., Any]
 
@@ -57,10 +59,23 @@ class Pair(NamedTuple):
 def tier(op: str, impl: str) -> Pair:
     """The public pair of `op`, bound to one tier."""
     functions = getattr(npdsconv, op), getattr(npdsconv, f"{op}_backward")
-    return Pair(*(partial(function, impl=impl) for function in functions))
+    return Pair(impl, *(partial(function, impl=impl) for function in functions))
 
 
-# ---- drawing geometries --------------------------------------------------------------------------------------
+# ---- geometries ------------------------------------------------------------------------------------
+
+
+_WINDOW: dict[str, Any] = {"stride": (2, 1), "padding": ((2, 0), (1, 3)), "dilation": (1, 2)}
+_POOLED: dict[str, Any] = {**_WINDOW, "kernel_size": (3, 2), "padding": ((0, 1), (1, 0))}
+
+TYPICAL = {
+    "conv2d": Geometry("conv2d", (2, 4, 7, 6), (6, 2, 3, 2), {**_WINDOW, "groups": 2}),
+    "depthwise_conv2d": Geometry("depthwise_conv2d", (3, 2, 7, 6), (2, 3, 3, 2), _WINDOW),
+    "pointwise_conv2d": Geometry("pointwise_conv2d", (2, 3, 4, 6), (5, 3), {}),
+    "max_pool2d": Geometry("max_pool2d", (2, 3, 7, 6), None, _POOLED),
+    "avg_pool2d": Geometry("avg_pool2d", (2, 3, 7, 6), None, {**_POOLED, "count_include_pad": False}),
+}
+"""One of each op with everything in it and no two sizes equal."""
 
 
 def geometries(op: str, first: int, count: int) -> Iterator[Geometry]:
@@ -86,9 +101,8 @@ def draw(op: str, number: int) -> Geometry:
         inputs, outputs = _pick(rng, 1, 2, 3), _pick(rng, 1, 2, 3)
         if inputs == outputs:
             outputs += 1
-        return Geometry(
-            op, (n, groups * inputs, *size), (groups * outputs, inputs, *kernel), {**options, "groups": groups}
-        )
+        options["groups"] = groups
+        return Geometry(op, (n, groups * inputs, *size), (groups * outputs, inputs, *kernel), options)
     if op == "avg_pool2d":
         options["count_include_pad"] = bool(rng.random() < 0.5)
     return Geometry(op, (n, _between(rng, 1, 4), *size), None, {"kernel_size": kernel, **options})
@@ -96,23 +110,21 @@ def draw(op: str, number: int) -> Geometry:
 
 def _window(rng: np.random.Generator, kernel: Shape, pooling: bool) -> tuple[dict[str, Any], Shape]:
     """Stride, padding and dilation in any of their forms, and an image with at least one output position."""
-    stride, dilation = (_between(rng, 1, 3), _between(rng, 1, 3)), (_pick(rng, 1, 1, 2, 3), _pick(rng, 1, 1, 2, 3))
-    span = tuple(d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True))
-    # A pooling window must not lie in the padding altogether: so less padding than the last tap's distance.
+    stride = _between(rng, 1, 3), _between(rng, 1, 3)
+    dilation = _pick(rng, 1, 1, 2, 3), _pick(rng, 1, 1, 2, 3)
+    span = [d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True)]
+    # A pooling window must meet the image, so pooling gets less padding.
     most = [min(3, (k - 1) // 2 * d) if pooling else 3 for k, d in zip(kernel, dilation, strict=True)]
-    sides = tuple((_between(rng, 0, p), _between(rng, 0, p)) for p in most)
-    form = _pick(rng, "int", "pair", "sides", "sides", "valid", "same")
-    if form == "int":
-        sides = ((min(sides)[0],) * 2,) * 2
-    elif form == "pair":
-        sides = tuple((before, before) for before, _ in sides)
-    elif form in ("valid", "same"):
-        sides = ((0, 0), (0, 0))
-    padding = {
-        "int": sides[0][0], "pair": (sides[0][0], sides[1][0]), "sides": sides, "valid": "valid", "same": "same"
-    }[form]  # fmt: skip
-    least = [1 if form == "same" else max(1, k - sum(p)) for k, p in zip(span, sides, strict=True)]
-    h, w = (n + _between(rng, 0, 5) for n in least)
+    (top, bottom), (left, right) = ((_between(rng, 0, p), _between(rng, 0, p)) for p in most)
+    padding, sums = {
+        "int": (min(top, left), [2 * min(top, left)] * 2),
+        "pair": ((top, left), [2 * top, 2 * left]),
+        "sides": (((top, bottom), (left, right)), [top + bottom, left + right]),
+        "valid": ("valid", [0, 0]),
+        "same": ("same", [0, 0] if pooling else span),
+    }[_pick(rng, "int", "pair", "sides", "sides", "valid", "same")]
+    least = [max(1, needed - given) for needed, given in zip(span, sums, strict=True)]
+    h, w = (size + _pick(rng, 0, 0, 1, 2, 3, 4, 5) for size in least)
     if h == w and rng.random() < 0.8:
         w += 1
     options = {"stride": _short(rng, stride), "padding": padding, "dilation": _short(rng, dilation)}
@@ -132,11 +144,14 @@ def _pick(rng: np.random.Generator, *choices: Any) -> Any:
     return choices[rng.integers(len(choices))]
 
 
-# ---- numbers -------------------------------------------------------------------------------------------------
+# ---- numbers -----------------------------------------------------------------------------------------------
 
 
-def case_of(geometry: Geometry) -> Case:
-    """Random numbers for a geometry; pooling gets small integers, so that windows have several largest."""
+def case_of(geometry: Geometry, dy: Callable[[Shape], Array] | None = None) -> Case:
+    """Random numbers for a geometry; pooling gets small integers, so that windows have several largest.
+
+    The cotangent is random, unless a function makes it from the shape of y.
+    """
     rng = np.random.default_rng(np.frombuffer(repr(geometry).encode(), np.uint8))
     if geometry.w is None:
         arrays = {"x": rng.integers(-3, 3, geometry.x).astype(np.float64)}
@@ -144,8 +159,11 @@ def case_of(geometry: Geometry) -> Case:
         w, outputs = geometry.w, geometry.w[0] * (geometry.w[1] if geometry.op == "depthwise_conv2d" else 1)
         shapes = {"x": geometry.x, "w": w, "b": (outputs,)}
         arrays = {name: _normal(rng, shape) for name, shape in shapes.items()}
-    y = tier(geometry.op, "naive").forward(**arrays, **geometry.options)
-    return Case(geometry, arrays, _normal(rng, y.shape))
+    naive = tier(geometry.op, "naive")
+    y = naive.forward(**arrays, **geometry.options)
+    cotangent = _normal(rng, y.shape) if dy is None else dy(y.shape)
+    case = Case(geometry, arrays, cotangent, {})
+    return case._replace(expected={"y": y, **gradients(naive.backward, case)})
 
 
 def _normal(rng: np.random.Generator, shape: Shape) -> Array:
@@ -176,28 +194,24 @@ def laid_out(array: Array, layout: str) -> Array:
     return result
 
 
-# ---- the comparison ------------------------------------------------------------------------------------------
+# ---- the comparison ----------------------------------------------------------------------------------------
 
 
-def results(pair: Pair, case: Case, dtype: type = np.float64, seed: int | None = None) -> dict[str, Array]:
-    """y and the gradients by name; with a `seed`, every array has a random memory layout and is read-only."""
-    rng = np.random.default_rng(seed)
+def gradients(backward: Callable[..., Any], case: Case) -> dict[str, Array]:
+    """dx, dw and db by name, as far as the op has them."""
+    arrays = {name: array for name, array in case.arrays.items() if name != "b"}
+    found = backward(case.dy, **arrays, **case.geometry.options)
+    return dict(zip(("dx", "dw", "db"), found if isinstance(found, tuple) else (found,), strict=False))
+
+
+def recast(case: Case, dtype: type, rng: np.random.Generator) -> Case:
+    """The same numbers in `dtype`, read-only, each array in a memory layout drawn at random."""
 
     def prepared(array: Array) -> Array:
-        cast = array.astype(dtype)
-        return cast if seed is None else laid_out(cast, _pick(rng, *LAYOUTS))
+        return laid_out(array.astype(dtype), _pick(rng, *LAYOUTS))
 
     arrays = {name: prepared(array) for name, array in case.arrays.items()}
-    y = pair.forward(**arrays, **case.geometry.options)
-    arrays.pop("b", None)
-    gradients = pair.backward(prepared(case.dy), **arrays, **case.geometry.options)
-    gradients = gradients if isinstance(gradients, tuple) else (gradients,)
-    return {"y": y, **dict(zip(("dx", "dw", "db"), gradients, strict=False))}
-
-
-def reference(case: Case) -> dict[str, Array]:
-    """What the naive tier finds in float64."""
-    return results(tier(case.geometry.op, "naive"), case)
+    return case._replace(arrays=arrays, dy=prepared(case.dy))
 
 
 def assert_close(actual: Array, expected: Array, tolerance: float, about: str) -> None:
@@ -207,12 +221,13 @@ def assert_close(actual: Array, expected: Array, tolerance: float, about: str) -
     np.testing.assert_allclose(actual, expected, rtol=0, atol=tolerance * largest, err_msg=about)
 
 
-def assert_pair_agrees(pair: Pair, case: Case, expected: dict[str, Array], dtype: type = np.float64) -> None:
-    """The candidate finds the expected numbers, in the dtype it was given, whatever the memory layout."""
-    for seed in (None, len(repr(case.geometry))):
-        found = results(pair, case, dtype, seed)
-        for name, array in found.items():
-            about = f"{name} in {np.dtype(dtype)} for {case.geometry}"
-            assert array.dtype == dtype, f"{about}: dtype {array.dtype}"
-            assert_close(array, expected[name], TOLERANCE[dtype], about)
-        assert found.keys() == expected.keys()
+def assert_pair_agrees(pair: Pair, case: Case, dtype: type = np.float64) -> None:
+    """The candidate finds the expected numbers, in the dtype it was given and from any memory layout."""
+    given = recast(case, dtype, np.random.default_rng(len(repr(case.geometry))))
+    y = pair.forward(**given.arrays, **case.geometry.options)
+    found = {"y": y, **gradients(pair.backward, given)}
+    assert found.keys() == case.expected.keys()
+    for name, array in found.items():
+        about = f"{pair.name}: {name} in {np.dtype(dtype)} for {case.geometry}"
+        assert array.dtype == dtype, f"{about}: dtype {array.dtype}"
+        assert_close(array, case.expected[name], TOLERANCE[dtype], about)

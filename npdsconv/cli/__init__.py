@@ -1,6 +1,6 @@
 """The command line: ``npdsconv COMMAND``. Each command has a module of its own with `add` and `run`.
 
-Modules are imported when their command runs, so that ``--help`` stays quick.
+None of them imports Numba, SciPy or pyplot before it runs, so that ``--help`` stays quick.
 """
 
 import argparse

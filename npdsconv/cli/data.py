@@ -17,7 +17,9 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print what there is, or load one data set and print its sizes."""
     if args.name is None:
-        print("mnist5k   4,000 digits to train and 1,000 to test, inside the package; its score is the mini test")
+        print(
+            "mnist5k   4,000 digits to train and 1,000 to test, inside the package; its score is the mini test"
+        )
         print("mnist    60,000 and 10,000; from --data-dir, NPDSCONV_DATA_DIR, the cache, or fetched (11 MB)")
         print("\nnpdsconv data NAME loads one and counts its images")
         return 0

@@ -1,19 +1,26 @@
 """``npdsconv evaluate``: measure a trained network."""
 
 import argparse
+from typing import Literal
 
 from npdsconv import data, metrics, train
 from npdsconv.cli import print_json
 from npdsconv.recipes import RECIPES
 from npdsconv.runs import latest_folder, load_model
 
+AVERAGES: tuple[Literal["macro", "micro"], ...] = ("macro", "micro")
+
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("run", nargs="?", metavar="RUN", help="run folder or checkpoint (default: the latest run)")
+    parser.add_argument(
+        "run", nargs="?", metavar="RUN", help="run folder or checkpoint (default: the latest run)"
+    )
     parser.add_argument("--dataset", choices=RECIPES, help="default: the one it was trained on")
     parser.add_argument("--data-dir", metavar="FOLDER", help="where MNIST's four IDX files are")
-    parser.add_argument("--json", action="store_true", help="print the results as one JSON object, as the last line")
+    parser.add_argument(
+        "--json", action="store_true", help="print the results as one JSON object, as the last line"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -31,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
     label = "mini test" if name == "mnist5k" else "test"
     print(f"{path}: epoch {saved.meta['epoch']} of {recipe.epochs}, {label}, {len(test):,} images")
     print(f"accuracy {result.accuracy:.2%}   loss {result.loss:.4f}\n")
-    print(metrics.report(result.confusion))
+    print(metrics.report(test.labels, result.predictions))
     print("\nconfusion (rows: truth, columns: prediction)")
     print("\n".join(" ".join(f"{n:5d}" for n in row) for row in result.confusion))
     if args.json:
@@ -41,9 +48,9 @@ def run(args: argparse.Namespace) -> int:
                 "accuracy": result.accuracy,
                 "loss": result.loss,
                 **{
-                    f"{measure.__name__}_{average}": float(measure(result.confusion, average=average))
+                    f"{measure.__name__}_{average}": measure(test.labels, result.predictions, average=average)
                     for measure in (metrics.precision, metrics.recall, metrics.f1)
-                    for average in ("macro", "micro")
+                    for average in AVERAGES
                 },
                 "confusion": result.confusion.tolist(),
                 "epoch": saved.meta["epoch"],

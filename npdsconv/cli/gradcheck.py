@@ -16,7 +16,9 @@ def add(parser: argparse.ArgumentParser) -> None:
         help='a case, a family such as "conv2d", a kind (op, layer, model), or all (the default)',
     )
     parser.add_argument("--impl", choices=("naive", "im2col", "numba"), default="numba", help="tier to check")
-    parser.add_argument("--json", action="store_true", help="print the results as one JSON object, as the last line")
+    parser.add_argument(
+        "--json", action="store_true", help="print the results as one JSON object, as the last line"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -38,7 +40,9 @@ def run(args: argparse.Namespace) -> int:
             failed.append((name, report))
     for name, report in failed:
         print(f"\n{name}\n{report}", file=sys.stderr)
-    print(f"{len(results)} checked, {len(failed)} failed; worst error {max(r['max_error'] for r in results):.1e}")
+    print(
+        f"{len(results)} checked, {len(failed)} failed; worst error {max(r['max_error'] for r in results):.1e}"
+    )
     if args.json:
         print_json({"ok": not failed, "results": results})
     return 1 if failed else 0

@@ -13,10 +13,14 @@ from npdsconv.runs import latest_folder, load_model
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("pictures", nargs="+", metavar="PICTURE", help="PNG or PGM files, or folders of them; one digit each")
+    parser.add_argument(
+        "pictures", nargs="+", metavar="PICTURE", help="PNG or PGM files, or folders of them; one digit each"
+    )
     parser.add_argument("--run", metavar="RUN", help="run folder or checkpoint (default: the latest run)")
     parser.add_argument("--save", metavar="FOLDER", help="keep the 28x28 pictures that the network saw")
-    parser.add_argument("--json", action="store_true", help="print the results as one JSON object, as the last line")
+    parser.add_argument(
+        "--json", action="store_true", help="print the results as one JSON object, as the last line"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -35,7 +39,11 @@ def run(args: argparse.Namespace) -> int:
         print_json(
             {
                 "predictions": [
-                    {"file": str(file), "digit": int(p.argmax()), "probabilities": [round(float(v), 6) for v in p]}
+                    {
+                        "file": str(file),
+                        "digit": int(p.argmax()),
+                        "probabilities": [round(float(v), 6) for v in p],
+                    }
                     for file, p in zip(files, probabilities, strict=True)
                 ]
             }

@@ -38,7 +38,12 @@ SETTINGS: tuple[tuple[str, Any, Iterable[str] | None, str], ...] = (
     ("shift", float, None, "augmentation: pixels"),
     ("scale", float, None, "augmentation: share"),
     ("shear", float, None, "augmentation: degrees"),
-    ("hold-out", int, None, "measure on this many training images, kept aside, and never look at the test images"),
+    (
+        "hold-out",
+        int,
+        None,
+        "measure on this many training images, kept aside, and never look at the test images",
+    ),
     ("seed", int, None, "initial weights, order of the images, augmentation"),
     ("impl", str, ("naive", "im2col", "numba"), "tier of the convolutions"),
 )
@@ -56,12 +61,20 @@ def add(parser: argparse.ArgumentParser) -> None:
         metavar = None if choices else kind.__name__.upper().replace("FLOAT", "X").replace("INT", "N")
         parser.add_argument(f"--{name}", type=kind, choices=choices, metavar=metavar, help=text)
     parser.add_argument("--no-augment", action="store_true", help="learn from the images as they are")
-    parser.add_argument("--standard", action="store_true", help="train the standard-convolution twin of the model")
-    parser.add_argument("--twin", action="store_true", help="train the twin too, after the model, for the last table")
-    parser.add_argument("--threads", type=int, metavar="N", help="threads of the compiled kernels (default: all cores)")
+    parser.add_argument(
+        "--standard", action="store_true", help="train the standard-convolution twin of the model"
+    )
+    parser.add_argument(
+        "--twin", action="store_true", help="train the twin too, after the model, for the last table"
+    )
+    parser.add_argument(
+        "--threads", type=int, metavar="N", help="threads of the compiled kernels (default: all cores)"
+    )
     parser.add_argument("--out", metavar="FOLDER", help="default: a new folder under runs/")
     parser.add_argument("--resume", action="store_true", help="continue the run in --out, or the latest one")
-    parser.add_argument("--json", action="store_true", help="print the results as one JSON object, as the last line")
+    parser.add_argument(
+        "--json", action="store_true", help="print the results as one JSON object, as the last line"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -73,16 +86,18 @@ def run(args: argparse.Namespace) -> int:
     learn, held = _splits(dataset, settings)
     if saved is None:
         folder.begin(settings)
-    result = _train(folder, settings, saved, learn, held)
-    scored_on = "held-out training images" if held else "mini test" if settings.dataset == "mnist5k" else "test"
-    model, seconds = result
-    evaluation = train.evaluate(model, *_images(held or dataset.test))
+    model, seconds = _train(folder, settings, saved, learn, held)
+    scored_on = (
+        "held-out training images" if held else "mini test" if settings.dataset == "mnist5k" else "test"
+    )
+    score = held or dataset.test
+    evaluation = train.evaluate(model, score.images, score.labels)
     _pictures(folder, evaluation.confusion, scored_on)
-    report = {
+    report: dict[str, Any] = {
         "scored_on": scored_on,
         "accuracy": evaluation.accuracy,
         "loss": evaluation.loss,
-        "f1_macro": float(f1(evaluation.confusion, average="macro")),
+        "f1_macro": f1(score.labels, evaluation.predictions),
         "epochs": settings.epochs,
         "train_seconds": seconds,
         "model": _figures(model),
@@ -95,8 +110,8 @@ def run(args: argparse.Namespace) -> int:
         report["twin"] = _figures(twin)
         if args.twin:
             print(f"\nthe same recipe for the standard-convolution twin, in {folder.path / 'twin'}")
-            twin_accuracy = _train_twin(folder, settings, learn, held or dataset.test, held)
-            report["twin"]["accuracy"] = twin_accuracy  # type: ignore[index]
+            twin_accuracy = _train_twin(folder, settings, learn, held, score)
+            report["twin"]["accuracy"] = twin_accuracy
     print(_table(settings, report, evaluation.accuracy, twin_accuracy, scored_on))
     if args.json:
         print_json(report)
@@ -136,14 +151,12 @@ def _splits(dataset: Dataset, settings: Recipe) -> tuple[Split, Split | None]:
     return data.holdout(dataset.train, settings.hold_out, seed=settings.seed)
 
 
-def _images(split: Split) -> tuple[Any, Any]:
-    return split.images, split.labels
-
-
 # ---- training -------------------------------------------------------------------------------------------------
 
 
-def _train(folder: RunFolder, settings: Recipe, saved: Any, learn: Split, held: Split | None) -> tuple[Sequential, float]:
+def _train(
+    folder: RunFolder, settings: Recipe, saved: Any, learn: Split, held: Split | None
+) -> tuple[Sequential, float]:
     """Train to the end of the recipe, recording every epoch; the model and the seconds that learning took."""
     model = settings.build_model()
     optimizer = settings.build_optimizer(model)
@@ -156,8 +169,10 @@ def _train(folder: RunFolder, settings: Recipe, saved: Any, learn: Split, held: 
         start = saved.meta["epoch"]
         print(f"resuming {folder.path} after epoch {start}")
     size = sum(p.value.size for p in model.parameters())
-    print(f"{settings.model}{' (standard twin)' if settings.standard else ''}: {size:,} parameters; "
-          f"{settings.dataset}: {len(learn):,} images to learn from; seed {settings.seed}; folder {folder.path}")
+    print(
+        f"{settings.model}{' (standard twin)' if settings.standard else ''}: {size:,} parameters; "
+        f"{settings.dataset}: {len(learn):,} images to learn from; seed {settings.seed}; folder {folder.path}"
+    )
     _compile(settings, learn)
     try:
         results = train.epochs(
@@ -178,8 +193,11 @@ def _train(folder: RunFolder, settings: Recipe, saved: Any, learn: Split, held: 
             folder.record(settings, model, optimizer, result)
             print(_line(result, settings.epochs), flush=True)
     except KeyboardInterrupt:
-        print(f"\ninterrupted: {folder.checkpoint} holds the end of the last whole epoch; "
-              f"continue with: npdsconv train --resume --out {folder.path}", file=sys.stderr)
+        print(
+            f"\ninterrupted: {folder.checkpoint} holds the end of the last whole epoch; "
+            f"continue with: npdsconv train --resume --out {folder.path}",
+            file=sys.stderr,
+        )
         raise
     return model, sum(float(row["seconds"]) for row in folder.rows())
 
@@ -211,12 +229,14 @@ def _progress() -> Callable[[Iterable[int]], Iterable[int]] | None:
 
 
 def _line(result: train.EpochResult, epochs: int) -> str:
-    line = (f"epoch {result.epoch:2d}/{epochs}  loss {result.train_loss:.4f}  train accuracy "
-            f"{result.train_accuracy:7.2%}  lr {result.lr:.2e}  {result.seconds:.1f} s")
+    line = (
+        f"epoch {result.epoch:2d}/{epochs}  loss {result.train_loss:.4f}  train accuracy "
+        f"{result.train_accuracy:7.2%}  lr {result.lr:.2e}  {result.seconds:.1f} s"
+    )
     return line + (f"  held out {result.validation.accuracy:.2%}" if result.validation else "")
 
 
-def _train_twin(folder: RunFolder, settings: Recipe, learn: Split, score: Split, held: Split | None) -> float:
+def _train_twin(folder: RunFolder, settings: Recipe, learn: Split, held: Split | None, score: Split) -> float:
     twin_settings = dataclasses.replace(settings, standard=True)
     twin_folder = RunFolder(folder.path / "twin")
     saved = None
@@ -225,7 +245,7 @@ def _train_twin(folder: RunFolder, settings: Recipe, learn: Split, score: Split,
     else:
         twin_folder.begin(twin_settings)
     model, _ = _train(twin_folder, twin_settings, saved, learn, held)
-    return train.evaluate(model, *_images(score)).accuracy
+    return train.evaluate(model, score.images, score.labels).accuracy
 
 
 # ---- after training -------------------------------------------------------------------------------------------
@@ -243,7 +263,9 @@ def _pictures(folder: RunFolder, confusion: np.ndarray, scored_on: str) -> None:
     plots.save(plots.confusion(confusion, title=scored_on), folder.path / "confusion.png")
 
 
-def _table(settings: Recipe, report: dict, accuracy: float, twin_accuracy: float | None, scored_on: str) -> str:
+def _table(
+    settings: Recipe, report: dict, accuracy: float, twin_accuracy: float | None, scored_on: str
+) -> str:
     rows = [("", scored_on, "parameters", "multiply-adds")]
     name = f"{settings.model}{' (standard)' if settings.standard else ''}"
     rows.append((name, f"{accuracy:.2%}", f"{report['model']['params']:,}", f"{report['model']['macs']:,}"))
@@ -251,7 +273,12 @@ def _table(settings: Recipe, report: dict, accuracy: float, twin_accuracy: float
         shown = "not trained (--twin)" if twin_accuracy is None else f"{twin_accuracy:.2%}"
         rows.append(("standard twin", shown, f"{report['twin']['params']:,}", f"{report['twin']['macs']:,}"))
     widths = [max(len(row[k]) for row in rows) for k in range(4)]
-    lines = ["  ".join(cell.ljust(w) if k == 0 else cell.rjust(w) for k, (cell, w) in enumerate(zip(row, widths, strict=True)))
-             for row in rows]
+    lines = [
+        "  ".join(
+            cell.ljust(w) if k == 0 else cell.rjust(w)
+            for k, (cell, w) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in rows
+    ]
     seconds = f"trained in {report['train_seconds']:.1f} s; see {Path(report['out']) / 'learning_curve.png'} and confusion.png"
     return "\n".join(["", *lines, "", seconds])

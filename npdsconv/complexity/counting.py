@@ -1,7 +1,7 @@
 """Counting what really happens: the naive loops, run on numbers that count their own multiplications.
 
 The naive tier spells the formulas out, index by index, in plain Python, so it takes any numbers at all. Given
-:class:`Counted` numbers it computes the same result, and tells how many multiplications and additions it took.
+:class:`Counted` numbers it computes the same result, and we learn how many multiplications that took.
 """
 
 from types import ModuleType

@@ -41,7 +41,7 @@ class Summary:
             f"inference holds at most {self.peak_bytes:,} bytes of activations"
         )
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         return f"{text.as_text(self._header, self._cells())}\n{self._note()}"
 
     def _repr_html_(self) -> str:
@@ -113,7 +113,7 @@ class Comparison:
         totals = [(s.params, s.macs, s.activation_bytes) for s in (self.model, self.twin)]
         return [*cells, ("total", _by(self.model.output), *_beside(*totals))]
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         return text.as_text(self._header, self._cells())
 
     def _repr_html_(self) -> str:

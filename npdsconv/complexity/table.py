@@ -86,9 +86,10 @@ def _check(layer: Layer, shape: Shape, axes: str, channels: int | None = None) -
     """`shape` has the axes that the layer takes, and as many channels as its weights read."""
     kind = type(layer).__name__
     if len(shape) != len(axes.split(",")):
-        raise ValueError(f"{kind}: takes one image or vector ({axes}), got shape {shape}")
+        raise ValueError(f"{kind}: takes ({axes}) of one image, got shape {shape}")
     if channels is not None and shape[0] != channels:
-        raise ValueError(f"{kind}: takes {channels} channels, got {shape[0]} in shape {shape}")
+        what = "features" if len(shape) == 1 else "channels"
+        raise ValueError(f"{kind}: takes {channels} {what}, got {shape[0]} in shape {shape}")
 
 
 def _biases(bias: Parameter | None, outputs: int) -> int:

@@ -5,4 +5,15 @@ from .batching import Augment, batches, to_float
 from .dataset import NAMES, Dataset, Split, holdout, load
 from .idx import read_idx
 
-__all__ = ["NAMES", "Affine", "Augment", "Dataset", "Split", "batches", "holdout", "load", "read_idx", "to_float"]
+__all__ = [
+    "NAMES",
+    "Affine",
+    "Augment",
+    "Dataset",
+    "Split",
+    "batches",
+    "holdout",
+    "load",
+    "read_idx",
+    "to_float",
+]

@@ -1,9 +1,10 @@
 """Random numbers that are a function of (seed, epoch, stream, index), and of nothing else.
 
-A generator with hidden state would tie an image's random numbers to the batches that came before it. Here every
-number is computed from its own address, so a resumed run, another batch size or another order of evaluation changes
-nothing. The mixing step is the finaliser of SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number
-generators", OOPSLA 2014). Unlike the methods of `numpy.random.Generator`, it can never change between NumPy versions.
+A generator with hidden state would tie an image's random numbers to the batches that came before it. Here
+every number is computed from its own address, so a resumed run, another batch size or another order of
+evaluation changes nothing. The mixing step is the finaliser of SplitMix64 (Steele, Lea and Flood, "Fast
+splittable pseudorandom number generators", OOPSLA 2014). Unlike the methods of `numpy.random.Generator`, it
+can never change between NumPy versions.
 """
 
 import operator
@@ -46,9 +47,9 @@ def uniform(
     seed: int, epoch: int, stream: int | npt.NDArray[np.integer], index: npt.NDArray[np.integer]
 ) -> npt.NDArray[np.float64]:
     """One number in [0, 1) for each (stream, index), broadcast: a multiple of 2**-53."""
-    return (bits(seed, epoch, stream, index) >> np.uint64(11)) * 2.0**-53
+    return (bits(seed, epoch, stream, index) >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
 def permutation(seed: int, epoch: int, stream: int, n: int) -> npt.NDArray[np.int64]:
-    """A random order of 0 .. n-1: sort the numbers by their random bits (equal bits, were there any, keep their order)."""
+    """A random order of 0 .. n-1: the numbers sorted by their random bits."""
     return np.argsort(bits(seed, epoch, stream, np.arange(n)), kind="stable").astype(np.int64, copy=False)

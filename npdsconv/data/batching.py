@@ -15,8 +15,8 @@ _SHUFFLE_STREAM = 0x73687566  # "shuf"
 class Augment(Protocol):
     """What `batches` asks of an augmentation; `Affine` is one.
 
-    It gets a batch (n,C,H,W) and where it comes from, and returns a new batch of the same shape and dtype. What it does
-    to one image may depend on `seed`, `epoch` and that image's `index`, and on nothing else.
+    It gets a batch (n,C,H,W) and where it comes from, and returns a new batch of the same shape and dtype.
+    What it does to one image may depend on `seed`, `epoch` and that image's `index`, and on nothing else.
     """
 
     def __call__(
@@ -30,7 +30,8 @@ def to_float(images: npt.NDArray[Any]) -> npt.NDArray[Any]:
     Parameters
     ----------
     images : ndarray of uint8, float32 or float64
-        uint8 is divided by 255. Floating-point images are taken to be scaled already and are returned as they are.
+        uint8 is divided by 255. Floating-point images are taken to be scaled already and are returned as they
+        are.
 
     Returns
     -------
@@ -51,9 +52,10 @@ def to_float(images: npt.NDArray[Any]) -> npt.NDArray[Any]:
     if images.dtype == np.uint8:
         return np.divide(images, 255, dtype=np.float32)
     if images.dtype not in (np.float32, np.float64):
-        raise TypeError(f"to_float: images are {images.dtype}; uint8 (0 .. 255), float32 or float64 (scaled) are accepted")
+        raise TypeError(f"to_float: images are {images.dtype}; uint8, float32 or float64 are accepted")
     if not np.isfinite(images).all():
-        raise ValueError(f"to_float: {np.count_nonzero(~np.isfinite(images))} of {images.size} pixels are not finite")
+        bad = np.count_nonzero(~np.isfinite(images))
+        raise ValueError(f"to_float: {bad} of {images.size} pixels are not finite")
     return images
 
 
@@ -118,12 +120,13 @@ def batches(
                 x = augment(x, seed=seed, epoch=epoch, index=index)
             yield x, labels[index].astype(np.int64)
 
-    return produce()  # a function of its own, so that the checks above run at the call and not at the first batch
+    # A function of its own, so that the checks above run at the call and not at the first batch.
+    return produce()
 
 
 def _check_batches(images: npt.NDArray[Any], labels: npt.NDArray[np.integer], batch_size: int) -> int:
     if images.ndim != 4 or labels.shape != images.shape[:1]:
-        raise ValueError(f"batches: images {images.shape} and labels {labels.shape} are not (N,C,H,W) and (N,)")
+        raise ValueError(f"batches: images {images.shape}, labels {labels.shape}: expected (N,C,H,W), (N,)")
     if images.dtype not in (np.uint8, np.float32, np.float64):
         raise TypeError(f"batches: images are {images.dtype}; uint8, float32 or float64 are accepted")
     if not np.issubdtype(labels.dtype, np.integer):

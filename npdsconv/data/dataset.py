@@ -21,7 +21,7 @@ MNIST5K = {
     "t10k-images-idx3-ubyte": "60f7e018cdec3b5ab2997bd7abdf9b07453067adb78fb53f89abca204dc66c9c",
     "t10k-labels-idx1-ubyte": "2deb707b543c682b8756eefbcdce5ba142d29175f26aebc14e65ddbf12ab6eef",
 }
-"""File name (without .gz) -> sha256 of the decompressed file; `build_mnist5k.py` writes the files and prints these."""
+"""File name (without .gz) -> sha256 of the decompressed file, as `build_mnist5k.py` prints them."""
 
 _STREAM = 0x686F6C64  # "hold"
 
@@ -47,7 +47,9 @@ class Split:
 
     def __post_init__(self) -> None:
         if self.images.ndim != 4 or self.labels.shape != self.images.shape[:1]:
-            raise ValueError(f"Split: images {self.images.shape} and labels {self.labels.shape} are not (N,C,H,W) and (N,)")
+            raise ValueError(
+                f"Split: images {self.images.shape}, labels {self.labels.shape}: expected (N,C,H,W), (N,)"
+            )
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -72,12 +74,13 @@ def load(name: str, data_dir: str | os.PathLike[str] | None = None) -> Dataset:
     Parameters
     ----------
     name : {"mnist5k", "mnist"}
-        "mnist5k" is inside the package: 4,000 images to train and 1,000 to test, 100 of each class. Call its score
-        "mini test": all its images come from MNIST's *training* set, so a model trained on "mnist" has seen them.
-        "mnist" is the full set: 60,000 and 10,000.
+        "mnist5k" is inside the package: 4,000 images to train and 1,000 to test, 100 of each class. Call its
+        score "mini test": all its images come from MNIST's *training* set, so a model trained on "mnist" has
+        seen them. "mnist" is the full set: 60,000 and 10,000.
     data_dir : path, optional
-        The folder with MNIST's four IDX files, plain or .gz. Otherwise the environment variable `NPDSCONV_DATA_DIR`
-        names it; otherwise the files are taken from the user's cache, and fetched if they are not there.
+        The folder with MNIST's four IDX files, plain or .gz. Otherwise the environment variable
+        `NPDSCONV_DATA_DIR` names it; otherwise the files are taken from the user's cache, and fetched if they
+        are not there.
 
     Returns
     -------
@@ -106,7 +109,7 @@ def load(name: str, data_dir: str | os.PathLike[str] | None = None) -> Dataset:
         arrays = fetch.mnist_arrays(data_dir)
     elif name == "mnist5k":
         if data_dir is not None:
-            raise ValueError(f"load: 'mnist5k' is inside the package and reads no folder, but data_dir is {data_dir!r}")
+            raise ValueError(f"load: 'mnist5k' is inside the package: data_dir {data_dir!r} has no use")
         arrays = fetch.read_folder(MNIST5K_FOLDER, MNIST5K)
     else:
         raise ValueError(f"load: no data set {name!r}; the names are {', '.join(map(repr, NAMES))}")
@@ -120,7 +123,7 @@ def _split(arrays: dict[str, npt.NDArray[Any]], half: str) -> Split:
 
 
 def holdout(split: Split, size: int | float, *, seed: int = 0) -> tuple[Split, Split]:
-    """Hold out part of a split, stratified: every class gives in proportion. For choosing a model without the test set.
+    """Hold out part of a split, each class in proportion: for choosing a model without the test set.
 
     Parameters
     ----------
@@ -158,7 +161,7 @@ def _holdout_count(size: int | float, n: int) -> int:
 
 
 def stratified_choice(labels: npt.NDArray[np.int64], count: int, seed: int) -> npt.NDArray[np.bool_]:
-    """A mask with `count` True: each class gives its share rounded down, then the largest remainders give one more."""
+    """A mask with `count` True: each class gives its share, rounded by largest remainders."""
     classes, sizes = np.unique(labels, return_counts=True)
     shares, remainders = np.divmod(sizes * count, len(labels))
     shares[np.argsort(-remainders, kind="stable")[: count - shares.sum()]] += 1

@@ -1,11 +1,12 @@
 """Where the four MNIST files come from: a folder the user names, the per-user cache, or a mirror.
 
-Every file is checked by the sha256 of its *decompressed* bytes, because mirrors compress anew. A folder that the
-user named is never completed from the network: what is wrong there is an error.
+Every file is checked by the sha256 of its *decompressed* bytes, because mirrors compress anew. A folder that
+the user named is never completed from the network: what is wrong there is an error.
 """
 
 import hashlib
 import os
+import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -32,7 +33,7 @@ _TIMEOUT = 30.0  # seconds without an answer or a byte
 
 
 def mnist_arrays(data_dir: str | os.PathLike[str] | None = None) -> dict[str, npt.NDArray[Any]]:
-    """The four MNIST arrays by file name, from `data_dir`, else `NPDSCONV_DATA_DIR`, else the cache, else a mirror."""
+    """The four arrays by name: from `data_dir`, else NPDSCONV_DATA_DIR, else the cache, else a mirror."""
     chosen = data_dir if data_dir is not None else os.environ.get(VARIABLE) or None
     if chosen is not None:
         return read_folder(Path(chosen).expanduser(), MNIST)
@@ -43,13 +44,15 @@ def mnist_arrays(data_dir: str | os.PathLike[str] | None = None) -> dict[str, np
 def read_folder(folder: Path, sha256: Mapping[str, str]) -> dict[str, npt.NDArray[Any]]:
     """Read the files named in `sha256` from `folder`, each as NAME or NAME.gz, and check every one."""
     if not folder.is_dir():
-        raise FileNotFoundError(f"load: {folder} is not a folder; it should hold {', '.join(sha256)} (plain or .gz)")
+        raise FileNotFoundError(f"load: no folder {folder}; it should hold {', '.join(sha256)}, plain or .gz")
     return {name: idx.decode(_read_checked(folder, name, digest), name) for name, digest in sha256.items()}
 
 
 def cache_folder() -> Path:
     """The folder in the user's cache where fetched MNIST files are kept."""
-    return Path(_import_pooch().os_cache("npdsconv")) / "mnist"
+    import pooch
+
+    return Path(pooch.os_cache("npdsconv")) / "mnist"
 
 
 def _read_checked(folder: Path, name: str, sha256: str) -> bytes:
@@ -60,7 +63,7 @@ def _read_checked(folder: Path, name: str, sha256: str) -> bytes:
     found = hashlib.sha256(raw).hexdigest()
     if found != sha256:
         raise ValueError(
-            f"load: {path} is damaged or another file: its {len(raw)} decompressed bytes have sha256 {found}, "
+            f"load: {path} is damaged or wrong: its {len(raw)} bytes (decompressed) have sha256 {found}, "
             f"expected {sha256}"
         )
     return raw
@@ -76,13 +79,13 @@ def _cached_or_fetched(folder: Path, name: str) -> bytes:
     except OSError as error:
         files = ", ".join(f"{n}.gz" for n in MNIST)
         raise FileNotFoundError(
-            f"{reason}, and it could not be fetched. Put {files} (or the same files decompressed) into that folder, "
-            f"or into a folder named by {VARIABLE} or data_dir. load('mnist5k') needs no files. Tried: {error}"
+            f"{reason}, and it could not be fetched. Put {files} (or the same, decompressed) into {folder} or "
+            f"a folder named by {VARIABLE} or data_dir. load('mnist5k') needs no files. Tried: {error}"
         ) from error
 
 
 def _fetch(folder: Path, name: str) -> bytes:
-    """Bring NAME.gz into `folder` from the first mirror that has the right bytes; nothing else ever appears there."""
+    """Bring NAME.gz into `folder` from the first mirror that has the right bytes."""
     failures = []
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".fetching-", dir=folder) as scratch:
@@ -102,17 +105,8 @@ def _fetch(folder: Path, name: str) -> bytes:
 
 
 def _download(url: str, path: Path) -> None:
-    pooch = _import_pooch()
+    import pooch
+
     pooch.get_logger().info("Fetching %s", url)
-    pooch.HTTPDownloader(chunk_size=1 << 16, timeout=_TIMEOUT)(url, str(path), None)
-
-
-def _import_pooch() -> Any:
-    try:
-        import pooch
-    except ImportError as error:
-        raise ImportError(
-            f"load: MNIST is fetched and cached with pooch, which is not installed: pip install pooch, or name a "
-            f"folder that holds the files by {VARIABLE} or data_dir"
-        ) from error
-    return pooch
+    download = pooch.HTTPDownloader(progressbar=sys.stderr.isatty(), chunk_size=1 << 16, timeout=_TIMEOUT)
+    download(url, str(path), None)

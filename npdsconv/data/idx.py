@@ -1,7 +1,7 @@
 """The IDX format of the MNIST files, read strictly.
 
-An IDX file is: two zero bytes, a dtype code, the number of dimensions, each dimension as a big-endian uint32, then
-the elements, big-endian, last dimension fastest (http://yann.lecun.com/exdb/mnist/).
+An IDX file is: two zero bytes, a dtype code, the number of dimensions, each dimension as a big-endian uint32,
+then the elements, big-endian, last dimension fastest (http://yann.lecun.com/exdb/mnist/).
 """
 
 import gzip
@@ -38,7 +38,8 @@ def read_idx(path: str | os.PathLike[str]) -> npt.NDArray[Any]:
     FileNotFoundError
         There is no such file.
     ValueError
-        Damaged gzip, wrong magic, unknown dtype code, bytes missing or left over. The message has the file and the numbers.
+        Damaged gzip, wrong magic, unknown dtype code, bytes missing or left over. The message has the file
+        and the numbers.
     """
     return decode(read_bytes(path), os.fspath(path))
 
@@ -60,7 +61,7 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
 def decode(raw: bytes, name: str) -> npt.NDArray[Any]:
     """Turn the bytes of an IDX file into a read-only array; `name` is for the messages."""
     if len(raw) < 4:
-        raise ValueError(f"read_idx: {name}: {len(raw)} bytes are too few for the magic number, which takes 4")
+        raise ValueError(f"read_idx: {name}: truncated: {len(raw)} bytes, the magic number takes 4")
     zeros, code, ndim = struct.unpack(">HBB", raw[:4])
     if zeros != 0:
         raise ValueError(f"read_idx: {name}: not an IDX file: it starts with {raw[:4].hex(' ')}, not 00 00")
@@ -71,13 +72,15 @@ def decode(raw: bytes, name: str) -> npt.NDArray[Any]:
         raise ValueError(f"read_idx: {name}: 0 dimensions; an IDX file has at least 1")
     start = 4 + 4 * ndim
     if len(raw) < start:
-        raise ValueError(f"read_idx: {name}: truncated: {len(raw)} bytes, the header of {ndim} dimensions takes {start}")
+        raise ValueError(f"read_idx: {name}: truncated: {len(raw)} bytes, {ndim} dimensions take {start}")
     shape = struct.unpack(f">{ndim}I", raw[4:start])
     dtype = np.dtype(_DTYPES[code])
     expected = start + math.prod(shape) * dtype.itemsize
     if len(raw) != expected:
         what = "truncated" if len(raw) < expected else "trailing bytes"
-        raise ValueError(f"read_idx: {name}: {what}: shape {shape} of {dtype.name} takes {expected} bytes, found {len(raw)}")
+        raise ValueError(
+            f"read_idx: {name}: {what}: {dtype.name} of shape {shape} takes {expected} bytes, not {len(raw)}"
+        )
     array = np.frombuffer(raw, dtype, offset=start).reshape(shape).astype(dtype.newbyteorder("="), copy=False)
     array.flags.writeable = False
     return array

@@ -1,7 +1,7 @@
 """From a picture of a digit, any size and any colours, to the 28x28 form in which MNIST has its digits.
 
-MNIST's rule: scale the ink so that its longer side is 20 pixels, then put its centre of mass at pixel (14, 14) of a
-28x28 field. What comes before that is finding the ink: its background, its polarity, its place.
+MNIST's rule: scale the ink so that its longer side is 20 pixels, then put its centre of mass at pixel
+(14, 14) of a 28x28 field. What comes before that is finding the ink: its background, its polarity, its place.
 """
 
 import os
@@ -10,6 +10,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from .batching import to_float
+
+Pixels = npt.NDArray[np.floating]
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 """The file names that `list_images` takes from a folder."""
@@ -21,7 +25,7 @@ _CELLS = 100  # the ink is first looked for on a grid of at most this many cells
 
 
 def list_images(path: str | os.PathLike[str]) -> list[Path]:
-    """The picture files that `path` stands for: itself, or those in the folder (not below it), sorted by name."""
+    """The picture files that `path` means: itself, or those directly in the folder, sorted by name."""
     path = Path(path)
     if path.is_file():
         return [path]
@@ -39,8 +43,9 @@ def read_image(path: str | os.PathLike[str]) -> npt.NDArray[np.float32]:
     Parameters
     ----------
     path : path
-        PNG, PGM or anything else that Pillow reads: grey, colour, palette, 16 bits, with or without transparency.
-        A photograph is turned upright by its EXIF tag. What is transparent takes the colour farthest from the ink.
+        PNG, PGM or anything else that Pillow reads: grey, colour, palette, 16 bits, with or without
+        transparency. A photograph is turned upright by its EXIF tag. What is transparent takes the colour
+        farthest from the ink.
 
     Returns
     -------
@@ -60,20 +65,18 @@ def read_image(path: str | os.PathLike[str]) -> npt.NDArray[np.float32]:
         raise FileNotFoundError(f"read_image: no file {path}")
     try:
         with Image.open(path) as picture:
-            picture = ImageOps.exif_transpose(picture)
-            if picture.mode.startswith("I"):  # 16 bits; Pillow's own conversion to 8 would clip them
-                return np.asarray(picture, np.float32) / 65535
-            transparent = picture.has_transparency_data
-            pixels = np.asarray(picture.convert("LA" if transparent else "L"), np.float32) / 255
+            upright = ImageOps.exif_transpose(picture)
+            if upright.mode.startswith("I"):  # 16 bits, which Pillow's own conversion to 8 would clip
+                return np.asarray(upright).astype(np.float32) / np.float32(65535)
+            if "A" not in upright.getbands() and "transparency" not in upright.info:
+                return to_float(np.asarray(upright.convert("L")))
+            # By way of RGBA: Pillow converts every kind of transparency to that, but not to grey with alpha.
+            pixels = to_float(np.asarray(upright.convert("RGBA").convert("LA")))
     except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
         raise ValueError(f"read_image: {path} is not a picture that can be read: {error}") from error
-    return _flatten(pixels[..., 0], pixels[..., 1]) if transparent else pixels
-
-
-def _flatten(grey: npt.NDArray[np.float32], alpha: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    grey, alpha = pixels[..., 0], pixels[..., 1]
     ink_is_light = (grey * alpha).sum() > 0.5 * alpha.sum()
-    background = np.float32(0 if ink_is_light else 1)
-    return background + alpha * (grey - background)
+    return grey * alpha if ink_is_light else 1 - (1 - grey) * alpha
 
 
 def prepare(picture: str | os.PathLike[str] | npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
@@ -96,29 +99,31 @@ def prepare(picture: str | os.PathLike[str] | npt.NDArray[Any]) -> npt.NDArray[n
 
     Notes
     -----
-    The background is the median of the border, and what stands out from it no more than the border's own noise is
-    background too. Dust of a few pixels is left out of the box around the ink. Strokes thinner than MNIST's thinnest,
-    as a one-pixel pencil draws them, are thickened to 1.5 pixels of the result.
+    The background is the median of the border, and what stands out from it no more than the border's own
+    noise is background too. Dust of a few pixels is left out of the box around the ink. Strokes thinner than
+    MNIST's thinnest, as a one-pixel pencil draws them, are thickened to 1.5 pixels of the result.
 
     References
     ----------
-    Y. LeCun, C. Cortes and C. Burges, "The MNIST database of handwritten digits", http://yann.lecun.com/exdb/mnist/.
+    Y. LeCun, C. Cortes and C. Burges, "The MNIST database of handwritten digits",
+    http://yann.lecun.com/exdb/mnist/.
     """
     name = "array" if isinstance(picture, np.ndarray) else os.fspath(picture)
     pixels = picture if isinstance(picture, np.ndarray) else read_image(picture)
     if pixels.ndim != 2 or pixels.size == 0:
         raise ValueError(f"prepare: {name}: expected brightness of shape (H,W), found {pixels.shape}")
-    pixels = pixels.astype(np.float64)
+    pixels = pixels.astype(np.float32)
     if not np.isfinite(pixels).all():
         raise ValueError(f"prepare: {name}: some pixels are not finite")
     ink, noisy = _ink(pixels)
     if not ink.any():
-        raise ValueError(f"prepare: {name}: blank: nothing stands out from the border in {pixels.shape[0]}x{pixels.shape[1]} pixels")
+        size = "x".join(map(str, pixels.shape))
+        raise ValueError(f"prepare: {name}: blank: in {size} pixels nothing stands out from the border")
     return _centre(_scale(_crop(ink, noisy)))
 
 
-def _ink(pixels: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], bool]:
-    """Ink from 0 to 1, and whether the background is noisy."""
+def _ink(pixels: Pixels) -> tuple[Pixels, bool]:
+    """Ink from 0 to 1 (all 0 if there is none), and whether the background is noisy."""
     edge = max(1, min(pixels.shape) // 20)
     inner = np.zeros(pixels.shape, bool)
     inner[edge:-edge, edge:-edge] = True
@@ -128,31 +133,40 @@ def _ink(pixels: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], bool
     if -ink.min() > ink.max():
         ink = -ink
     # Medians, so that a digit cropped so tightly that it touches the border does not count as noise.
+    # 3 sigma of normal noise is background; a peak under 6 sigma, or under 2 % of full scale, is no ink.
     noise = 3 * 1.4826 * np.median(np.abs(border - background))
+    if ink.max() <= max(2 * noise, 0.02 * np.abs(pixels).max()):
+        return np.zeros_like(pixels), False
     ink = np.maximum(ink - noise, 0)
-    return ink / max(ink.max(), np.finfo(float).tiny), bool(noise > 0)
+    return ink / ink.max(), bool(noise > 0)
 
 
-def _crop(ink: npt.NDArray[np.float64], noisy: bool) -> npt.NDArray[np.float64]:
+def _crop(ink: Pixels, noisy: bool) -> Pixels:
     """Cut out the box around the ink: first coarsely, where dust averages away, then exactly."""
     cell = max(1.0, max(ink.shape) / _CELLS)
     height, width = (max(1, round(size / cell)) for size in ink.shape)
     coarse = _resample(ink, height, width)
     found = coarse > 0.15 * coarse.max()
-    for axis, cells in ((0, height), (1, width)):
-        first, last = np.flatnonzero(found.any(axis=1 - axis))[[0, -1]]
-        # Two cells more, for the faint rim of the strokes.
-        scale = ink.shape[axis] / cells
-        ink = ink.take(np.arange(max(0, int((first - 2) * scale)), min(ink.shape[axis], int((last + 3) * scale))), axis)
-    tail = 0.003 if noisy else 0.0  # the share of ink that may lie outside the box on each side
-    for axis in (0, 1):
-        total = ink.sum(axis=1 - axis).cumsum()
-        inside = np.flatnonzero((total > tail * total[-1]) & (np.r_[0, total[:-1]] < (1 - tail) * total[-1]))
-        ink = ink.take(inside, axis)
-    return ink
+
+    def around(hits: npt.NDArray[np.bool_], size: int) -> slice:
+        where, scale = np.flatnonzero(hits), size / len(hits)
+        # Two cells more on each side, for the faint rim of the strokes.
+        return slice(max(0, int((where[0] - 2) * scale)), int((where[-1] + 3) * scale))
+
+    ink = ink[around(found.any(axis=1), ink.shape[0]), around(found.any(axis=0), ink.shape[1])]
+    tail = 0.003 if noisy else 0.0
+    return ink[_span(ink.sum(axis=1), tail), _span(ink.sum(axis=0), tail)]
 
 
-def _scale(ink: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _span(profile: Pixels, tail: float) -> slice:
+    """Where the ink begins and ends, leaving the share `tail` of it outside at either end."""
+    total = np.cumsum(profile, dtype=np.float64)
+    first = np.searchsorted(total, tail * total[-1], side="right")
+    last = np.searchsorted(total, (1 - tail) * total[-1], side="left")
+    return slice(int(first), int(last) + 1)
+
+
+def _scale(ink: Pixels) -> Pixels:
     """Make the longer side 20 pixels and the darkest pixel 1; thicken thin strokes on the way."""
     factor = _BOX / max(ink.shape)
     height, width = (max(1, round(size * factor)) for size in ink.shape)
@@ -165,7 +179,7 @@ def _scale(ink: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return small / small.max()
 
 
-def _centre(small: npt.NDArray[np.float64]) -> npt.NDArray[np.uint8]:
+def _centre(small: Pixels) -> npt.NDArray[np.uint8]:
     mass = small.sum()
     corner = []
     for axis in (0, 1):
@@ -173,11 +187,13 @@ def _centre(small: npt.NDArray[np.float64]) -> npt.NDArray[np.uint8]:
         centre = (small.sum(axis=1 - axis) * np.arange(size)).sum() / mass
         corner.append(min(max(round(_CENTRE - centre), 0), _FIELD - size))
     field = np.zeros((_FIELD, _FIELD), np.uint8)
-    field[corner[0] : corner[0] + small.shape[0], corner[1] : corner[1] + small.shape[1]] = np.round(255 * small)
+    field[corner[0] : corner[0] + small.shape[0], corner[1] : corner[1] + small.shape[1]] = np.round(
+        255 * small
+    )
     return field
 
 
-def _stroke_width(ink: npt.NDArray[np.float64]) -> float:
+def _stroke_width(ink: Pixels) -> float:
     """Mean stroke width in pixels: twice the area over the perimeter.
 
     Summed steps along rows and columns overstate the length of an edge, by 4/π over all directions.
@@ -187,19 +203,19 @@ def _stroke_width(ink: npt.NDArray[np.float64]) -> float:
     return float(2 * ink.sum() / (steps * np.pi / 4))
 
 
-def _dilate(ink: npt.NDArray[np.float64], size: int) -> npt.NDArray[np.float64]:
+def _dilate(ink: Pixels, size: int) -> Pixels:
     """The maximum over size x size windows; the result is size - 1 larger."""
     windows = np.lib.stride_tricks.sliding_window_view(np.pad(ink, size - 1), (size, size))
     return windows.max(axis=(2, 3))
 
 
-def _resample(image: npt.NDArray[np.float64], height: int, width: int) -> npt.NDArray[np.float64]:
-    """Average over the area that each new pixel covers: exact antialiasing, one small matrix for each axis."""
+def _resample(image: Pixels, height: int, width: int) -> Pixels:
+    """Average over the area that each new pixel covers: exact antialiasing, one matrix for each axis."""
     return _area_weights(image.shape[0], height) @ image @ _area_weights(image.shape[1], width).T
 
 
-def _area_weights(old: int, new: int) -> npt.NDArray[np.float64]:
+def _area_weights(old: int, new: int) -> Pixels:
     edges = np.linspace(0, old, new + 1)
     pixels = np.arange(old)
     overlap = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)
-    return np.maximum(overlap, 0) * (new / old)
+    return (np.maximum(overlap, 0) * (new / old)).astype(np.float32)

@@ -126,7 +126,7 @@ def check(
 
     The numeric derivative uses six values and two Richardson steps, with an error near 1e-12, so a gradient
     that is wrong by one part in a million is caught. Where the values say that the stretch holds a kink
-    (ReLU, the ties of max pooling), shorter stretches are tried, down to 1e-6 of the array's size. A kink
+    (ReLU, the ties of max pooling), shorter stretches are tried, down to 1e-8 of the array's size. A kink
     at the very point is counted and left out; the check fails if more than a tenth of the probes are.
     `npdsconv.gradcheck.numeric` tells how.
 
@@ -170,7 +170,7 @@ def _rows(
         method = "elements" if few else "directions"
     point = Point(subject, y, dy, method, directions, threshold, rng)
     sound = [k for k, name in enumerate(subject.names) if name not in faults]
-    # The long steps come first, everywhere: they tell how large the gradients are, and so what is small.
+    # One quotient everywhere comes first: it tells how large the gradients are, and so what is small.
     probes = {k: Probes(point, k, gradients[k]) for k in sound}
     largest = max((each.largest for each in probes.values()), default=0.0)
     rows = {k: each.compare(largest) for k, each in probes.items()}

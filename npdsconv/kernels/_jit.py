@@ -33,6 +33,10 @@ from threadpoolctl import ThreadpoolController
 
 __all__ = ["get_num_threads", "kernel", "prange", "serial", "set_num_threads"]
 
+# A worker of GNU's OpenMP spins while it waits, and on a busy machine takes the core from those that have work: with all
+# cores in use by others a training step took 5 times as long. Let it sleep, unless the user has decided otherwise.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
 _BLAS = ThreadpoolController()
 _LAUNCH = threading.Lock()
 _DAMAGED = (EOFError, pickle.UnpicklingError, ImportError, AttributeError, IndexError, ValueError)
@@ -57,12 +61,13 @@ def _cache_folder() -> Path | None:
     """
     sources = sorted(Path(__file__).parent.glob("*.py"))
     digest = hashlib.sha256(b"\0".join(p.read_bytes() for p in sources)).hexdigest()[:16]
-    base = Path(os.environ.get("NUMBA_CACHE_DIR") or pooch.os_cache("npdsconv") / "numba")
+    chosen = os.environ.get("NUMBA_CACHE_DIR")  # others may use it too: below it, only a folder of our own is tidied
+    base = Path(chosen, "npdsconv") if chosen else Path(pooch.os_cache("npdsconv"), "numba")
     folder = base / digest
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            probe.write(bytes(1 << 20))  # on a full disk a file can be made, but not filled
         os.utime(folder)
         digests = [p for p in base.iterdir() if p.is_dir() and len(p.name) == len(digest)]
         for old in sorted(digests, key=lambda p: p.stat().st_mtime)[:-_KEPT_DIGESTS]:

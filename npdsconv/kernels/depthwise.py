@@ -30,7 +30,16 @@ def forward(x: Array, w: Array, b: Array | None, window: Window) -> Array:
     y = np.empty((len(x), *window.output, c * m), x.dtype)
     bordered = (x.shape[2] + top + bottom, x.shape[3] + left + right)
     _correlate_all(
-        images, bordered, (top, left), (1, 1), m, _taps(w), _bias(b, c * m, x), y, window.stride, window.dilation
+        images,
+        bordered,
+        (top, left),
+        (1, 1),
+        m,
+        _taps(w),
+        _bias(b, c * m, x),
+        y,
+        window.stride,
+        window.dilation,
     )
     return layout.nchw(y)
 

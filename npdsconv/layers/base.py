@@ -60,7 +60,9 @@ def pullback(backward: Backward) -> Backward:
     # No functools.wraps here: it would keep `backward` alive, and all that it holds.
     def once(dy: Array) -> Array:
         if not held:
-            raise RuntimeError("backward was called a second time: a pullback is used once, run forward again")
+            raise RuntimeError(
+                "backward was called a second time: a pullback is used once, run forward again"
+            )
         return held.pop()(dy)
 
     return once

@@ -38,7 +38,9 @@ class BatchNorm2d(Layer):
         """(N, C, H, W) to the same shape."""
         weight, bias, how = self.weight, self.bias, {"eps": self.eps, "impl": self.impl}
         given = not (train and weight.trainable)
-        statistics = (self.running_mean.value.copy(), self.running_var.value.copy()) if given else (None, None)
+        statistics = (
+            (self.running_mean.value.copy(), self.running_var.value.copy()) if given else (None, None)
+        )
         y, mean, var = norm.batch_norm2d(x, weight.value, bias.value, *statistics, **how)  # type: ignore[arg-type]
         if not given:
             self._remember(mean, var, x.size // x.shape[1])
@@ -163,9 +165,7 @@ class GlobalAvgPool2d(Layer):
 
     def forward(self, x: Array, *, train: bool) -> tuple[Array, Backward]:
         """(N, C, H, W) to (N, C, 1, 1)."""
-        return pooling.global_avg_pool2d(x), pullback(
-            lambda dy: pooling.global_avg_pool2d_backward(dy, x)
-        )
+        return pooling.global_avg_pool2d(x), pullback(lambda dy: pooling.global_avg_pool2d_backward(dy, x))
 
 
 @final
@@ -214,5 +214,3 @@ class Dropout(Layer):
             n, c, h, w = shape
             return (generator.random((n, h, w, c), np.float32) >= self.p).transpose(0, 3, 1, 2)
         return generator.random(shape, np.float32) >= self.p
-
-

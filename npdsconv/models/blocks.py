@@ -32,5 +32,3 @@ def generator(rng: np.random.Generator | int | None) -> np.random.Generator:
 def channels(base: int, width: float, multiple: int = 1) -> int:
     """`base` channels scaled by `width`, rounded to a multiple, at least one multiple."""
     return max(multiple, round(base * width / multiple) * multiple)
-
-

@@ -221,7 +221,9 @@ def _check(
     check_ndim(op, "x", x, "N, C, H, W")
     check_ndim(op, "w", w, "C, M, KH, KW")
     if w.shape[0] != x.shape[1]:
-        raise ValueError(f"{op}: x has {x.shape[1]} channels, w has filters for {w.shape[0]}: w is (C, M, KH, KW)")
+        raise ValueError(
+            f"{op}: x has {x.shape[1]} channels, w has filters for {w.shape[0]}: w is (C, M, KH, KW)"
+        )
     if b is not None:
         check_shape(op, "b", b, (w.shape[0] * w.shape[1],), "C·M")
     return resolve_window(op, x.shape[2:], w.shape[2:], stride, padding, dilation)

@@ -124,7 +124,9 @@ def _numba_avg_backward(dy: Array, x: Array, window: Window, share: Array) -> Ar
 
     weighted = layout.empty_nchw(dy.shape, dy.dtype)  # type: ignore[arg-type]
     np.multiply(dy, share, out=weighted)
-    return depthwise.input_gradient(weighted, np.ones((x.shape[1], 1, *window.kernel), x.dtype), x.shape, window)
+    return depthwise.input_gradient(
+        weighted, np.ones((x.shape[1], 1, *window.kernel), x.dtype), x.shape, window
+    )
 
 
 # ---- the public pairs -----------------------------------------------------------------------------------------

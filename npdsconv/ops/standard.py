@@ -230,4 +230,6 @@ def _check(
 def check_groups(op: str, inputs: int, outputs: int, groups: int) -> None:
     """`groups` divides both channel counts."""
     if groups < 1 or inputs % groups or outputs % groups:
-        raise ValueError(f"{op}: groups {groups} must divide input channels {inputs} and output channels {outputs}")
+        raise ValueError(
+            f"{op}: groups {groups} must divide input channels {inputs} and output channels {outputs}"
+        )

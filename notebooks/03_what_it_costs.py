@@ -1,0 +1,509 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # What it costs
+#
+# Depthwise separable convolution became famous because it is cheap. How cheap, exactly? In this lesson we
+# derive the costs, prove them by counting every single multiplication, see where nothing is saved at all,
+# and end with the question that everyone asks sooner or later: *if it does so much less work, why is it not
+# that much faster?*
+#
+# The words, for one image:
+#
+# | symbol | meaning |
+# |---|---|
+# | $C$, $C'$ | channels going in, channels coming out |
+# | $H \times W$, $H' \times W'$ | size of the picture going in, size of the picture coming out |
+# | $K \times K$ | size of the kernel |
+# | $M$ | depth multiplier: how many filters each channel gets in the depthwise step, usually 1 |
+# | MAC | one multiply-add, `total += weight * pixel`: the unit in which convolutions are counted |
+# | FLOPs | here always $2 \cdot$ MACs: the multiplication and the addition, each counted as one |
+
+# %%
+# %matplotlib inline
+from fractions import Fraction
+from time import perf_counter
+
+import numpy as np
+
+from npdsconv import complexity, plots
+from npdsconv.layers import (
+    Conv2d,
+    DepthwiseConv2d,
+    DepthwiseSeparableConv2d,
+    PointwiseConv2d,
+    Sequential,
+    set_impl,
+)
+from npdsconv.models import mobilenet_v1, separable_cnn, standard_twin
+
+rng = np.random.default_rng(0)
+
+# %% [markdown]
+# ## Three formulas
+#
+# The method is always the same: count the output numbers, then ask how many products went into each one.
+#
+# **Standard convolution.** The output has $C' \cdot H' W'$ numbers. Each is a sum over a $K \times K$
+# window in all $C$ input channels:
+#
+# $$\underbrace{C' \cdot H'W'}_{\text{output numbers}} \cdot \underbrace{C \cdot K^2}_{\text{products in each}}$$
+#
+# **Depthwise step.** The output has $C M \cdot H'W'$ numbers. Each looks at a window in *one* channel,
+# because this step does not sum over channels:
+#
+# $$C M \cdot H'W' \cdot K^2$$
+#
+# **Pointwise step.** It takes the $CM$ channels and gives $C'$. Each output number is a sum over channels
+# at *one* pixel:
+#
+# $$C' \cdot H'W' \cdot C M$$
+#
+# The weights are the same expressions without $H'W'$: one set of weights serves all positions. So each
+# weight is used exactly $H'W'$ times, and $\text{MACs} = \text{weights} \cdot H'W'$ for each of the three.
+# Biases are left out.
+
+# %%
+C, O, K, M, H, W = 32, 64, 3, 1, 28, 28  # O stands for C'
+
+layers = {
+    "standard": Conv2d(C, O, K, padding=1, bias=False, rng=rng),
+    "depthwise": DepthwiseConv2d(C, K, padding=1, bias=False, rng=rng),
+    "pointwise": PointwiseConv2d(C * M, O, bias=False, rng=rng),
+}
+formulas = {
+    "standard": O * H * W * C * K**2,
+    "depthwise": C * M * H * W * K**2,
+    "pointwise": O * H * W * C * M,
+}
+print(f"{'':10} {'weights':>8} {'MACs':>12}")
+for name, layer in layers.items():
+    total = complexity.summary(layer, (C, H, W))
+    print(f"{name:10} {total.params:8,} {total.macs:12,}")
+    assert total.macs == formulas[name] == total.params * H * W
+    assert total.params == layer.weight.value.size
+
+# %% [markdown]
+# ## Do not believe it: count
+#
+# A formula in a book can be wrong, and so can a formula in a library. So let the computation count itself.
+# The slowest version of each operation in this package is the bare formula: loops, and inside them `y += w
+# * x`. Such loops accept anything that can be multiplied and added. We feed them numbers of a special kind:
+# each `Counted` number behaves like an ordinary one, but writes every multiplication into a tally.
+
+# %%
+tally = complexity.Tally()
+six = complexity.Counted(2.0, tally) * 3.0
+print(six, "and", tally)
+
+small = {
+    "standard": (Conv2d(3, 4, (2, 3), stride=2, padding=1, rng=rng), (3, 7, 6)),
+    "depthwise": (DepthwiseConv2d(3, (2, 3), depth_multiplier=2, stride=2, padding=1, rng=rng), (3, 7, 6)),
+    "pointwise": (PointwiseConv2d(6, 4, rng=rng), (6, 4, 3)),
+}
+print(f"\n{'':10} {'formula':>8} {'forward':>8} {'dx':>6} {'dw':>6}")
+for name, (layer, shape) in small.items():
+    formula = complexity.summary(layer, shape).macs
+    found = [complexity.count(layer, shape, which).multiplications for which in ("forward", "dx", "dw")]
+    print(f"{name:10} {formula:8,} {found[0]:8,} {found[1]:6,} {found[2]:6,}")
+    assert found == [formula] * 3
+
+# %% [markdown]
+# All of them agree to the last multiplication, and the two right-hand columns tell something more: each of
+# the two gradients, for the input (dx) and for the weights (dw), takes as many multiplications as the
+# forward pass. It could not be otherwise, since all three add up the *same* products $dy \cdot w \cdot x$,
+# each leaving out another sum. So **a training step costs three forward passes.**
+#
+# One subtlety: the loops also multiply the zeros around the image. The formulas count them too. A clever
+# program could skip them, which is one reason why MACs are a convention rather than a measurement.
+#
+# ## The ratio
+#
+# Divide the separable cost by the standard one. Input channels and picture size cancel:
+#
+# $$\frac{CM \cdot H'W' \cdot K^2 \;+\; C' \cdot H'W' \cdot CM}{C' \cdot H'W' \cdot C \cdot K^2}
+#   \;=\; M\left(\frac{1}{C'} + \frac{1}{K^2}\right)$$
+#
+# The first term is the depthwise step, the second one the pointwise step. With many output channels the
+# first vanishes and the saving approaches $K^2$: the pointwise step is what remains. The same ratio holds
+# for the weights.
+
+# %%
+for c, o, k, m in ((3, 32, 3, 1), (32, 64, 3, 1), (64, 128, 5, 1), (16, 24, 7, 2)):
+    how = {"padding": k // 2, "bias": False, "rng": rng}
+    separable = DepthwiseSeparableConv2d(c, o, k, depth_multiplier=m, batch_norm=False, **how)
+    a, b = complexity.summary(separable, (c, 20, 30)), complexity.summary(Conv2d(c, o, k, **how), (c, 20, 30))
+    exact = m * (Fraction(1, o) + Fraction(1, k**2))
+    assert Fraction(a.macs, b.macs) == Fraction(a.params, b.params) == exact
+    print(f"C={c:2} C'={o:3} K={k} M={m}: {a.macs:10,} / {b.macs:11,} = {exact} = {float(exact):.4f}")
+
+plots.ratio_curves([1, 2, 4, 8, 16, 32, 64, 128, 256])
+
+# %% [markdown]
+# ## Where nothing is saved
+#
+# The curves begin in the grey area. Three cases always cost *more* than the convolution they replace:
+#
+# * $C' = 1$: the ratio is $M(1 + 1/K^2)$. With a single output there is no depthwise work to share;
+# * $K = 1$: the ratio is $M(1/C' + 1)$. A $1 \times 1$ convolution already is a pointwise step;
+# * $M \ge K^2$: the ratio is at least $K^2/C' + 1$. So many filters could build every $K \times K$ kernel
+#   there is.
+#
+# Sentences such as "separable convolution significantly reduces the amount of computation", which is all
+# that the first of this project's source documents says, need the ratio beside them.
+
+# %%
+no_saving = {
+    "C' = 1, K = 3": (1, 3, 1),
+    "C' = 1, K = 7": (1, 7, 1),
+    "K = 1, C' = 64": (64, 1, 1),
+    "K = 3, M = 9, C' = 64": (64, 3, 9),
+    "K = 2, M = 4, C' = 256": (256, 2, 4),
+}
+for what, (o, k, m) in no_saving.items():
+    print(f"{what:24} ratio {complexity.ratio(o, k, m):.4f}")
+    assert complexity.ratio(o, k, m) > 1
+
+everywhere = [(o, k, m) for o in range(1, 65) for k in range(1, 8) for m in range(1, 50)]
+assert all(
+    m * (Fraction(1, o) + Fraction(1, k * k)) > 1 for o, k, m in everywhere if o == 1 or k == 1 or m >= k * k
+)
+
+# %% [markdown]
+# ## Two worked examples, repaired
+#
+# The first source document works two small examples by hand. Their shapes do not fit together, and the
+# printed results cannot come from any convolution. With the fewest changes that make them consistent they
+# become good exercises in cost:
+#
+# * **worked example 1**: the picture $1..9$ ($3 \times 3$, one channel), the $2 \times 2$ kernel
+#   $\begin{bmatrix}0&1\\1&0\end{bmatrix}$ used twice ($M = 2$), then the $2 \times 2$ identity as the
+#   pointwise matrix;
+# * **worked example 2**: the picture $1..16$ ($4 \times 4$) in each of three channels, the same kernel for
+#   each channel, and a $4 \times 3$ pointwise matrix.
+#
+# Compute by hand before you run the cell: the values, then the ratio.
+
+# %%
+kernel = np.array([[0.0, 1.0], [1.0, 0.0]])
+
+
+def separable_example(x, filters, matrix):
+    """A separable layer with the given weights: its output, and its cost beside the standard layer's."""
+    c, m, kh, kw = filters.shape
+    how = {"bias": False, "rng": rng, "impl": "naive"}
+    layer = DepthwiseSeparableConv2d(
+        c, len(matrix), (kh, kw), depth_multiplier=m, batch_norm=False, mid_activation=None, **how
+    ).astype(np.float64)
+    layer.depthwise.weight.value[...] = filters
+    layer.pointwise.weight.value[...] = matrix
+    mine, standard = (
+        complexity.summary(each, x.shape[1:]) for each in (layer, Conv2d(c, len(matrix), (kh, kw), **how))
+    )
+    return layer.forward(x, train=False)[0], mine, standard
+
+
+picture = np.arange(1.0, 10).reshape(1, 1, 3, 3)
+y, mine, standard = separable_example(picture, np.array([[kernel, kernel]]), np.eye(2))
+np.testing.assert_array_equal(y[0], [[[6, 8], [12, 14]]] * 2)
+print(
+    f"example 1: {mine.params} weights against {standard.params}, {mine.macs} MACs against {standard.macs},",
+    f"ratio {mine.macs / standard.macs}",
+)
+assert mine.params / standard.params == mine.macs / standard.macs == complexity.ratio(2, 2, 2) == 1.5
+
+picture = np.tile(np.arange(1.0, 17).reshape(1, 1, 4, 4), (1, 3, 1, 1))
+matrix = np.array([[1.0, 0, 1], [0, 1, 0], [1, 0, 1], [0, 1, 0]])
+y, mine, standard = separable_example(picture, np.array([[kernel]] * 3), matrix)
+np.testing.assert_array_equal(y[0, 0], [[14, 18, 22], [30, 34, 38], [46, 50, 54]])
+np.testing.assert_array_equal(y[0, 1], [[7, 9, 11], [15, 17, 19], [23, 25, 27]])
+print(
+    f"example 2: {mine.params} weights against {standard.params}, {mine.macs} MACs against {standard.macs},",
+    f"ratio {mine.macs / standard.macs}",
+)
+assert mine.params / standard.params == mine.macs / standard.macs == complexity.ratio(4, 2) == 0.5
+
+# %% [markdown]
+# The first example is *more* expensive than the convolution it replaces, the second one costs exactly
+# $\frac14 + \frac14$ of it.
+#
+# ## The size that counts is the output's
+#
+# The same document gives the cost of the depthwise step as $O(C \cdot K^2 \cdot H \cdot W)$ with "$H$ and
+# $W$ the spatial size of the input". A kernel does its work once for each *output* position, so it has to
+# be $H'W'$. The two agree only when the layer keeps the size. Elsewhere the document counts too much, by
+# the factor $HW / H'W'$:
+
+# %%
+print(
+    f"{'input':>6} {'K':>2} {'stride':>6} {'pad':>4} {'dilation':>8} {'output':>7} {'C K² H W':>12} {'true':>11}  too much"
+)
+for h, k, s, p, d in (
+    (28, 3, 1, 1, 1),
+    (28, 3, 1, 0, 1),
+    (28, 7, 1, 0, 1),
+    (28, 3, 1, 0, 4),
+    (224, 3, 2, 1, 1),
+):
+    total = complexity.summary(DepthwiseConv2d(32, k, stride=s, padding=p, dilation=d, rng=rng), (32, h, h))
+    claimed, out = 32 * k**2 * h * h, total.output[1]
+    print(
+        f"{h:6} {k:2} {s:6} {p:4} {d:8} {out:7} {claimed:12,} {total.macs:11,}  ×{claimed / total.macs:.3f}"
+    )
+    assert Fraction(claimed, total.macs) == Fraction(h * h, out * out)
+
+# %% [markdown]
+# ## A whole model
+#
+# `complexity.summary(model, (C, H, W))` walks through a model and adds up. Batch norm, activations and
+# pooling count no MACs here, by convention: they touch each number once or a few times, where a convolution
+# touches it tens or hundreds of times. This is the network that the package trains on handwritten digits.
+
+# %%
+model = separable_cnn(rng=0)
+total = complexity.summary(model, (1, 28, 28))
+assert total.params == sum(p.value.size for p in model.parameters())
+assert total.flops == 2 * total.macs
+total
+
+# %% [markdown]
+# The same proof as before, now for a whole network: a narrow one and a small picture, so that Python can
+# loop through every product. Each layer that multiplies is run on counting numbers.
+
+# %%
+narrow = separable_cnn(width=0.25, rng=0)
+rows = complexity.summary(narrow, (1, 10, 9)).rows
+found = {row.name: complexity.count(row.layer, row.input).multiplications for row in rows if row.macs}
+for row in rows:
+    if row.macs:
+        print(f"{row.name:12} {row.kind:16} formula {row.macs:7,}   counted {found[row.name]:7,}")
+        assert row.macs == found[row.name]
+
+# %% [markdown]
+# ## Beside its twin
+#
+# What would the network cost without the trick? Its *standard twin* has one ordinary convolution in place
+# of each separable block, and is the same in all the rest. A stage in the table is a block, together with
+# the layers after it; stage 0 is the first convolution, which is a standard one in both.
+
+# %%
+both = complexity.compare(model, standard_twin(model, rng=0), (1, 28, 28))
+for outputs, (rows, twin_rows) in zip((64, 64, 128, 128), both.stages[1:5], strict=True):
+    saved = Fraction(sum(row.macs for row in rows), sum(row.macs for row in twin_rows))
+    assert saved == Fraction(1, outputs) + Fraction(1, 9)
+print(both)
+plots.beside_twin(both)
+
+# %% [markdown]
+# The MACs follow the formula in every block. Now look at the right-hand picture: **the separable network
+# needs *more* memory for its activations.** Each block computes a whole extra feature map, the one between
+# its two steps, and normalises it. Weights shrink, activations grow; in training, where all of them are
+# kept for the backward pass, activations are most of the memory. The sizes are checked on real arrays here,
+# and the total against what a training pass really holds on to:
+
+# %%
+import tracemalloc
+
+set_impl(model, "im2col")
+image = rng.random((1, 1, 28, 28), np.float32)
+x = image
+for layer, (name, _) in zip(model, model.children(), strict=True):
+    x = layer(x)
+    last = [row for row in both.model.rows if row.name.split(".")[0] == name][-1]
+    assert (x.shape[1:], x.nbytes) == (last.output, last.activation_bytes)
+
+tracemalloc.start()
+logits, backward = model.forward(image, train=True)
+held, _ = tracemalloc.get_traced_memory()
+tracemalloc.stop()
+assert abs(held / both.model.activation_bytes - 1) < 0.1
+print(f"weights      {4 * both.model.params:9,} bytes, the twin's {4 * both.twin.params:9,}")
+print(
+    f"activations  {both.model.activation_bytes:9,} bytes, the twin's {both.twin.activation_bytes:9,}",
+    f"(ratio {both.model.activation_bytes / both.twin.activation_bytes:.2f})",
+)
+print(
+    f"at one time  {both.model.peak_bytes:9,} bytes in inference, where a layer's input is dropped after use"
+)
+assert both.model.params < both.twin.params
+assert both.model.activation_bytes > both.twin.activation_bytes
+
+# %% [markdown]
+# ## MobileNet
+#
+# MobileNet (2017) is one standard convolution and thirteen separable blocks. Its paper says that it uses 8
+# to 9 times less computation than standard convolutions, and that nearly all of the rest is spent in $1
+# \times 1$ convolutions. Let us see.
+
+# %%
+mobilenet = mobilenet_v1(rng=0)
+total = complexity.summary(mobilenet, (3, 224, 224))
+twin = complexity.summary(standard_twin(mobilenet, rng=0), (3, 224, 224))
+share = sum(row.macs for row in total.rows if row.kind == "PointwiseConv2d") / total.macs
+print(f"MobileNet v1, 224×224   {total.params:11,} parameters {total.macs:14,} MACs")
+print(f"its standard twin       {twin.params:11,} parameters {twin.macs:14,} MACs")
+print(f"ratio                   {total.params / twin.params:11.4f}            {total.macs / twin.macs:14.4f}")
+print(f"MACs in 1×1 convolutions: {share:.2%}")
+assert (total.params, total.macs, twin.macs) == (4_231_976, 568_740_352, 4_867_293_184)
+assert f"{share:.2%}" == "94.86%" and 8 < twin.macs / total.macs < 9
+
+plots.cost_by_kind(
+    total,
+    {"Conv2d": "standard", "DepthwiseConv2d": "depthwise", "PointwiseConv2d": "pointwise", "Linear": "dense"},
+)
+
+# %% [markdown]
+# The depthwise steps, which gave the operation its name, are a thin stripe in the MACs. Batch norm and
+# activations do not appear there at all, yet they make most of the arrays. That is the clue for the last
+# question.
+#
+# ## MACs are not time
+#
+# A processor does two things: it calculates, and it moves numbers between memory and its calculating units.
+# Which of them takes longer depends on how many MACs come with each byte, the **arithmetic intensity**:
+#
+# $$\frac{\text{MACs}}{\text{bytes of input} + \text{bytes of weights} + \text{bytes of output}}$$
+#
+# A depthwise step does $K^2$ MACs for each number it reads and one it writes: about one MAC per byte,
+# however large the layer is. Today's processors can do many MACs in the time of moving a byte, so they wait
+# for memory. A standard convolution or a wide pointwise step uses each number again and again.
+#
+# The next cell measures on the machine at hand, so its numbers differ from run to run, and nothing is
+# asserted about them. If all layers ran at the same speed, the points would lie on one grey line. Usually
+# the depthwise point lies well above it: its time is far more than its MACs would suggest. So a block with
+# a ninth of the MACs is faster, but not nine times.
+
+
+# %% tags=["timing"]
+def best_time(layer, x, repeats=7):
+    """The shortest of several runs, in seconds; the first run, which compiles, does not count."""
+    layer(x)
+    times = []
+    for _ in range(repeats):
+        start = perf_counter()
+        layer(x)
+        times.append(perf_counter() - start)
+    return min(times)
+
+
+images, C, H, W = 8, 64, 28, 28
+how = {"bias": False, "rng": rng}
+contestants = {
+    "standard": Conv2d(C, C, 3, padding=1, **how),
+    "depthwise": DepthwiseConv2d(C, 3, padding=1, **how),
+    "pointwise": PointwiseConv2d(C, C, **how),
+    "depthwise + pointwise": Sequential(
+        DepthwiseConv2d(C, 3, padding=1, **how), PointwiseConv2d(C, C, **how)
+    ),
+}
+x = rng.random((images, H, W, C), np.float32).transpose(0, 3, 1, 2)  # channels-last in memory: no copies
+points = {}
+print(f"{'':22} {'MACs':>12} {'ms':>8} {'GMAC/s':>8} {'MACs per byte':>14}")
+for name, layer in contestants.items():
+    total = complexity.summary(layer, (C, H, W))
+    points[name] = (images * total.macs, best_time(layer, x))
+    intensity = f"{total.rows[0].intensity:14.1f}" if len(total.rows) == 1 else ""
+    macs, seconds = points[name]
+    print(f"{name:22} {macs:12,} {1e3 * seconds:8.3f} {macs / seconds / 1e9:8.1f} {intensity}")
+(a, fast), (b, slow) = points["depthwise + pointwise"], points["standard"]
+print(f"\nfewer MACs: {b / a:.1f} times; shorter time: {slow / fast:.1f} times")
+plots.time_against_macs(points)
+
+# %% [markdown]
+# ## Exercises
+#
+# Give each answer in the cell below in place of `None`, and run it.
+#
+# 1. A layer has $K = 3$ and depth multiplier $M = 2$. From how many output channels on does it cost at most
+#    *half* of the standard layer? *Hint: solve $M(1/C' + 1/K^2) \le 1/2$ for $C'$ and round up.*
+# 2. Turn the block round: pointwise first ($C \to C'$), then depthwise with stride $s$. Write its MACs as a
+#    function. *Hint: at which size does the pointwise step run now, and how many channels does the
+#    depthwise step see?*
+# 3. A *spatially* separable layer filters each channel with a $K \times 1$ column and then with a $1 \times
+#    K$ row. What does it cost relative to a $K \times K$ depthwise layer that keeps the size? Write the
+#    ratio as a function of $K$. *Hint: two layers, each with $K$ taps.*
+# 4. MobileNet has a width factor $\alpha$ on all channel counts. Which of 0.25, 0.5 and 0.75 is the largest
+#    that stays below 200 million MACs at $224 \times 224$? Guess first: pointwise MACs are proportional to
+#    $\alpha^2$.
+
+# %%
+half_from = None  # 1: a number
+
+
+def macs_pointwise_first(c, o, k, h, w, stride):  # 2: return a formula; padding is k // 2
+    return None
+
+
+def spatial_ratio(k):  # 3: return a formula
+    return None
+
+
+largest_width = None  # 4: a number
+
+
+def check(half_from, macs_pointwise_first, spatial_ratio, largest_width):
+    """Say of each answer whether it is right; an answer of None is simply not given yet."""
+
+    def block(c, o, k, stride):
+        return Sequential(
+            PointwiseConv2d(c, o, bias=False),
+            DepthwiseConv2d(o, k, stride=stride, padding=k // 2, bias=False),
+        )
+
+    def pair(k):
+        column, row = (DepthwiseConv2d(3, size, padding="same") for size in ((k, 1), (1, k)))
+        both, square = Sequential(column, row), DepthwiseConv2d(3, k, padding="same")
+        return complexity.summary(both, (3, 9, 8)).macs / complexity.summary(square, (3, 9, 8)).macs
+
+    def below(width):
+        return complexity.summary(mobilenet_v1(width, rng=0), (3, 224, 224)).macs < 200e6
+
+    tests = {
+        1: (half_from, lambda o: complexity.ratio(o, 3, 2) <= 0.5 < complexity.ratio(o - 1, 3, 2)),
+        2: (
+            macs_pointwise_first(4, 6, 3, 9, 8, 2),
+            lambda macs: macs == complexity.summary(block(4, 6, 3, 2), (4, 9, 8)).macs,
+        ),
+        3: (spatial_ratio(3), lambda _: all(np.isclose(spatial_ratio(k), pair(k)) for k in (1, 3, 5, 7))),
+        4: (largest_width, lambda a: below(a) and not any(below(b) for b in (0.25, 0.5, 0.75) if b > a)),
+    }
+    verdicts = {
+        n: "not answered" if answer is None else "right" if right(answer) else "not yet"
+        for n, (answer, right) in tests.items()
+    }
+    print(*(f"exercise {n}: {verdict}" for n, verdict in verdicts.items()), sep="\n")
+    return verdicts
+
+
+check(half_from, macs_pointwise_first, spatial_ratio, largest_width)
+
+# %% [markdown]
+# ### Solutions
+#
+# 1. $2/C' \le 1/2 - 2/9$ gives $C' \ge 7.2$, so from 8 channels on.
+# 2. The pointwise step now runs at the full input size, and the depthwise step on $C'$ channels: this order
+#    is usually the dearer one when the layer shrinks the picture.
+# 3. $2K / K^2 = 2/K$. Another factorisation than ours: it restricts the shape of each filter, not the
+#    mixing of channels.
+# 4. $\alpha = 0.5$: about a quarter of the MACs, a little more, since the depthwise steps and the first
+#    layer shrink only in proportion to $\alpha$.
+
+
+# %% tags=["solution"]
+def pointwise_first(c, o, k, h, w, stride):
+    rows, columns = (h + 2 * (k // 2) - k) // stride + 1, (w + 2 * (k // 2) - k) // stride + 1
+    return o * c * h * w + o * k**2 * rows * columns
+
+
+verdicts = check(8, pointwise_first, lambda k: 2 / k, 0.5)
+assert set(verdicts.values()) == {"right"}
