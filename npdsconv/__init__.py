@@ -34,6 +34,38 @@ from npdsconv.ops import (
     softmax_cross_entropy_backward,
 )
 
+__all__ = [
+    "avg_pool2d",
+    "avg_pool2d_backward",
+    "batch_norm2d",
+    "batch_norm2d_backward",
+    "col2im",
+    "conv2d",
+    "conv2d_backward",
+    "depthwise_conv2d",
+    "depthwise_conv2d_backward",
+    "dropout",
+    "dropout_backward",
+    "get_num_threads",
+    "global_avg_pool2d",
+    "global_avg_pool2d_backward",
+    "im2col",
+    "linear",
+    "linear_backward",
+    "max_pool2d",
+    "max_pool2d_backward",
+    "pointwise_conv2d",
+    "pointwise_conv2d_backward",
+    "relu",
+    "relu6",
+    "relu6_backward",
+    "relu_backward",
+    "set_num_threads",
+    "softmax",
+    "softmax_cross_entropy",
+    "softmax_cross_entropy_backward",
+]
+
 __version__ = "0.1.0"
 
 

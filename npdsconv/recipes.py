@@ -4,6 +4,7 @@ A recipe is fixed before the test images are looked at: everything in it was cho
 """
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,7 @@ from npdsconv.data import Affine, Augment
 from npdsconv.layers import Sequential, set_impl
 from npdsconv.shapes import check_choice
 
-MODELS = {
+MODELS: dict[str, Callable[..., Sequential]] = {
     "separable_cnn": models.separable_cnn,
     "small_cnn": models.small_cnn,
     "mobilenet_v1": models.mobilenet_v1,

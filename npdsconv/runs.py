@@ -1,7 +1,7 @@
 """A run folder: what a training run writes, and how it is read back.
 
-``config.json`` the settings, ``metrics.csv`` one line an epoch, ``checkpoint.npz`` the state after the last whole epoch,
-``learning_curve.png`` and ``confusion.png`` for looking.
+``config.json`` the settings, ``metrics.csv`` one line an epoch, ``checkpoint.npz`` the state after the last whole
+epoch, ``learning_curve.png`` and ``confusion.png`` for looking.
 """
 
 import csv

@@ -280,5 +280,6 @@ def _table(
         )
         for row in rows
     ]
-    seconds = f"trained in {report['train_seconds']:.1f} s; see {Path(report['out']) / 'learning_curve.png'} and confusion.png"
-    return "\n".join(["", *lines, "", seconds])
+    curve = Path(report["out"]) / "learning_curve.png"
+    last = f"trained in {report['train_seconds']:.1f} s; see {curve} and confusion.png"
+    return "\n".join(["", *lines, "", last])

@@ -33,8 +33,8 @@ from threadpoolctl import ThreadpoolController
 
 __all__ = ["get_num_threads", "kernel", "prange", "serial", "set_num_threads"]
 
-# A worker of GNU's OpenMP spins while it waits, and on a busy machine takes the core from those that have work: with all
-# cores in use by others a training step took 5 times as long. Let it sleep, unless the user has decided otherwise.
+# A worker of GNU's OpenMP spins while it waits, and on a busy machine takes the core from those that have work: a
+# training step beside other programs took 5 times as long. Let it sleep, unless the user has decided otherwise.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 _BLAS = ThreadpoolController()
@@ -61,7 +61,9 @@ def _cache_folder() -> Path | None:
     """
     sources = sorted(Path(__file__).parent.glob("*.py"))
     digest = hashlib.sha256(b"\0".join(p.read_bytes() for p in sources)).hexdigest()[:16]
-    chosen = os.environ.get("NUMBA_CACHE_DIR")  # others may use it too: below it, only a folder of our own is tidied
+    chosen = os.environ.get(
+        "NUMBA_CACHE_DIR"
+    )  # others may use it too: below it, only a folder of our own is tidied
     base = Path(chosen, "npdsconv") if chosen else Path(pooch.os_cache("npdsconv"), "numba")
     folder = base / digest
     try:
@@ -83,11 +85,12 @@ _FOLDER = _cache_folder()
 @contextmanager
 def _caching_here() -> Iterator[None]:
     """Numba reads its cache folder from a global setting, at decoration; it is set only for that moment."""
-    before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, str(_FOLDER or "")
+    config: Any = numba.config
+    before, config.CACHE_DIR = config.CACHE_DIR, str(_FOLDER or "")
     try:
         yield
     finally:
-        numba.config.CACHE_DIR = before
+        config.CACHE_DIR = before
 
 
 def _wipe_cache() -> None:
@@ -110,7 +113,8 @@ def kernel(function: Callable | None = None, *, blas: bool = False) -> Callable:
     if function is None:
         return lambda f: kernel(f, blas=blas)
     with _caching_here():
-        compiled = numba.njit(function, parallel=_PRANGE_ONLY, cache=_FOLDER is not None, **_OPTIONS)
+        options = {**_OPTIONS, "parallel": _PRANGE_ONLY, "cache": _FOLDER is not None}
+        compiled = numba.njit(function, **options)
 
     @wraps(function)
     def launch(*args: Any) -> Any:
@@ -135,7 +139,7 @@ _num_threads: int | None = None
 
 def set_num_threads(n: int) -> None:
     global _num_threads
-    most = numba.config.NUMBA_NUM_THREADS
+    most: int = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
     if isinstance(n, bool) or not isinstance(n, int) or not 1 <= n <= most:
         raise ValueError(
             f"set_num_threads: n must be an int from 1 to {most}, got {n!r} "

@@ -1,8 +1,8 @@
 """Standard convolution: im2col and one matrix product, image by image inside a parallel loop.
 
-Optimizations: the columns of one image and one group at a time, in a buffer that is allocated once for several images and
-stays in the cache; the full column matrix of the batch never exists; columns are read from a zero-bordered copy
-of the image, where the taps of one kernel row are neighbours, so a row of columns is KH straight copies.
+Optimizations: the columns of one image and one group at a time, in a buffer that is allocated once for several
+images and stays in the cache; the full column matrix of the batch never exists; columns are read from a zero-bordered
+copy of the image, where the taps of one kernel row are neighbours, so a row of columns is KH straight copies.
 """
 
 # mypy: disable-error-code="no-untyped-def"

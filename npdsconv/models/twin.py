@@ -9,8 +9,8 @@ from npdsconv.models.blocks import generator
 def standard_twin(model: Sequential, rng: np.random.Generator | int | None = None) -> Sequential:
     """A copy of `model` in which each depthwise separable block is one standard convolution.
 
-    The convolution has the block's kernel, stride, padding, dilation and channels, and keeps what followed its pointwise
-    step (batch norm, activation). All other layers are copied with their weights.
+    The convolution has the block's kernel, stride, padding, dilation and channels, and keeps what followed its
+    pointwise step (batch norm, activation). All other layers are copied with their weights.
 
     Parameters
     ----------

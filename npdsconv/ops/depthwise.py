@@ -32,7 +32,7 @@ from npdsconv.shapes import (
 # ---- naive: the formula, index by index -------------------------------------------------------------------
 
 
-def _terms(shape: tuple[int, int, int], window: Window) -> Terms:
+def _terms(shape: tuple[int, ...], window: Window) -> Terms:
     """Every term of the trilinear form: the indices of dy, of w and of the padded x."""
     n_images, channels, multiplier = shape
     (sh, sw), (dh, dw) = window.stride, window.dilation

@@ -122,7 +122,7 @@ def _numba_avg(x: Array, window: Window, share: Array) -> Array:
 def _numba_avg_backward(dy: Array, x: Array, window: Window, share: Array) -> Array:
     from npdsconv.kernels import depthwise
 
-    weighted = layout.empty_nchw(dy.shape, dy.dtype)  # type: ignore[arg-type]
+    weighted = layout.empty_nchw(dy.shape, dy.dtype)
     np.multiply(dy, share, out=weighted)
     return depthwise.input_gradient(
         weighted, np.ones((x.shape[1], 1, *window.kernel), x.dtype), x.shape, window
