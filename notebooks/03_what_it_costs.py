@@ -31,7 +31,9 @@
 
 # %%
 # %matplotlib inline
+import tracemalloc
 from fractions import Fraction
+from itertools import product
 from time import perf_counter
 
 import numpy as np
@@ -57,7 +59,7 @@ rng = np.random.default_rng(0)
 # **Standard convolution.** The output has $C' \cdot H' W'$ numbers. Each is a sum over a $K \times K$
 # window in all $C$ input channels:
 #
-# $$\underbrace{C' \cdot H'W'}_{\text{output numbers}} \cdot \underbrace{C \cdot K^2}_{\text{products in each}}$$
+# $$\underbrace{C' \cdot H'W'}_{\text{output numbers}} \cdot \underbrace{C \cdot K^2}_{\text{products each}}$$
 #
 # **Depthwise step.** The output has $C M \cdot H'W'$ numbers. Each looks at a window in *one* channel,
 # because this step does not sum over channels:
@@ -99,7 +101,7 @@ for name, layer in layers.items():
 # A formula in a book can be wrong, and so can a formula in a library. So let the computation count itself.
 # The slowest version of each operation in this package is the bare formula: loops, and inside them `y += w
 # * x`. Such loops accept anything that can be multiplied and added. We feed them numbers of a special kind:
-# each `Counted` number behaves like an ordinary one, but writes every multiplication into a tally.
+#   each `Counted` number behaves like an ordinary one, but writes every multiplication into a tally.
 
 # %%
 tally = complexity.Tally()
@@ -122,7 +124,8 @@ for name, (layer, shape) in small.items():
 # All of them agree to the last multiplication, and the two right-hand columns tell something more: each of
 # the two gradients, for the input (dx) and for the weights (dw), takes as many multiplications as the
 # forward pass. It could not be otherwise, since all three add up the *same* products $dy \cdot w \cdot x$,
-# each leaving out another sum. So **a training step costs three forward passes.**
+# each leaving out another sum. So **a training step costs three forward passes.** (Only the first layer
+# saves one: nobody asks for the gradient of the picture.)
 #
 # One subtlety: the loops also multiply the zeros around the image. The formulas count them too. A clever
 # program could skip them, which is one reason why MACs are a convention rather than a measurement.
@@ -174,16 +177,15 @@ for what, (o, k, m) in no_saving.items():
     print(f"{what:24} ratio {complexity.ratio(o, k, m):.4f}")
     assert complexity.ratio(o, k, m) > 1
 
-everywhere = [(o, k, m) for o in range(1, 65) for k in range(1, 8) for m in range(1, 50)]
-assert all(
-    m * (Fraction(1, o) + Fraction(1, k * k)) > 1 for o, k, m in everywhere if o == 1 or k == 1 or m >= k * k
-)
+for o, k, m in product(range(1, 65), range(1, 8), range(1, 50)):
+    if o == 1 or k == 1 or m >= k**2:
+        assert m * (Fraction(1, o) + Fraction(1, k**2)) > 1
 
 # %% [markdown]
 # ## Two worked examples, repaired
 #
-# The first source document works two small examples by hand. Their shapes do not fit together, and the
-# printed results cannot come from any convolution. With the fewest changes that make them consistent they
+# The first source document works two small examples by hand. Their shapes do not fit together, and no
+# reading of the kernels gives the printed results. With the fewest changes that make them consistent they
 # become good exercises in cost:
 #
 # * **worked example 1**: the picture $1..9$ ($3 \times 3$, one channel), the $2 \times 2$ kernel
@@ -207,10 +209,8 @@ def separable_example(x, filters, matrix):
     ).astype(np.float64)
     layer.depthwise.weight.value[...] = filters
     layer.pointwise.weight.value[...] = matrix
-    mine, standard = (
-        complexity.summary(each, x.shape[1:]) for each in (layer, Conv2d(c, len(matrix), (kh, kw), **how))
-    )
-    return layer.forward(x, train=False)[0], mine, standard
+    standard = Conv2d(c, len(matrix), (kh, kw), **how)
+    return layer(x), complexity.summary(layer, x.shape[1:]), complexity.summary(standard, x.shape[1:])
 
 
 picture = np.arange(1.0, 10).reshape(1, 1, 3, 3)
@@ -245,9 +245,7 @@ assert mine.params / standard.params == mine.macs / standard.macs == complexity.
 # the factor $HW / H'W'$:
 
 # %%
-print(
-    f"{'input':>6} {'K':>2} {'stride':>6} {'pad':>4} {'dilation':>8} {'output':>7} {'C K² H W':>12} {'true':>11}  too much"
-)
+print(" input  K stride  pad dilation  output     C K² H W        true  too much")
 for h, k, s, p, d in (
     (28, 3, 1, 1, 1),
     (28, 3, 1, 0, 1),
@@ -276,11 +274,8 @@ assert total.params == sum(p.value.size for p in model.parameters())
 assert total.flops == 2 * total.macs
 total
 
-# %% [markdown]
-# The same proof as before, now for a whole network: a narrow one and a small picture, so that Python can
-# loop through every product. Each layer that multiplies is run on counting numbers.
-
 # %%
+# The same proof for a whole network: a narrow one and a small picture, since Python loops through each product.
 narrow = separable_cnn(width=0.25, rng=0)
 rows = complexity.summary(narrow, (1, 10, 9)).rows
 found = {row.name: complexity.count(row.layer, row.input).multiplications for row in rows if row.macs}
@@ -312,8 +307,6 @@ plots.beside_twin(both)
 # and the total against what a training pass really holds on to:
 
 # %%
-import tracemalloc
-
 set_impl(model, "im2col")
 image = rng.random((1, 1, 28, 28), np.float32)
 x = image
@@ -355,12 +348,11 @@ print(f"its standard twin       {twin.params:11,} parameters {twin.macs:14,} MAC
 print(f"ratio                   {total.params / twin.params:11.4f}            {total.macs / twin.macs:14.4f}")
 print(f"MACs in 1×1 convolutions: {share:.2%}")
 assert (total.params, total.macs, twin.macs) == (4_231_976, 568_740_352, 4_867_293_184)
-assert f"{share:.2%}" == "94.86%" and 8 < twin.macs / total.macs < 9
+assert f"{share:.2%}" == "94.86%"
+assert 8 < twin.macs / total.macs < 9
 
-plots.cost_by_kind(
-    total,
-    {"Conv2d": "standard", "DepthwiseConv2d": "depthwise", "PointwiseConv2d": "pointwise", "Linear": "dense"},
-)
+quantities = {"parameters": "params", "MACs": "macs", "activations": "activation_bytes"}
+plots.shares(total, {name: [getattr(row, field) for row in total.rows] for name, field in quantities.items()})
 
 # %% [markdown]
 # The depthwise steps, which gave the operation its name, are a thin stripe in the MACs. Batch norm and
@@ -372,16 +364,24 @@ plots.cost_by_kind(
 # A processor does two things: it calculates, and it moves numbers between memory and its calculating units.
 # Which of them takes longer depends on how many MACs come with each byte, the **arithmetic intensity**:
 #
-# $$\frac{\text{MACs}}{\text{bytes of input} + \text{bytes of weights} + \text{bytes of output}}$$
+# $$\frac{\text{MACs}}{\text{bytes of input} + \text{bytes of parameters} + \text{bytes of output}}$$
 #
-# A depthwise step does $K^2$ MACs for each number it reads and one it writes: about one MAC per byte,
-# however large the layer is. Today's processors can do many MACs in the time of moving a byte, so they wait
-# for memory. A standard convolution or a wide pointwise step uses each number again and again.
+# A depthwise step does $K^2$ MACs for each number that it writes and about one number that it reads: around
+# one MAC per byte, however large the layer is. Batch norm and ReLU do even less with each number.
+# Processors can do many MACs in the time in which memory delivers a byte, so here they wait. A standard
+# convolution or a wide pointwise step uses each number many times.
 #
-# The next cell measures on the machine at hand, so its numbers differ from run to run, and nothing is
-# asserted about them. If all layers ran at the same speed, the points would lie on one grey line. Usually
-# the depthwise point lies well above it: its time is far more than its MACs would suggest. So a block with
-# a ninth of the MACs is faster, but not nine times.
+# The next cell measures one separable block, step by step, and the standard block it replaces, on the
+# machine at hand. Its numbers differ from run to run and from machine to machine; nothing is asserted about
+# them. Three things to look for:
+#
+# * the speed in GMAC/s is not one number: the depthwise step is usually well behind the pointwise step;
+# * batch norm and ReLU have no MACs at all, and still take their time: a separable block has two of each;
+# * in the picture, the bar of the time looks more like the bar of the bytes than like the bar of the MACs.
+#
+# So the block is faster than the standard one, but not by the ratio of the formula. What the ratio of the
+# times is depends on how well each of the steps is programmed, too: a slow standard convolution makes every
+# alternative look good.
 
 
 # %% tags=["timing"]
@@ -396,28 +396,35 @@ def best_time(layer, x, repeats=7):
     return min(times)
 
 
-images, C, H, W = 8, 64, 28, 28
-how = {"bias": False, "rng": rng}
-contestants = {
-    "standard": Conv2d(C, C, 3, padding=1, **how),
-    "depthwise": DepthwiseConv2d(C, 3, padding=1, **how),
-    "pointwise": PointwiseConv2d(C, C, **how),
-    "depthwise + pointwise": Sequential(
-        DepthwiseConv2d(C, 3, padding=1, **how), PointwiseConv2d(C, C, **how)
-    ),
-}
+images, C, H, W = 32, 64, 28, 28
 x = rng.random((images, H, W, C), np.float32).transpose(0, 3, 1, 2)  # channels-last in memory: no copies
-points = {}
-print(f"{'':22} {'MACs':>12} {'ms':>8} {'GMAC/s':>8} {'MACs per byte':>14}")
-for name, layer in contestants.items():
-    total = complexity.summary(layer, (C, H, W))
-    points[name] = (images * total.macs, best_time(layer, x))
-    intensity = f"{total.rows[0].intensity:14.1f}" if len(total.rows) == 1 else ""
-    macs, seconds = points[name]
-    print(f"{name:22} {macs:12,} {1e3 * seconds:8.3f} {macs / seconds / 1e9:8.1f} {intensity}")
-(a, fast), (b, slow) = points["depthwise + pointwise"], points["standard"]
-print(f"\nfewer MACs: {b / a:.1f} times; shorter time: {slow / fast:.1f} times")
-plots.time_against_macs(points)
+block = DepthwiseSeparableConv2d(C, C, 3, padding=1, rng=rng)
+blocks = {"separable": block, "standard": standard_twin(Sequential(block), rng=0)}
+totals = {name: complexity.summary(each, (C, H, W)) for name, each in blocks.items()}
+seconds = {name: [best_time(row.layer, x) for row in total.rows] for name, total in totals.items()}
+
+print(f"{images} images of {C}×{H}×{W}")
+print(f"{'':29} {'MACs':>13} {'ms':>8} {'GMAC/s':>8} {'MACs per byte':>14}")
+for name, total in totals.items():
+    for row, time in zip(total.rows, seconds[name], strict=True):
+        macs = images * row.macs
+        speed = f"{macs / time / 1e9:8.1f} {row.intensity:14.1f}" if macs else ""
+        print(f"{name:10} {row.kind:18} {macs:13,} {1e3 * time:8.2f} {speed}")
+
+macs_ratio = totals["standard"].macs / totals["separable"].macs
+print(
+    f"\nstandard / separable: {macs_ratio:.1f} times the MACs,",
+    f"{sum(seconds['standard']) / sum(seconds['separable']):.1f} times the time",
+)
+rows = totals["separable"].rows
+plots.shares(
+    totals["separable"],
+    {
+        "MACs": [row.macs for row in rows],
+        "bytes": [row.traffic_bytes for row in rows],
+        "time": seconds["separable"],
+    },
+)
 
 # %% [markdown]
 # ## Exercises
@@ -436,74 +443,77 @@ plots.time_against_macs(points)
 #    that stays below 200 million MACs at $224 \times 224$? Guess first: pointwise MACs are proportional to
 #    $\alpha^2$.
 
-# %%
-half_from = None  # 1: a number
+
+# %% tags=["checks"]
+def block(c, o, k, stride):
+    depthwise = DepthwiseConv2d(o, k, stride=stride, padding=k // 2, bias=False)
+    return Sequential(PointwiseConv2d(c, o, bias=False), depthwise)
 
 
-def macs_pointwise_first(c, o, k, h, w, stride):  # 2: return a formula; padding is k // 2
-    return None
+def macs_of_pair(k):
+    column, row = (DepthwiseConv2d(3, size, padding="same") for size in ((k, 1), (1, k)))
+    return complexity.summary(Sequential(column, row), (3, 9, 8)).macs
 
 
-def spatial_ratio(k):  # 3: return a formula
-    return None
-
-
-largest_width = None  # 4: a number
+def below(width):
+    return complexity.summary(mobilenet_v1(width, rng=0), (3, 224, 224)).macs < 200e6
 
 
 def check(half_from, macs_pointwise_first, spatial_ratio, largest_width):
     """Say of each answer whether it is right; an answer of None is simply not given yet."""
-
-    def block(c, o, k, stride):
-        return Sequential(
-            PointwiseConv2d(c, o, bias=False),
-            DepthwiseConv2d(o, k, stride=stride, padding=k // 2, bias=False),
-        )
-
-    def pair(k):
-        column, row = (DepthwiseConv2d(3, size, padding="same") for size in ((k, 1), (1, k)))
-        both, square = Sequential(column, row), DepthwiseConv2d(3, k, padding="same")
-        return complexity.summary(both, (3, 9, 8)).macs / complexity.summary(square, (3, 9, 8)).macs
-
-    def below(width):
-        return complexity.summary(mobilenet_v1(width, rng=0), (3, 224, 224)).macs < 200e6
-
-    tests = {
-        1: (half_from, lambda o: complexity.ratio(o, 3, 2) <= 0.5 < complexity.ratio(o - 1, 3, 2)),
-        2: (
-            macs_pointwise_first(4, 6, 3, 9, 8, 2),
-            lambda macs: macs == complexity.summary(block(4, 6, 3, 2), (4, 9, 8)).macs,
-        ),
-        3: (spatial_ratio(3), lambda _: all(np.isclose(spatial_ratio(k), pair(k)) for k in (1, 3, 5, 7))),
-        4: (largest_width, lambda a: below(a) and not any(below(b) for b in (0.25, 0.5, 0.75) if b > a)),
-    }
-    verdicts = {
-        n: "not answered" if answer is None else "right" if right(answer) else "not yet"
-        for n, (answer, right) in tests.items()
-    }
-    print(*(f"exercise {n}: {verdict}" for n, verdict in verdicts.items()), sep="\n")
+    answers = half_from, macs_pointwise_first(4, 6, 3, 9, 8, 2), spatial_ratio(5), largest_width
+    tests = (
+        lambda o: complexity.ratio(o, 3, 2) <= 0.5 < complexity.ratio(o - 1, 3, 2),
+        lambda macs: macs == complexity.summary(block(4, 6, 3, 2), (4, 9, 8)).macs,
+        lambda ratio: np.isclose(ratio, macs_of_pair(5) / complexity.depthwise_macs(3, 5, (9, 8))),
+        lambda a: below(a) and not any(below(b) for b in (0.25, 0.5, 0.75) if b > a),
+    )
+    verdicts = []
+    for number, (answer, right) in enumerate(zip(answers, tests, strict=True), 1):
+        verdicts.append("not answered" if answer is None else "right" if right(answer) else "not yet right")
+        print(f"exercise {number}: {verdicts[-1]}")
     return verdicts
 
 
-check(half_from, macs_pointwise_first, spatial_ratio, largest_width)
+# %%
+half_from = None  # exercise 1: a number
 
-# %% [markdown]
-# ### Solutions
-#
-# 1. $2/C' \le 1/2 - 2/9$ gives $C' \ge 7.2$, so from 8 channels on.
-# 2. The pointwise step now runs at the full input size, and the depthwise step on $C'$ channels: this order
-#    is usually the dearer one when the layer shrinks the picture.
-# 3. $2K / K^2 = 2/K$. Another factorisation than ours: it restricts the shape of each filter, not the
-#    mixing of channels.
-# 4. $\alpha = 0.5$: about a quarter of the MACs, a little more, since the depthwise steps and the first
-#    layer shrink only in proportion to $\alpha$.
 
+def macs_pointwise_first(c, o, k, h, w, stride):  # exercise 2: return a formula; the padding is k // 2
+    return None
+
+
+def spatial_ratio(k):  # exercise 3: return a formula
+    return None
+
+
+largest_width = None  # exercise 4: a number
+
+verdicts = check(half_from, macs_pointwise_first, spatial_ratio, largest_width)
 
 # %% tags=["solution"]
-def pointwise_first(c, o, k, h, w, stride):
-    rows, columns = (h + 2 * (k // 2) - k) // stride + 1, (w + 2 * (k // 2) - k) // stride + 1
+# SOLUTIONS
+
+# 1. 2/C' <= 1/2 - 2/9 gives C' >= 7.2, so from 8 channels on.
+half_from = 8
+
+
+# 2. The pointwise step now runs at the full input size, and the depthwise step on C' channels.
+#    When the layer shrinks the picture, this order is usually the dearer one.
+def macs_pointwise_first(c, o, k, h, w, stride):
+    rows, columns = ((size + 2 * (k // 2) - k) // stride + 1 for size in (h, w))
     return o * c * h * w + o * k**2 * rows * columns
 
 
-verdicts = check(8, pointwise_first, lambda k: 2 / k, 0.5)
-assert set(verdicts.values()) == {"right"}
+# 3. Two layers with K taps each instead of one with K². This restricts the shape of each filter,
+#    whereas a depthwise separable layer restricts how filters and channels combine.
+def spatial_ratio(k):
+    return 2 * k / k**2
+
+
+# 4. About a quarter of the MACs at width one. A little more, since the depthwise steps and the first
+#    layer shrink only in proportion to the width.
+largest_width = 0.5
+
+verdicts = check(half_from, macs_pointwise_first, spatial_ratio, largest_width)
+assert verdicts == ["right"] * 4

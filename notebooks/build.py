@@ -28,7 +28,10 @@ UNREPEATABLE = {"timing", "rounding"}
 NUMBER = re.compile(r"[-+]?(?:\d+\.\d*|\.?\d+)(?:[eE][-+]?\d+)?")
 ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 
-QUIET = {"PYTHONWARNINGS": "ignore:IProgress not found"}  # tqdm's, on import where ipywidgets is missing
+KERNEL_SETTINGS = {
+    "MPLBACKEND": "module://matplotlib_inline.backend_inline",  # figures in the notebook, whatever the caller uses
+    "PYTHONWARNINGS": "ignore:IProgress not found",  # tqdm's, on import where ipywidgets is missing
+}
 
 Notebook = Any  # nbformat's nodes are dictionaries with attributes
 
@@ -68,7 +71,7 @@ def execute(path: Path) -> Notebook:
         record_timing=False,
         coalesce_streams=True,
         resources={"metadata": {"path": str(HERE)}},
-    ).execute(env={**os.environ, **QUIET})
+    ).execute(env={**os.environ, **KERNEL_SETTINGS})
     notebook.metadata = metadata
     return notebook
 

@@ -114,40 +114,53 @@ def ratio_curves(
     lines = zip(multipliers, ("-", "--", ":"), strict=False)
     for (k, colour), (m, line) in product(colours, lines):
         values = [ratio(o, k, m) for o in out_channels]
-        axis.plot(out_channels, values, line, color=colour, marker=".", label=f"K = {k}, M = {m}")
-    axis.axhspan(1, axis.get_ylim()[1], color="0.9", zorder=0)
-    axis.text(out_channels[-1], 1, "nothing saved above this line ", ha="right", va="bottom", fontsize=9)
-    axis.set(xlabel="output channels C'", ylabel="separable / standard", yscale="log")
-    axis.set_xscale("log", base=2)
+        axis.loglog(out_channels, values, line, color=colour, marker=".", label=f"K = {k}, M = {m}")
+    bottom, top = axis.get_ylim()
+    ticks = [t for t in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50) if bottom < t < top]
+    axis.set_xticks(out_channels, [str(o) for o in out_channels])
+    axis.set_yticks(ticks, [f"{t:g}" for t in ticks])
+    axis.minorticks_off()
+    axis.axhspan(1, max(1, top), color="0.9", zorder=0)
+    axis.text(out_channels[-1], 1.05, "nothing saved", ha="right", va="bottom", fontsize=9)
+    axis.set(xlabel="output channels C'", ylabel="separable / standard", ylim=(bottom, max(1, top)))
     axis.grid(alpha=0.3)
     axis.legend(frameon=False, ncols=2, fontsize=9)
     return fig
 
 
-def cost_by_kind(total: "Summary", names: Mapping[str, str]) -> "Figure":
-    """Which kinds of layer hold the parameters, do the MACs and make the activations of a model, as shares.
+# class of a layer -> its word and colour in figures about cost
+_KINDS = {
+    "Conv2d": ("standard", "0.5"),
+    "DepthwiseConv2d": ("depthwise", WINDOW),
+    "PointwiseConv2d": ("pointwise", KERNEL),
+    "Linear": ("dense", OUTPUT),
+    "BatchNorm2d": ("batch norm", "0.7"),
+    "ReLU": ("ReLU", "0.82"),
+}
+
+
+def shares(total: "Summary", bars: Mapping[str, Sequence[float]]) -> "Figure":
+    """Which kinds of layer have which share of some quantities: one bar for each quantity.
 
     Parameters
     ----------
-    total : the model's costs
-    names : class name -> words for the legend, in the order of the bars; all other layers are "the rest"
+    total : the costs of a model
+    bars : name of the quantity -> its amount in each row of `total`
     """
-    fig = _figure(8, 2.6)
+    fig = _figure(8, 0.7 + 0.6 * len(bars))
     axis = fig.subplots()
-    quantities = {"parameters": "params", "MACs": "macs", "activations": "activation_bytes"}
-    before = np.zeros(len(quantities))
-    for kind, colour in zip([*names, ""], ("0.6", WINDOW, KERNEL, OUTPUT, "0.85"), strict=False):
-        rows = [row for row in total.rows if (row.kind == kind if kind else row.kind not in names)]
-        shares = [
-            sum(getattr(row, a) for row in rows) / max(1, sum(getattr(row, a) for row in total.rows))
-            for a in quantities.values()
-        ]
-        label = names.get(kind, "the rest")
-        axis.barh(list(quantities), shares, left=before, color=colour, edgecolor="white", label=label)
-        before += shares
-    axis.set(xlim=(0, 1), xlabel="share of the whole model")
+    words = [_KINDS.get(row.kind, ("others", "0.92")) for row in total.rows]
+    amounts = np.array(list(bars.values()), float)
+    amounts /= amounts.sum(axis=1, keepdims=True)
+    left = np.zeros(len(bars))
+    for word, colour in [*_KINDS.values(), ("others", "0.92")]:
+        if (word, colour) in words:
+            width = amounts[:, [w == (word, colour) for w in words]].sum(axis=1)
+            axis.barh(list(bars), width, left=left, color=colour, edgecolor="white", label=word)
+            left += width
+    axis.set(xlim=(0, 1), xlabel="share of the whole")
     axis.invert_yaxis()
-    fig.legend(loc="outside upper center", ncols=len(names) + 1, frameon=False, fontsize=9)
+    fig.legend(loc="outside upper center", ncols=7, frameon=False, fontsize=9)
     return fig
 
 
@@ -164,31 +177,6 @@ def beside_twin(both: "Comparison") -> "Figure":
         axis.set(xticks=places, xticklabels=labels, xlabel="stage", ylabel=f"{unit} of one image")
         axis.grid(axis="y", alpha=0.3)
         axis.legend(frameon=False)
-    return fig
-
-
-def time_against_macs(points: Mapping[str, tuple[float, float]]) -> "Figure":
-    """Measured time against MACs, both on logarithmic axes; along a grey line the speed is the same.
-
-    Parameters
-    ----------
-    points : label -> (MACs, seconds)
-    """
-    fig = _figure(7, 4)
-    axis = fig.subplots()
-    macs, times = np.array(list(points.values()), float).T
-    axis.loglog(macs, 1e3 * times, "o", color=OUTPUT)
-    for label, x, y in zip(points, macs, times, strict=True):
-        axis.annotate(label, (x, 1e3 * y), xytext=(7, -3), textcoords="offset points", fontsize=9)
-    axis.margins(x=0.35, y=0.3)
-    ends = np.array(axis.get_xlim())
-    limits = axis.get_ylim()
-    for speed in 10.0 ** np.arange(7, 13):
-        line = 1e3 * ends / speed
-        axis.plot(ends, line, color="0.8", linewidth=1, zorder=0)
-        if limits[0] < line[0] < limits[1]:
-            axis.text(ends[0], line[0], f" {speed / 1e9:g} GMAC/s", color="0.5", fontsize=8, va="bottom")
-    axis.set(xlim=ends, ylim=limits, xlabel="MACs", ylabel="time (ms)")
     return fig
 
 

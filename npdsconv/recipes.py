@@ -102,7 +102,7 @@ class Recipe:
 
 RECIPES = {
     "mnist5k": Recipe(),
-    "mnist": Recipe(dataset="mnist", epochs=10, batch_size=128),
+    "mnist": Recipe(dataset="mnist", epochs=10),
 }
 
 

@@ -70,9 +70,14 @@ class Row(NamedTuple):
         return 4 * (prod(self.input) + prod(self.output) + self.held)
 
     @property
+    def traffic_bytes(self) -> int:
+        """Input, parameters and output, as if each crossed the memory bus once."""
+        return 4 * (prod(self.input) + self.params + prod(self.output))
+
+    @property
     def intensity(self) -> float:
-        """MACs for each byte of input, weights and output, as if each crossed the memory bus once."""
-        return self.macs / (4 * (prod(self.input) + self.params + prod(self.output)))
+        """Arithmetic intensity: MACs for each byte of traffic."""
+        return self.macs / self.traffic_bytes
 
 
 Cost = tuple[Shape, list[Row]]

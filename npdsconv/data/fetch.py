@@ -79,7 +79,7 @@ def _cached_or_fetched(folder: Path, name: str) -> bytes:
     except OSError as error:
         files = ", ".join(f"{n}.gz" for n in MNIST)
         raise FileNotFoundError(
-            f"{reason}, and it could not be fetched. Put {files} (or the same, decompressed) into {folder} or "
+            f"{reason}, and could not be fetched. Put {files} (or the same, decompressed) into {folder} or "
             f"a folder named by {VARIABLE} or data_dir. load('mnist5k') needs no files. Tried: {error}"
         ) from error
 

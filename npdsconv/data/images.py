@@ -125,20 +125,40 @@ def prepare(picture: str | os.PathLike[str] | npt.NDArray[Any]) -> npt.NDArray[n
 def _ink(pixels: Pixels) -> tuple[Pixels, bool]:
     """Ink from 0 to 1 (all 0 if there is none), and whether the background is noisy."""
     edge = max(1, min(pixels.shape) // 20)
-    inner = np.zeros(pixels.shape, bool)
-    inner[edge:-edge, edge:-edge] = True
-    border = pixels[~inner]
-    background = np.median(border)
-    ink = pixels - background
+    border = np.ones(pixels.shape, bool)
+    border[edge:-edge, edge:-edge] = False
+    ink = pixels - _background(pixels, border)
     if -ink.min() > ink.max():
         ink = -ink
-    # Medians, so that a digit cropped so tightly that it touches the border does not count as noise.
     # 3 sigma of normal noise is background; a peak under 6 sigma, or under 2 % of full scale, is no ink.
-    noise = 3 * 1.4826 * np.median(np.abs(border - background))
+    noise = 3 * 1.4826 * np.median(np.abs(ink[border]))
     if ink.max() <= max(2 * noise, 0.02 * np.abs(pixels).max()):
         return np.zeros_like(pixels), False
     ink = np.maximum(ink - noise, 0)
     return ink / ink.max(), bool(noise > 0)
+
+
+def _background(pixels: Pixels, border: npt.NDArray[np.bool_]) -> Pixels:
+    """The brightness of the paper: one level, or for a photograph a plane, because light comes from one side.
+
+    Both are least absolute deviations over the border, so strokes that touch it do not count.
+    """
+    rows, columns = np.nonzero(border)
+    some = slice(None, None, 1 + len(rows) // 4000)
+    design = np.stack([np.ones_like(rows), rows, columns], axis=1)[some].astype(np.float32)
+    design /= design.max(axis=0).clip(1)
+    values = pixels[border][some]
+    level = np.median(values)
+    deviations = np.abs(values - level)
+    if np.median(deviations) == 0:  # drawn, not photographed: most of the border is one exact level
+        return level
+    plane = np.zeros(3)
+    for _ in range(10):  # weighted least squares with weights 1 / |deviation|
+        weights = 1 / np.sqrt(np.maximum(deviations, 1e-3 * deviations.max()))[:, None]
+        plane = np.linalg.lstsq(design * weights, values * weights[:, 0], rcond=None)[0]
+        deviations = np.abs(values - design @ plane)
+    height, width = pixels.shape
+    return plane[0] + plane[1] * np.linspace(0, 1, height)[:, None] + plane[2] * np.linspace(0, 1, width)
 
 
 def _crop(ink: Pixels, noisy: bool) -> Pixels:

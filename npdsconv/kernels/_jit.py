@@ -61,9 +61,8 @@ def _cache_folder() -> Path | None:
     """
     sources = sorted(Path(__file__).parent.glob("*.py"))
     digest = hashlib.sha256(b"\0".join(p.read_bytes() for p in sources)).hexdigest()[:16]
-    chosen = os.environ.get(
-        "NUMBA_CACHE_DIR"
-    )  # others may use it too: below it, only a folder of our own is tidied
+    # Others may use NUMBA_CACHE_DIR too: old digests are looked for in a folder of our own.
+    chosen = os.environ.get("NUMBA_CACHE_DIR")
     base = Path(chosen, "npdsconv") if chosen else Path(pooch.os_cache("npdsconv"), "numba")
     folder = base / digest
     try:

@@ -31,6 +31,8 @@ def small_cnn(
     ----------
     LeCun et al., *Gradient-Based Learning Applied to Document Recognition*, 1998 (the pattern).
     """
+    if size < 4:
+        raise ValueError(f"small_cnn: size {size} is below 4: two 2×2 poolings leave nothing")
     rng = generator(rng)
     c1, c2 = channels(16, width), channels(32, width)
     return Sequential(

@@ -1,0 +1,331 @@
+"""Oracles that know nothing of this package: PyTorch, ONNX's own test cases, and identities of the mathematics."""
+
+import importlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from geometries import (
+    CONVOLUTIONS,
+    IMPLS,
+    OPS,
+    TYPICAL,
+    Geometry,
+    assert_close,
+    case_of,
+    geometries,
+    gradients,
+    tier,
+)
+
+import npdsconv
+from npdsconv.shapes import resolve_window
+
+RNG = np.random.default_rng(20)
+ALL_TIERS = [(op, impl) for op in OPS for impl in IMPLS[op]]
+IMPL_NAMES = ("naive", "im2col", "numba")
+
+
+def some(op):
+    """The typical geometry, and random ones that no other test file uses."""
+    return [TYPICAL[op], *geometries(op, 2000, 15)]
+
+
+def window_of(geometry):
+    options = geometry.options
+    kernel = options["kernel_size"] if geometry.w is None else geometry.w[2:]
+    arguments = (
+        options.get(name, default) for name, default in (("stride", 1), ("padding", 0), ("dilation", 1))
+    )
+    return resolve_window("test", geometry.x[2:], kernel, *arguments)
+
+
+# ---- PyTorch -------------------------------------------------------------------------------------------------
+
+
+def torch_tensor(array):
+    torch = pytest.importorskip("torch")
+    return torch.tensor(np.array(array), requires_grad=True)
+
+
+def torch_forward(geometry, x, w=None, b=None):
+    """The op of a geometry in PyTorch, which has no unequal padding of its own."""
+    torch = pytest.importorskip("torch")
+    op, options = geometry.op, geometry.options
+    if op == "pointwise_conv2d":
+        return torch.conv2d(x, w[:, :, None, None], b)
+    window = window_of(geometry)
+    (top, bottom), (left, right) = window.padding
+
+    def padded(image, value=0.0):
+        return torch.nn.functional.pad(image, (left, right, top, bottom), value=value)
+
+    if op == "conv2d":
+        groups = options["groups"]
+        return torch.conv2d(padded(x), w, b, window.stride, dilation=window.dilation, groups=groups)
+    channels = x.shape[1]
+    if op == "depthwise_conv2d":
+        taps = w.reshape(-1, 1, *window.kernel)
+        return torch.conv2d(padded(x), taps, b, window.stride, dilation=window.dilation, groups=channels)
+    if op == "max_pool2d":
+        return torch.max_pool2d(padded(x, -np.inf), window.kernel, window.stride, dilation=window.dilation)
+    ones = torch.ones(channels, 1, *window.kernel, dtype=x.dtype)
+    counted = padded(torch.ones_like(x), 1.0 if options["count_include_pad"] else 0.0)
+    sums, counts = (
+        torch.conv2d(image, ones, None, window.stride, dilation=window.dilation, groups=channels)
+        for image in (padded(x), counted)
+    )
+    return sums / counts
+
+
+@pytest.mark.parametrize("op", OPS)
+def test_pytorch_finds_the_same_numbers(op):
+    torch = pytest.importorskip("torch")
+    for geometry in some(op):
+        case = case_of(geometry)
+        tensors = {name: torch_tensor(array) for name, array in case.arrays.items()}
+        y = torch_forward(geometry, **tensors)
+        theirs = torch.autograd.grad(y, list(tensors.values()), torch.tensor(case.dy))
+        for impl in IMPLS[op]:
+            pair = tier(op, impl)
+            about = f"{impl} for {geometry}"
+            ours = gradients(pair.backward, case).values()
+            assert_close(pair.forward(**case.arrays, **geometry.options), y.detach().numpy(), 1e-12, about)
+            for array, tensor in zip(ours, theirs, strict=True):
+                assert_close(array, tensor.numpy(), 1e-12, about)
+
+
+@pytest.mark.parametrize("count_include_pad", [True, False])
+def test_average_pooling_counts_like_pytorch(count_include_pad):
+    torch = pytest.importorskip("torch")
+    x = RNG.standard_normal((2, 3, 7, 6))
+    options = {"stride": (2, 1), "padding": (1, 0), "count_include_pad": count_include_pad}
+    expected = torch.nn.functional.avg_pool2d(torch.tensor(x), (3, 2), **options)
+    for impl in IMPL_NAMES:
+        assert_close(npdsconv.avg_pool2d(x, (3, 2), **options, impl=impl), expected.numpy(), 1e-12, impl)
+
+
+@pytest.mark.parametrize("impl", ["numpy", "numba"])
+@pytest.mark.parametrize("given", [False, True])
+def test_batch_norm_finds_pytorchs_numbers(given, impl):
+    torch = pytest.importorskip("torch")
+    x, dy = RNG.standard_normal((2, 4, 3, 5, 6)) * 3 + 1
+    weight, bias, mean = RNG.standard_normal((3, 3))
+    var = RNG.uniform(0.5, 2, 3)
+    tensors = [torch_tensor(a) for a in (x, weight, bias)]
+    expected = torch.nn.functional.batch_norm(
+        tensors[0], torch.tensor(mean), torch.tensor(var), *tensors[1:], training=not given, eps=1e-3
+    )
+    theirs = torch.autograd.grad(expected, tensors, torch.tensor(dy))
+    statistics = (mean, var) if given else ()
+    y, *used = npdsconv.batch_norm2d(x, weight, bias, *statistics, eps=1e-3, impl=impl)
+    assert_close(y, expected.detach().numpy(), 1e-12, "y")
+    ours = npdsconv.batch_norm2d_backward(dy, x, weight, *used, given=given, eps=1e-3, impl=impl)
+    for name, array, tensor in zip(("dx", "dweight", "dbias"), ours, theirs, strict=True):
+        assert_close(array, tensor.numpy(), 1e-12, name)
+
+
+@pytest.mark.parametrize("impl", ["numpy", "numba"])
+def test_linear_and_activations_find_pytorchs_numbers(impl):
+    torch = pytest.importorskip("torch")
+    x, w, b, dy = (RNG.standard_normal(shape) for shape in ((4, 5), (3, 5), (3,), (4, 3)))
+    tensors = [torch_tensor(a) for a in (x, w, b)]
+    expected = torch.nn.functional.linear(*tensors)
+    assert_close(npdsconv.linear(x, w, b, impl=impl), expected.detach().numpy(), 1e-12, "y")
+    theirs = torch.autograd.grad(expected, tensors, torch.tensor(dy))
+    ours = npdsconv.linear_backward(dy, x, w, impl=impl)
+    for name, array, tensor in zip(("dx", "dw", "db"), ours, theirs, strict=True):
+        assert_close(array, tensor.numpy(), 1e-12, name)
+    kinks = np.array([-np.inf, -1, -0.0, 0, 0.5, 6, 6.5])
+    for name in ("relu", "relu6"):
+        argument, slope = torch_tensor(kinks), np.arange(1.0, 8)
+        expected = getattr(torch.nn.functional, name)(argument)
+        np.testing.assert_array_equal(getattr(npdsconv, name)(kinks, impl=impl), expected.detach().numpy())
+        (gradient,) = torch.autograd.grad(expected, argument, torch.tensor(slope))
+        ours = getattr(npdsconv, f"{name}_backward")(slope, kinks, impl=impl)
+        np.testing.assert_array_equal(ours, gradient.numpy())
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_cross_entropy_finds_pytorchs_numbers(smoothing):
+    torch = pytest.importorskip("torch")
+    logits, labels = 5 * RNG.standard_normal((6, 4)), RNG.integers(0, 4, 6)
+    tensor = torch_tensor(logits)
+    expected = torch.nn.functional.cross_entropy(tensor, torch.tensor(labels), label_smoothing=smoothing)
+    (gradient,) = torch.autograd.grad(expected, tensor)
+    loss, p = npdsconv.softmax_cross_entropy(logits, labels, label_smoothing=smoothing)
+    np.testing.assert_allclose(loss, expected.item(), rtol=1e-13)
+    assert_close(p, tensor.softmax(1).detach().numpy(), 1e-13, "p")
+    assert_close(npdsconv.softmax(logits), p, 1e-13, "softmax")
+    ours = npdsconv.softmax_cross_entropy_backward(p, labels, label_smoothing=smoothing)
+    assert_close(ours, gradient.numpy(), 1e-13, "dlogits")
+
+
+def test_im2col_is_pytorchs_unfold_and_col2im_its_fold():
+    torch = pytest.importorskip("torch")
+    x = RNG.standard_normal((2, 3, 8, 7))
+    options = {"stride": (2, 3), "padding": (1, 2), "dilation": (2, 1)}
+    cols = npdsconv.im2col(x, (3, 2), **options)
+    unfolded = torch.nn.functional.unfold(torch.tensor(x), (3, 2), **options)
+    np.testing.assert_array_equal(cols, unfolded.numpy())
+    folded = torch.nn.functional.fold(unfolded, (8, 7), (3, 2), **options)
+    assert_close(npdsconv.col2im(cols, (8, 7), (3, 2), **options), folded.numpy(), 1e-14, "col2im")
+
+
+# ---- the test cases of ONNX ----------------------------------------------------------------------------------
+
+
+def onnx_cases(op_type):
+    """(name, attributes, inputs, outputs) of every case that ONNX has for an operator."""
+    onnx = pytest.importorskip("onnx")
+    node = importlib.import_module("onnx.backend.test.case.node")
+    importlib.import_module(f"onnx.backend.test.case.node.{op_type.lower()}")  # it registers its cases
+    found = [(case.name, case.model, *case.data_sets[0]) for case in node._NodeTestCases]
+    for case in importlib.import_module("onnx.backend.test.loader").load_model_tests(
+        kind="pytorch-converted"
+    ):
+        model = onnx.load(Path(case.model_dir) / "model.onnx")
+        files = (Path(case.model_dir) / "test_data_set_0" / f"{kind}put_0.pb" for kind in ("in", "out"))
+        x, y = (onnx.numpy_helper.to_array(onnx.load_tensor(file)) for file in files)
+        weights = [onnx.numpy_helper.to_array(tensor) for tensor in model.graph.initializer]
+        found.append((case.name, model, [x, *weights], [y]))
+    for name, model, inputs, outputs in found:
+        first = model.graph.node[0]
+        if first.op_type == op_type and len(model.graph.node) == 1:
+            yield name, {a.name: onnx.helper.get_attribute_value(a) for a in first.attribute}, inputs, outputs
+
+
+def within_our_reach(attributes, x):
+    """Two dimensions, floats, the padding modes we have; and not too large for the naive tier."""
+    return (
+        x.ndim == 4
+        and x.dtype in (np.float32, np.float64)
+        and x.size < 10_000
+        and attributes.get("auto_pad", b"NOTSET") in (b"NOTSET", b"VALID", b"SAME_UPPER")
+        and not attributes.get("ceil_mode", 0)
+    )
+
+
+def our_options(attributes):
+    top, left, bottom, right = attributes.get("pads", (0, 0, 0, 0))
+    automatic = {b"VALID": "valid", b"SAME_UPPER": "same"}
+    return {
+        "stride": tuple(attributes.get("strides", (1, 1))),
+        "dilation": tuple(attributes.get("dilations", (1, 1))),
+        "padding": automatic.get(attributes.get("auto_pad"), ((top, bottom), (left, right))),
+    }
+
+
+@pytest.mark.parametrize("impl", IMPL_NAMES)
+@pytest.mark.parametrize(("op_type", "least"), [("Conv", 15), ("MaxPool", 8), ("AveragePool", 8)])
+def test_onnx_cases(op_type, least, impl):
+    done = []
+    for name, attributes, inputs, (expected, *_) in onnx_cases(op_type):
+        if not within_our_reach(attributes, inputs[0]):
+            continue
+        options, groups = our_options(attributes), attributes.get("group", 1)
+        if op_type == "Conv":
+            found = [npdsconv.conv2d(*inputs, **options, groups=groups, impl=impl)]
+            x, w, *b = inputs
+            if groups == x.shape[1]:
+                w = w.reshape(groups, -1, *w.shape[2:])
+                found.append(npdsconv.depthwise_conv2d(x, w, *b, **options, impl=impl))
+        elif op_type == "MaxPool":
+            found = [npdsconv.max_pool2d(*inputs, tuple(attributes["kernel_shape"]), **options, impl=impl)]
+        else:
+            options["count_include_pad"] = bool(attributes.get("count_include_pad", 0))
+            found = [npdsconv.avg_pool2d(*inputs, tuple(attributes["kernel_shape"]), **options, impl=impl)]
+        for y in found:
+            assert_close(y, expected, 2e-6, name)
+        done.append(name)
+    assert len(done) >= least, done
+
+
+def test_onnx_cases_of_global_average_pooling():
+    cases = list(onnx_cases("GlobalAveragePool"))
+    assert len(cases) >= 2
+    for name, _, (x,), (expected,) in cases:
+        assert_close(npdsconv.global_avg_pool2d(x), expected, 2e-6, name)
+
+
+# ---- identities ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("op", "impl"), ALL_TIERS)
+def test_backward_is_the_adjoint_of_forward(op, impl):
+    """<f(x, w), dy> = <x, dx> = <w, dw>: no epsilon. It holds for max pooling too, whose y is the winners of x."""
+    pair = tier(op, impl)
+    for geometry in some(op):
+        case = case_of(geometry)
+        factors = {name: array for name, array in case.arrays.items() if name != "b"}
+        y = pair.forward(**factors, **geometry.options)
+        found = gradients(pair.backward, case)
+        scale = np.linalg.norm(y) * np.linalg.norm(case.dy)
+        for name, array in factors.items():
+            difference = np.vdot(y, case.dy) - np.vdot(array, found[f"d{name}"])
+            assert abs(difference) <= 1e-12 * scale, f"{name} for {geometry}"
+        if "db" in found:
+            assert_close(found["db"], case.dy.sum(axis=(0, 2, 3)), 1e-12, f"b for {geometry}")
+
+
+@pytest.mark.parametrize("impl", IMPL_NAMES)
+def test_depthwise_is_a_grouped_convolution_with_one_channel_in_each_group(impl):
+    for geometry in some("depthwise_conv2d"):
+        case = case_of(geometry)
+        wide = case.arrays["w"].reshape(-1, 1, *geometry.w[2:])
+        options = {**geometry.options, "groups": geometry.x[1]}
+        arrays = {**case.arrays, "w": wide}
+        grouped = case._replace(arrays=arrays, geometry=Geometry("conv2d", geometry.x, wide.shape, options))
+        y = npdsconv.conv2d(**arrays, **options, impl=impl)
+        assert_close(y, case.expected["y"], 1e-12, f"y for {geometry}")
+        for name, array in gradients(tier("conv2d", impl).backward, grouped).items():
+            assert_close(array.reshape(case.expected[name].shape), case.expected[name], 1e-12, name)
+
+
+@pytest.mark.parametrize("impl", IMPL_NAMES)
+def test_pointwise_is_a_standard_convolution_with_a_kernel_of_one_pixel(impl):
+    for geometry in some("pointwise_conv2d"):
+        case = case_of(geometry)
+        x, w, b = case.arrays.values()
+        assert_close(npdsconv.conv2d(x, w[:, :, None, None], b, impl=impl), case.expected["y"], 1e-12, "y")
+        dx, dw, db = npdsconv.conv2d_backward(case.dy, x, w[:, :, None, None], impl=impl)
+        for name, array in (("dx", dx), ("dw", dw[:, :, 0, 0]), ("db", db)):
+            assert_close(array, case.expected[name], 1e-12, name)
+
+
+@pytest.mark.parametrize("impl", IMPL_NAMES)
+def test_depthwise_then_pointwise_is_one_standard_convolution(impl):
+    """Its weights are w[o,c,u,v] = Σ_m wp[o, c·M + m] · wd[c,m,u,v]."""
+    for geometry in some("depthwise_conv2d"):
+        options = geometry.options
+        x, wd, _ = case_of(geometry).arrays.values()
+        c, m = wd.shape[:2]
+        wp = np.random.default_rng(c * m).standard_normal((c * m + 2, c * m))
+        w = np.einsum("ocm,cmuv->ocuv", wp.reshape(-1, c, m), wd)
+        d = npdsconv.depthwise_conv2d(x, wd, **options, impl=impl)
+        y = npdsconv.pointwise_conv2d(d, wp, impl=impl)
+        assert_close(y, npdsconv.conv2d(x, w, **options, impl=impl), 1e-12, f"y for {geometry}")
+        dy = np.cos(y)
+        dd, dwp, _ = npdsconv.pointwise_conv2d_backward(dy, d, wp, impl=impl)
+        dx, dwd, _ = npdsconv.depthwise_conv2d_backward(dd, x, wd, **options, impl=impl)
+        expected_dx, dw, _ = npdsconv.conv2d_backward(dy, x, w, **options, impl=impl)
+        assert_close(dx, expected_dx, 1e-12, f"dx for {geometry}")
+        # The chain rule through w: each factor's gradient is dw contracted with the other factor.
+        by_channel = np.einsum("ocuv,cmuv->ocm", dw, wd).reshape(dwp.shape)
+        assert_close(dwp, by_channel, 1e-11, f"dw of pointwise for {geometry}")
+        by_tap = np.einsum("ocuv,ocm->cmuv", dw, wp.reshape(-1, c, m))
+        assert_close(dwd, by_tap, 1e-11, f"dw of depthwise for {geometry}")
+
+
+@pytest.mark.parametrize(("op", "impl"), [(op, impl) for op in CONVOLUTIONS for impl in IMPLS[op]])
+def test_a_shifted_image_gives_a_shifted_output(op, impl):
+    """Shifts by multiples of the stride, of an image with an empty margin."""
+    geometry = TYPICAL[op]
+    case = case_of(geometry)
+    rows, columns = geometry.options.get("stride", (1, 1))
+    x = np.pad(case.arrays["x"], ((0, 0), (0, 0), (9, 9), (8, 8)))
+    forward = tier(op, impl).forward
+    y = forward(x, case.arrays["w"], **geometry.options)
+    moved = forward(np.roll(x, (2 * rows, -3 * columns), (2, 3)), case.arrays["w"], **geometry.options)
+    assert_close(moved, np.roll(y, (2, -3), (2, 3)), 1e-13, str(geometry))
+    assert np.max(np.abs(moved - y)) > 1
