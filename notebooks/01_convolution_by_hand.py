@@ -56,7 +56,8 @@ pictures.sliding(x[0, 0], w)
 # channels ($k$, counted within a group of channels; there is one group unless you ask for more), and a
 # stride and a dilation, which come below.
 #
-# `_terms` lists the products that have to be added. `naive` adds them.
+# `_terms` lists the products that have to be added: each entry is a place in $y$, a place in $w$ and a
+# place in $x$. `naive` walks through the list and adds them up.
 
 # %%
 print(inspect.getsource(standard._terms))
@@ -164,8 +165,8 @@ pictures.im2col_matrix(x[0, 0], w)
 # $$p_{o,i,j} = b_o + \sum_{q} w_{o,q}\; d_{q,i,j}$$
 #
 # Depthwise looks around but not across. Pointwise looks across but not around. One after the other they
-# form a **depthwise separable** convolution. Count the lines and how thick they are: that is the whole
-# saving.
+# form a **depthwise separable** convolution. In the picture a thick line is a whole $K_H \times K_W$
+# kernel, a thin one a single number. Thick lines are dear. Count them: that is the whole saving.
 
 # %%
 pictures.wiring(inputs=3, outputs=4)
@@ -197,14 +198,8 @@ one_step = conv2d(images, w_eff, impl="naive")
 np.testing.assert_array_equal(two_steps, one_step)
 
 ranks = [int(np.linalg.matrix_rank(w_eff[:, c].reshape(O, KH * KW))) for c in range(C)]
-print(
-    "two steps and one step agree on",
-    one_step.size,
-    "outputs; weights:",
-    w_depth.size + w_point.size,
-    "against",
-    w_eff.size,
-)
+print(f"two steps and one step agree on all {one_step.size} outputs")
+print(f"weights: {w_depth.size + w_point.size} in two steps, {w_eff.size} in one")
 print("rank of each input channel's slice:", ranks, "with M =", M)
 assert max(ranks) <= M < min(O, KH * KW)
 
@@ -259,9 +254,9 @@ for name, (kernel, how) in readings.items():
 #
 # The image counts up evenly. One row down adds 3 to a pixel, one column to the right adds 1. Move a window
 # down by one row and all its pixels grow by 3, so its sum grows by $3S$, where $S = \sum_{u,v} w_{u,v}$.
-# Move it right and the sum grows by $S$. Stride multiplies both steps by positive numbers; bias changes
-# neither. So **the step down and the step to the right have the same sign**, for every kernel of every
-# size.
+# Move it right and the sum grows by $S$. Stride multiplies both steps by positive numbers; dilation and
+# bias change neither. So **the step down and the step to the right have the same sign** (or both are zero),
+# for every kernel of every size.
 #
 # The printed map goes *up* by 1 from row to row and *down* by 1 from column to column. Such a map cannot
 # be.
@@ -321,6 +316,12 @@ print(f"{tried} readings give a 2×2 map")
 print(f"with the image as printed, at best {as_printed} of the 4 numbers agree")
 print(f"with the image turned or mirrored, all 4 agree {len(hits)} times; the first time with")
 print(*hits[0], sep="\n")
+
+made_up = np.linalg.solve(im2col(x, 2, padding=1, stride=2)[0].T, printed.ravel())
+print("a kernel made up to fit, with padding 1 and stride 2:", made_up.round(3))
+np.testing.assert_allclose(
+    conv2d(x, made_up.reshape(1, 1, 2, 2), padding=1, stride=2, impl="naive")[0, 0], printed
+)
 assert tried > 50_000
 assert as_printed == 2
 for image, kernel, mode, border, how in hits:
@@ -334,9 +335,9 @@ for image, kernel, mode, border, how in hits:
 # few hits turn up. Look at the one shown: the image turned, the *other* kernel, zeros on two sides only,
 # and stride and dilation of 2 along one axis only. In every sum one single product is left, all others are
 # zero. Nobody would call that a reading of the text. It is an accident, and a lesson about searching: try
-# enough forms, and something fits. The argument about steps is worth more than the search.
-
-# %% [markdown]
+# enough forms, and something fits. (With padding one can also make up four weights to hit four numbers. The
+# last line shows such a kernel. It has nothing to do with the printed one.)
+#
 # ## The example, repaired
 #
 # Change as little as possible. Read the kernel as 2×2, without padding. Two output channels and a 2×2

@@ -38,7 +38,7 @@ from npdsconv import (
 from npdsconv.gradcheck import check
 from npdsconv.layers import DepthwiseSeparableConv2d
 from npdsconv.ops import depthwise
-from npdsconv.pictures import show
+from npdsconv.pictures import show, sum_of_products
 from npdsconv.shapes import resolve_window
 
 # %% [markdown]
@@ -63,8 +63,14 @@ from npdsconv.shapes import resolve_window
 #
 # $$R_{p,i,u} = 1 \quad\text{where}\quad p = i \cdot \text{stride} + u \cdot \text{dilation} - \text{padding}.$$
 #
-# $Q_{q,j,v}$ is the same table for columns. Then the three readings are three lines. They differ only in
-# the letters after the arrow, which say what is *not* summed over.
+# $Q_{q,j,v}$ is the same table for columns. The first print below shows $R$ for a row of three pixels: the
+# middle pixel is read by output 0 with tap 1, and by output 1 with tap 0.
+#
+# Then the three readings are three lines. They differ only in the letters after the arrow, which say what
+# is *not* summed over.
+#
+# (As in the library's formulas, $(p, q)$ is a pixel of the input here. Further down, $p$ alone is the
+# result of the pointwise step, as in notebook 1.)
 
 
 # %%
@@ -128,26 +134,23 @@ for function in (depthwise.naive, depthwise.naive_dx, depthwise.naive_dw):
 # ## By hand: the first example
 #
 # Take the repaired first example of notebook 1: the image 1 to 9, two different filters, a pointwise
-# identity, ReLU. Choose some $dy$, and walk back:
+# identity, ReLU. As there, $d$ is what depthwise returns, $p$ what pointwise makes of it, and $y$ what ReLU
+# leaves. Choose some $dy$, and walk back:
 #
 # 1. **ReLU** lets $dy$ pass where its input $p$ was positive, and stops it elsewhere. The second map was −4
 #    throughout. So nothing comes through, and the second filter will learn nothing from this image.
 # 2. **Pointwise** is a matrix product at each pixel. Write the pixels of a map in a row. Then
 #    $p = w\,d + b$ is a product of two matrices, and so are $dw = dp\; d^{\mathsf T}$ and
 #    $dd = w^{\mathsf T} dp$. The derivative $db$ sums each row of $dp$.
-# 3. **Depthwise** is the sum above.
+# 3. **Depthwise** is the sum above. Take one tap at a time. It has met one pixel for each output. Multiply
+#    these pixels by what arrives at the outputs and add up: that is its $dw$. Send what arrives, times the
+#    weight, back to these pixels: that is its share of $dx$.
 #
-# Every sum is written out for the depthwise weights. Follow one with your finger.
+# Every sum is written out for the depthwise weights, without the outputs where nothing arrives. Follow one
+# with your finger.
 
 
 # %%
-def written_out(a, b):
-    """The text "1·1 − 2·2 + 3·4 + 1·5 = 14"; products with a zero of `a` are left out."""
-    pairs = [(s, t) for s, t in zip(a, b, strict=True) if s]
-    text = " ".join(f"{'−' if s < 0 else '+'} {abs(s):g}·{t:g}" for s, t in pairs)
-    return f"{text.removeprefix('+ ')} = {sum(s * t for s, t in pairs):g}" if pairs else "0"
-
-
 def backward_by_hand(example):
     """Print every step back through a worked example; return what was found."""
     dy, M = example.gradients.dy, example.w_depthwise.shape[1]
@@ -171,7 +174,8 @@ def backward_by_hand(example):
         arriving = dd[0, c * M + m]
         dw_depthwise[c, m, u, v] = (arriving * met).sum()
         dx[0, c, down, right] += arriving * example.w_depthwise[c, m, u, v]
-        print(f"  dw_depthwise[{c},{m},{u},{v}] = {written_out(arriving.ravel(), met.ravel())}")
+        written_out = sum_of_products(arriving[arriving != 0], met[arriving != 0])
+        print(f"  dw_depthwise[{c},{m},{u},{v}] = {written_out}")
     show("\ndw_depthwise", dw_depthwise)
     show("dx", dx[0])
     return {
@@ -234,7 +238,9 @@ show("dw, the cross-correlation of x with dy", dw[0, 0])
 # Send a 1 back from every column entry, and col2im counts how often each pixel is read. Corners belong to
 # one window, the middle to many. Stride 2 leaves a pattern; networks that enlarge images with col2im
 # inherit it as checkerboards. With stride 4, a row and a column are never read, and there $dx$ is exactly
-# zero. Padding helps the border. Dilation spreads the reads.
+# zero. Padding helps the border. Dilation spreads the reads. Here dilation 2 paints the same picture as
+# stride 2, and that is no accident: it reads rows $i + 2u$ where stride 2 reads $2i + u$, and both $i$ and
+# $u$ run over 0, 1, 2.
 
 
 # %%
@@ -252,6 +258,7 @@ reads_of = {
 }
 assert (reads_of["plain"].min(), reads_of["plain"].max()) == (1, 9)
 assert (reads_of["stride 4"] == 0).any()
+assert np.array_equal(reads_of["stride 2"], reads_of["dilation 2"])
 
 photo, taken = rng.standard_normal((1, 1, 7, 7)), {"kernel_size": 3, "stride": 2}
 cols = im2col(photo, **taken)
@@ -309,7 +316,8 @@ np.testing.assert_array_equal(measured, first.gradients.dw_depthwise)
 # `backward(dy, *arrays) -> gradients`, yours included. It draws a random $dy$, works in float64, moves
 # every element of every array, and reports the largest error of each array with the element where it
 # happened. With `bilinear=True` it also tests the adjoint identity. The error is relative to the largest
-# gradient; below 10⁻⁷ passes.
+# gradient; below the limit, which is printed with it, an array passes. (Of large arrays it moves all
+# elements at once, along random directions.)
 
 # %% tags=["rounding"]
 x, w, b = rng.standard_normal((2, 3, 6, 5)), rng.standard_normal((3, 2, 2, 3)), rng.standard_normal(6)
@@ -347,7 +355,7 @@ def flipped(dy, x, w, b):
 
 
 def assigned(dy, x, w, b):
-    dx, dw, db = backward(dy, x, w, b)
+    _, dw, db = backward(dy, x, w, b)
     window = resolve_window("assigned", x.shape[2:], w.shape[2:], **how)
     (top, bottom), (left, right) = window.padding
     padded = np.zeros((*x.shape[:2], x.shape[2] + top + bottom, x.shape[3] + left + right))
@@ -371,9 +379,7 @@ wrong = (flipped, assigned, first_filter_only, bias_over_pixels_only)
 for mistake in wrong:
     report = check(forward, mistake, x, w, b)
     failed = [row.name for row in report.rows if not row.ok]
-    print(
-        f"{mistake.__name__:24} caught: {not report.ok},  wrong in {', '.join('d' + name for name in failed)}"
-    )
+    print(f"{mistake.__name__:24} caught: {not report.ok},  wrong gradient of {', '.join(failed)}")
     assert not report.ok
 
 # %% [markdown]
@@ -458,21 +464,15 @@ assert not careless.ok
 # %%
 def relu_report(values):
     report = check(lambda x: relu(x, impl="numpy"), lambda dy, x: relu_backward(dy, x, impl="numpy"), values)
-    print(
-        f"ok: {report.ok},  {report.checked} points compared,  {report.kinks} on a kink",
-        *report.reasons(),
-        sep="\n   ",
-    )
+    print(f"ok: {report.ok},  {report.checked} points compared,  {report.kinks} on a kink")
+    print(*report.reasons())
     return report
 
 
 h = 1e-3
-print(
-    "slope of ReLU at 0, by central difference:",
-    (max(h, 0) - max(-h, 0)) / (2 * h),
-    " by relu_backward:",
-    relu_backward(np.ones(1), np.zeros(1), impl="numpy")[0],
-)
+by_difference = (max(h, 0) - max(-h, 0)) / (2 * h)
+by_library = relu_backward(np.ones(1), np.zeros(1), impl="numpy")[0]
+print(f"slope of ReLU at 0: {by_difference} by central difference, {by_library} by relu_backward")
 values = rng.standard_normal(40)
 values[7] = 0
 some = relu_report(values)

@@ -56,18 +56,19 @@ rng = np.random.default_rng(0)
 #
 # The method is always the same: count the output numbers, then ask how many products went into each one.
 #
-# **Standard convolution.** The output has $C' \cdot H' W'$ numbers. Each is a sum over a $K \times K$
-# window in all $C$ input channels:
+# **Standard convolution**, from $(C, H, W)$ with weights $(C', C, K, K)$ to $(C', H', W')$. The output has
+# $C' \cdot H' W'$ numbers. Each is a sum over a $K \times K$ window in all $C$ input channels:
 #
 # $$\underbrace{C' \cdot H'W'}_{\text{output numbers}} \cdot \underbrace{C \cdot K^2}_{\text{products each}}$$
 #
-# **Depthwise step.** The output has $C M \cdot H'W'$ numbers. Each looks at a window in *one* channel,
-# because this step does not sum over channels:
+# **Depthwise step**, from $(C, H, W)$ with weights $(C, M, K, K)$ to $(CM, H', W')$. The output has
+# $C M \cdot H'W'$ numbers. Each looks at a window in *one* channel, because this step does not sum over
+# channels:
 #
 # $$C M \cdot H'W' \cdot K^2$$
 #
-# **Pointwise step.** It takes the $CM$ channels and gives $C'$. Each output number is a sum over channels
-# at *one* pixel:
+# **Pointwise step**, from $(CM, H', W')$ with weights $(C', CM)$ to $(C', H', W')$. Each output number is a
+# sum over the $CM$ channels at *one* pixel:
 #
 # $$C' \cdot H'W' \cdot C M$$
 #
@@ -99,9 +100,10 @@ for name, layer in layers.items():
 # ## Do not believe it: count
 #
 # A formula in a book can be wrong, and so can a formula in a library. So let the computation count itself.
-# The slowest version of each operation in this package is the bare formula: loops, and inside them `y += w
-# * x`. Such loops accept anything that can be multiplied and added. We feed them numbers of a special kind:
-#   each `Counted` number behaves like an ordinary one, but writes every multiplication into a tally.
+# The slowest version of each operation in this package is the bare formula: loops, and inside them the line
+# `y[...] += w[...] * x[...]`. Such loops accept anything that can be multiplied and added. We feed them
+# numbers of a special kind: each `Counted` number behaves like an ordinary one, but writes every
+# multiplication into a tally.
 
 # %%
 tally = complexity.Tally()
@@ -334,9 +336,9 @@ assert both.model.activation_bytes > both.twin.activation_bytes
 # %% [markdown]
 # ## MobileNet
 #
-# MobileNet (2017) is one standard convolution and thirteen separable blocks. Its paper says that it uses 8
-# to 9 times less computation than standard convolutions, and that nearly all of the rest is spent in $1
-# \times 1$ convolutions. Let us see.
+# MobileNet (2017) is one standard convolution and thirteen separable blocks. Its paper says that a separable
+# convolution takes 8 to 9 times less computation than a standard one, and that nearly all of what is left is
+# spent in 1×1 convolutions. Let us see.
 
 # %%
 mobilenet = mobilenet_v1(rng=0)
@@ -362,7 +364,8 @@ plots.shares(total, {name: [getattr(row, field) for row in total.rows] for name,
 # ## MACs are not time
 #
 # A processor does two things: it calculates, and it moves numbers between memory and its calculating units.
-# Which of them takes longer depends on how many MACs come with each byte, the **arithmetic intensity**:
+# Which of them takes longer depends on how many MACs come with each byte, the **arithmetic intensity**,
+# here of one image:
 #
 # $$\frac{\text{MACs}}{\text{bytes of input} + \text{bytes of parameters} + \text{bytes of output}}$$
 #
@@ -377,11 +380,11 @@ plots.shares(total, {name: [getattr(row, field) for row in total.rows] for name,
 #
 # * the speed in GMAC/s is not one number: the depthwise step is usually well behind the pointwise step;
 # * batch norm and ReLU have no MACs at all, and still take their time: a separable block has two of each;
-# * in the picture, the bar of the time looks more like the bar of the bytes than like the bar of the MACs.
+# * in the picture, the bar of the time lies somewhere between the bar of the MACs and the bar of the bytes.
 #
-# So the block is faster than the standard one, but not by the ratio of the formula. What the ratio of the
-# times is depends on how well each of the steps is programmed, too: a slow standard convolution makes every
-# alternative look good.
+# So the ratio of the times is a number of its own. The steps that only move data pull it below the ratio of
+# the MACs; a standard convolution that is far from the processor's best speed pushes it up again, since a
+# slow rival makes anything look good. Read claims about speed with that in mind, and measure.
 
 
 # %% tags=["timing"]
@@ -436,9 +439,9 @@ plots.shares(
 # 2. Turn the block round: pointwise first ($C \to C'$), then depthwise with stride $s$. Write its MACs as a
 #    function. *Hint: at which size does the pointwise step run now, and how many channels does the
 #    depthwise step see?*
-# 3. A *spatially* separable layer filters each channel with a $K \times 1$ column and then with a $1 \times
-#    K$ row. What does it cost relative to a $K \times K$ depthwise layer that keeps the size? Write the
-#    ratio as a function of $K$. *Hint: two layers, each with $K$ taps.*
+# 3. A *spatially* separable layer filters each channel with a column ($K \times 1$), then with a row
+#    ($1 \times K$). What does it cost relative to a $K \times K$ depthwise layer that keeps the size? Write
+#    the ratio as a function of $K$. *Hint: two layers, each with $K$ taps.*
 # 4. MobileNet has a width factor $\alpha$ on all channel counts. Which of 0.25, 0.5 and 0.75 is the largest
 #    that stays below 200 million MACs at $224 \times 224$? Guess first: pointwise MACs are proportional to
 #    $\alpha^2$.

@@ -50,6 +50,19 @@ def number(value: float | Array) -> str:
     return f"{float(value):g}".replace("-", "−")
 
 
+def sum_of_products(weights: Array, values: Array) -> str:
+    """Two rows of numbers multiplied and added up, in writing.
+
+    >>> sum_of_products(np.array([0.0, -2, 3]), np.array([5.0, 1, 4]))
+    '0·5 − 2·1 + 3·4 = 10'
+    """
+    terms = [
+        f"{'−' if w < 0 else '+'} {number(abs(w))}·{number(v)}" for w, v in zip(weights, values, strict=True)
+    ]
+    total = number(np.sum(weights * values))
+    return f"{' '.join(terms).removeprefix('+ ')} = {total}" if terms else total
+
+
 def tensor(
     ax: Axes,
     values: Array,
@@ -135,8 +148,7 @@ def sliding(x: Array, w: Array) -> Figure:
         taps = {(i + u, j + v): number(w[u, v]) for u, v in np.ndindex(kh, kw)}
         tensor(top, x, "x", INPUT, small=taps)
         outline(top, (i, j), (kh, kw))
-        terms = [f"{number(w[u, v])}·{number(x[i + u, j + v])}" for u, v in np.ndindex(kh, kw)]
-        total = f"{' + '.join(terms)} = {number(y[i, j])}"
+        total = sum_of_products(w.ravel(), x[i : i + kh, j : j + kw].ravel())
         top.text(x.shape[1] / 2, x.shape[0] + 0.2, total, ha="center", va="top", fontsize=8.5)
         tensor(bottom, y, "y", OUTPUT, strong=[(i, j)], empty=steps[k + 1 :], room=(oh, x.shape[1]))
     return figure

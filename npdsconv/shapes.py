@@ -21,6 +21,7 @@ Stride = int | Pair
 PaddingLike = int | Pair | tuple[Pair, Pair] | str
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+OPTIONAL = ("b", "mean", "var")  # arguments that an op can do without
 
 
 class Window(NamedTuple):
@@ -114,8 +115,8 @@ def resolve_window(
 
 
 def check_floats(op: str, **arrays: Array | None) -> None:
-    """All given arrays are NumPy arrays of one dtype, float32 or float64."""
-    given = {name: a for name, a in arrays.items() if a is not None}
+    """All arrays are NumPy arrays of one dtype, float32 or float64; only a bias or a statistic may be None."""
+    given = {name: a for name, a in arrays.items() if a is not None or name not in OPTIONAL}
     for name, a in given.items():
         if not isinstance(a, np.ndarray):
             raise TypeError(f"{op}: {name} must be a NumPy array, got {type(a).__name__}")

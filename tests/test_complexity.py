@@ -7,7 +7,7 @@ from itertools import pairwise, product
 import numpy as np
 import pytest
 
-from npdsconv import complexity, conv2d
+from npdsconv import complexity, conv2d, plots
 from npdsconv.complexity import compare, cost, count, counted, summary
 from npdsconv.layers import (
     AvgPool2d,
@@ -251,6 +251,10 @@ def _allocated(run):
         Sequential(Sequential(_pointwise(5, 9), _pointwise(9, 8)), _pointwise(8, 1)),
         Sequential(_pointwise(5, 6), Residual(Sequential(_pointwise(6, 9), _pointwise(9, 6)))),
         Sequential(_pointwise(5, 3), Residual(_pointwise(3, 8), _pointwise(3, 8))),
+        Sequential(_pointwise(5, 6), Residual(_pointwise(6, 6))),
+        Sequential(
+            _pointwise(5, 3), Residual(Sequential(_pointwise(3, 20), _pointwise(20, 8)), _pointwise(3, 8))
+        ),
         Residual(Residual(Sequential(_pointwise(5, 6), _pointwise(6, 8), _pointwise(8, 5)))),
     ],
 )
@@ -270,7 +274,8 @@ def test_memory_of_a_training_step_is_measured():
 
 def test_intensity():
     (row,) = summary(PointwiseConv2d(3, 5, bias=False), (3, 2, 4)).rows
-    assert row.intensity == 120 / (4 * (24 + 15 + 40))
+    assert row.traffic_bytes == 4 * (24 + 15 + 40)
+    assert row.intensity == 120 / row.traffic_bytes
 
 
 # ---- known totals -----------------------------------------------------------------------------------------
@@ -369,6 +374,36 @@ def test_html_is_escaped():
     assert "&lt;Odd&gt;" in total._repr_html_()
     assert total._repr_html_().count("<tr>") == 4
     assert compare(ReLU(), ReLU(), (2, 3, 4))._repr_html_().startswith("<table>")
+
+
+# ---- figures ----------------------------------------------------------------------------------------------
+
+
+def test_ratio_curves_draw_the_ratio():
+    (axis,) = plots.ratio_curves([1, 4, 64], kernels=(3, 5), multipliers=(1, 2)).axes
+    drawn = {line.get_label(): line.get_ydata() for line in axis.lines}
+    assert list(drawn) == ["K = 3, M = 1", "K = 3, M = 2", "K = 5, M = 1", "K = 5, M = 2"]
+    np.testing.assert_allclose(drawn["K = 5, M = 2"], [complexity.ratio(o, 5, 2) for o in (1, 4, 64)])
+    assert axis.get_ylim()[1] > 1 > axis.get_ylim()[0]
+
+
+def test_shares_fill_each_bar():
+    model, shape = MODELS["small"]
+    total = summary(model, shape)
+    macs = [row.macs for row in total.rows]
+    (axis,) = plots.shares(total, {"MACs": macs, "bytes": [row.traffic_bytes for row in total.rows]}).axes
+    widths = {bars.get_label(): [bar.get_width() for bar in bars] for bars in axis.containers}
+    assert list(widths) == ["standard", "dense", "batch norm", "ReLU", "others"]
+    np.testing.assert_allclose(sum(np.array(width) for width in widths.values()), [1, 1])
+    np.testing.assert_allclose(widths["standard"][0], (macs[0] + macs[4]) / total.macs)
+
+
+def test_beside_twin_draws_both_sums():
+    model, shape = MODELS["separable"]
+    both = compare(model, standard_twin(model, rng=0), shape)
+    for axis, quantity in zip(plots.beside_twin(both).axes, ("macs", "activation_bytes"), strict=True):
+        heights = [sum(bar.get_height() for bar in bars) for bars in axis.containers]
+        assert heights == [getattr(both.model, quantity), getattr(both.twin, quantity)]
 
 
 # ---- errors -----------------------------------------------------------------------------------------------

@@ -43,14 +43,12 @@ def window_of(geometry):
 # ---- PyTorch -------------------------------------------------------------------------------------------------
 
 
-def torch_tensor(array):
-    torch = pytest.importorskip("torch")
+def tensor_of(torch, array):
     return torch.tensor(np.array(array), requires_grad=True)
 
 
-def torch_forward(geometry, x, w=None, b=None):
+def torch_forward(torch, geometry, x, w=None, b=None):
     """The op of a geometry in PyTorch, which has no unequal padding of its own."""
-    torch = pytest.importorskip("torch")
     op, options = geometry.op, geometry.options
     if op == "pointwise_conv2d":
         return torch.conv2d(x, w[:, :, None, None], b)
@@ -79,12 +77,11 @@ def torch_forward(geometry, x, w=None, b=None):
 
 
 @pytest.mark.parametrize("op", OPS)
-def test_pytorch_finds_the_same_numbers(op):
-    torch = pytest.importorskip("torch")
+def test_pytorch_finds_the_same_numbers(op, torch):
     for geometry in some(op):
         case = case_of(geometry)
-        tensors = {name: torch_tensor(array) for name, array in case.arrays.items()}
-        y = torch_forward(geometry, **tensors)
+        tensors = {name: tensor_of(torch, array) for name, array in case.arrays.items()}
+        y = torch_forward(torch, geometry, **tensors)
         theirs = torch.autograd.grad(y, list(tensors.values()), torch.tensor(case.dy))
         for impl in IMPLS[op]:
             pair = tier(op, impl)
@@ -96,8 +93,7 @@ def test_pytorch_finds_the_same_numbers(op):
 
 
 @pytest.mark.parametrize("count_include_pad", [True, False])
-def test_average_pooling_counts_like_pytorch(count_include_pad):
-    torch = pytest.importorskip("torch")
+def test_average_pooling_counts_like_pytorch(count_include_pad, torch):
     x = RNG.standard_normal((2, 3, 7, 6))
     options = {"stride": (2, 1), "padding": (1, 0), "count_include_pad": count_include_pad}
     expected = torch.nn.functional.avg_pool2d(torch.tensor(x), (3, 2), **options)
@@ -107,12 +103,11 @@ def test_average_pooling_counts_like_pytorch(count_include_pad):
 
 @pytest.mark.parametrize("impl", ["numpy", "numba"])
 @pytest.mark.parametrize("given", [False, True])
-def test_batch_norm_finds_pytorchs_numbers(given, impl):
-    torch = pytest.importorskip("torch")
+def test_batch_norm_finds_pytorchs_numbers(given, impl, torch):
     x, dy = RNG.standard_normal((2, 4, 3, 5, 6)) * 3 + 1
     weight, bias, mean = RNG.standard_normal((3, 3))
     var = RNG.uniform(0.5, 2, 3)
-    tensors = [torch_tensor(a) for a in (x, weight, bias)]
+    tensors = [tensor_of(torch, a) for a in (x, weight, bias)]
     expected = torch.nn.functional.batch_norm(
         tensors[0], torch.tensor(mean), torch.tensor(var), *tensors[1:], training=not given, eps=1e-3
     )
@@ -126,10 +121,9 @@ def test_batch_norm_finds_pytorchs_numbers(given, impl):
 
 
 @pytest.mark.parametrize("impl", ["numpy", "numba"])
-def test_linear_and_activations_find_pytorchs_numbers(impl):
-    torch = pytest.importorskip("torch")
+def test_linear_and_activations_find_pytorchs_numbers(impl, torch):
     x, w, b, dy = (RNG.standard_normal(shape) for shape in ((4, 5), (3, 5), (3,), (4, 3)))
-    tensors = [torch_tensor(a) for a in (x, w, b)]
+    tensors = [tensor_of(torch, a) for a in (x, w, b)]
     expected = torch.nn.functional.linear(*tensors)
     assert_close(npdsconv.linear(x, w, b, impl=impl), expected.detach().numpy(), 1e-12, "y")
     theirs = torch.autograd.grad(expected, tensors, torch.tensor(dy))
@@ -138,7 +132,7 @@ def test_linear_and_activations_find_pytorchs_numbers(impl):
         assert_close(array, tensor.numpy(), 1e-12, name)
     kinks = np.array([-np.inf, -1, -0.0, 0, 0.5, 6, 6.5])
     for name in ("relu", "relu6"):
-        argument, slope = torch_tensor(kinks), np.arange(1.0, 8)
+        argument, slope = tensor_of(torch, kinks), np.arange(1.0, 8)
         expected = getattr(torch.nn.functional, name)(argument)
         np.testing.assert_array_equal(getattr(npdsconv, name)(kinks, impl=impl), expected.detach().numpy())
         (gradient,) = torch.autograd.grad(expected, argument, torch.tensor(slope))
@@ -147,10 +141,9 @@ def test_linear_and_activations_find_pytorchs_numbers(impl):
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
-def test_cross_entropy_finds_pytorchs_numbers(smoothing):
-    torch = pytest.importorskip("torch")
+def test_cross_entropy_finds_pytorchs_numbers(smoothing, torch):
     logits, labels = 5 * RNG.standard_normal((6, 4)), RNG.integers(0, 4, 6)
-    tensor = torch_tensor(logits)
+    tensor = tensor_of(torch, logits)
     expected = torch.nn.functional.cross_entropy(tensor, torch.tensor(labels), label_smoothing=smoothing)
     (gradient,) = torch.autograd.grad(expected, tensor)
     loss, p = npdsconv.softmax_cross_entropy(logits, labels, label_smoothing=smoothing)
@@ -161,8 +154,7 @@ def test_cross_entropy_finds_pytorchs_numbers(smoothing):
     assert_close(ours, gradient.numpy(), 1e-13, "dlogits")
 
 
-def test_im2col_is_pytorchs_unfold_and_col2im_its_fold():
-    torch = pytest.importorskip("torch")
+def test_im2col_is_pytorchs_unfold_and_col2im_its_fold(torch):
     x = RNG.standard_normal((2, 3, 8, 7))
     options = {"stride": (2, 3), "padding": (1, 2), "dilation": (2, 1)}
     cols = npdsconv.im2col(x, (3, 2), **options)

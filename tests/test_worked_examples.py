@@ -161,8 +161,7 @@ def test_flipped_kernels_would_keep_the_second_channel():
     equal(example.d[0, 1], np.full((2, 2), -4.0))
 
 
-def test_pytorch_agrees():
-    torch = pytest.importorskip("torch")
+def test_pytorch_agrees(torch):
     for example in worked_examples.ALL:
         x, wd, wp, b = (
             torch.tensor(np.array(a), requires_grad=True)

@@ -99,8 +99,8 @@ def prepare(picture: str | os.PathLike[str] | npt.NDArray[Any]) -> npt.NDArray[n
 
     Notes
     -----
-    The background is the median of the border, and what stands out from it no more than the border's own
-    noise is background too. Dust of a few pixels is left out of the box around the ink. Strokes thinner than
+    The border shows the background, uneven light included, and its noise; what stands out no more than that
+    is background too. Dust of a few pixels is left out of the box around the ink. Strokes thinner than
     MNIST's thinnest, as a one-pixel pencil draws them, are thickened to 1.5 pixels of the result.
 
     References
@@ -138,10 +138,10 @@ def _ink(pixels: Pixels) -> tuple[Pixels, bool]:
     return ink / ink.max(), bool(noise > 0)
 
 
-def _background(pixels: Pixels, border: npt.NDArray[np.bool_]) -> Pixels:
-    """The brightness of the paper: one level, or for a photograph a plane, because light comes from one side.
+def _background(pixels: Pixels, border: npt.NDArray[np.bool_]) -> Pixels | np.floating:
+    """The brightness of the paper: one level or, in a photograph, a plane, because light comes from one side.
 
-    Both are least absolute deviations over the border, so strokes that touch it do not count.
+    Both have the least absolute deviations over the border, so that strokes that touch it do not count.
     """
     rows, columns = np.nonzero(border)
     some = slice(None, None, 1 + len(rows) // 4000)
@@ -152,13 +152,12 @@ def _background(pixels: Pixels, border: npt.NDArray[np.bool_]) -> Pixels:
     deviations = np.abs(values - level)
     if np.median(deviations) == 0:  # drawn, not photographed: most of the border is one exact level
         return level
-    plane = np.zeros(3)
-    for _ in range(10):  # weighted least squares with weights 1 / |deviation|
-        weights = 1 / np.sqrt(np.maximum(deviations, 1e-3 * deviations.max()))[:, None]
-        plane = np.linalg.lstsq(design * weights, values * weights[:, 0], rcond=None)[0]
+    for _ in range(10):  # least squares, each square divided by the last deviation
+        root = 1 / np.sqrt(np.maximum(deviations, 1e-3 * deviations.max()))
+        plane = np.linalg.lstsq(design * root[:, None], values * root, rcond=None)[0]
         deviations = np.abs(values - design @ plane)
-    height, width = pixels.shape
-    return plane[0] + plane[1] * np.linspace(0, 1, height)[:, None] + plane[2] * np.linspace(0, 1, width)
+    down, across = (np.linspace(0, 1, size, dtype=np.float32) for size in pixels.shape)
+    return plane[0] + plane[1] * down[:, None] + plane[2] * across
 
 
 def _crop(ink: Pixels, noisy: bool) -> Pixels:

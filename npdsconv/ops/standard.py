@@ -228,7 +228,9 @@ def _check(
 
 
 def check_groups(op: str, inputs: int, outputs: int, groups: int) -> None:
-    """`groups` divides both channel counts."""
+    """`groups` is an int that divides both channel counts."""
+    if isinstance(groups, bool) or not isinstance(groups, int | np.integer):
+        raise ValueError(f"{op}: groups must be an int, got {groups!r}")
     if groups < 1 or inputs % groups or outputs % groups:
         raise ValueError(
             f"{op}: groups {groups} must divide input channels {inputs} and output channels {outputs}"

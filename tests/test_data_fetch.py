@@ -1,0 +1,204 @@
+"""Where MNIST comes from: named folder, variable, cache, mirrors. No test leaves this machine."""
+
+import gzip
+import hashlib
+import http.server
+import threading
+
+import numpy as np
+import pytest
+
+from npdsconv.data import fetch, idx, load
+
+NAMES = tuple(fetch.MNIST)
+rng = np.random.default_rng(11)
+RAW = {
+    name: idx.encode(
+        rng.integers(0, 256, (n, 28, 28)).astype(np.uint8)
+        if "images" in name
+        else rng.integers(0, 10, n).astype(np.uint8)
+    )
+    for name, n in zip(NAMES, (6, 6, 3, 3), strict=True)
+}
+
+
+@pytest.fixture(autouse=True)
+def small_mnist(monkeypatch, tmp_path):
+    """Four small files stand for MNIST, an empty folder for the cache, and every mirror is out of reach."""
+    monkeypatch.setattr(fetch, "MNIST", {n: hashlib.sha256(raw).hexdigest() for n, raw in RAW.items()})
+    monkeypatch.setattr(fetch, "cache_folder", lambda: tmp_path / "cache" / "mnist")
+    monkeypatch.delenv(fetch.VARIABLE, raising=False)
+    serve(monkeypatch, lambda url: None)
+
+
+def serve(monkeypatch, answer):
+    """Let `answer(url)` give the bytes of a download, or None where there is no connection; return the log."""
+    asked = []
+
+    def download(url, path):
+        asked.append(url)
+        content = answer(url)
+        if content is None:
+            raise ConnectionError("no route to host")
+        path.write_bytes(content)
+
+    monkeypatch.setattr(fetch, "_download", download)
+    return asked
+
+
+def fill(folder, suffix=".gz"):
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, raw in RAW.items():
+        (folder / f"{name}{suffix}").write_bytes(gzip.compress(raw) if suffix else raw)
+    return folder
+
+
+def good(url):
+    return gzip.compress(RAW[url.rsplit("/")[-1].removesuffix(".gz")])
+
+
+def assert_is_mnist(dataset):
+    assert dataset.name == "mnist"
+    for split, half in ((dataset.train, "train"), (dataset.test, "t10k")):
+        assert split.images.dtype == np.uint8
+        assert split.labels.dtype == np.int64
+        images = idx.decode(RAW[f"{half}-images-idx3-ubyte"], "")
+        np.testing.assert_array_equal(split.images, images[:, None])
+        np.testing.assert_array_equal(split.labels, idx.decode(RAW[f"{half}-labels-idx1-ubyte"], ""))
+
+
+def test_the_table_has_the_four_files():
+    assert NAMES == (
+        "train-images-idx3-ubyte",
+        "train-labels-idx1-ubyte",
+        "t10k-images-idx3-ubyte",
+        "t10k-labels-idx1-ubyte",
+    )
+
+
+@pytest.mark.parametrize("suffix", [".gz", ""])
+def test_a_named_folder_plain_or_compressed(tmp_path, suffix):
+    assert_is_mnist(load("mnist", fill(tmp_path / "d", suffix)))
+
+
+def test_the_variable_names_a_folder_and_the_argument_wins(tmp_path, monkeypatch):
+    monkeypatch.setenv(fetch.VARIABLE, str(fill(tmp_path / "d")))
+    assert_is_mnist(load("mnist"))
+    with pytest.raises(FileNotFoundError, match=r"load: no folder .*elsewhere"):
+        load("mnist", tmp_path / "elsewhere")
+
+
+def test_an_empty_variable_is_no_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv(fetch.VARIABLE, "")
+    fill(tmp_path / "cache" / "mnist")
+    assert_is_mnist(load("mnist"))
+
+
+@pytest.mark.parametrize("how", ["argument", "variable"])
+def test_a_named_folder_is_never_completed_from_the_network(tmp_path, monkeypatch, how):
+    asked = serve(monkeypatch, good)
+    folder = fill(tmp_path / "d")
+    (folder / f"{NAMES[2]}.gz").unlink()
+    if how == "variable":
+        monkeypatch.setenv(fetch.VARIABLE, str(folder))
+    with pytest.raises(FileNotFoundError, match=rf"load: .*d has neither {NAMES[2]} nor {NAMES[2]}\.gz"):
+        load("mnist", folder if how == "argument" else None)
+    assert asked == []
+
+
+def test_a_damaged_file_in_a_named_folder(tmp_path):
+    folder = fill(tmp_path / "d", "")
+    (folder / NAMES[1]).write_bytes(RAW[NAMES[1]][:-1] + b"\x63")
+    expected = fetch.MNIST[NAMES[1]]
+    message = rf"load: .*{NAMES[1]} is damaged or wrong: its 14 bytes .* sha256 \w+, expected {expected}"
+    with pytest.raises(ValueError, match=message):
+        load("mnist", folder)
+    (folder / NAMES[1]).write_bytes(gzip.compress(RAW[NAMES[1]])[:-3])
+    with pytest.raises(ValueError, match=rf"{NAMES[1]}: damaged gzip file of \d+ bytes"):
+        load("mnist", folder)
+
+
+def test_files_are_fetched_once_and_kept(tmp_path, monkeypatch):
+    asked = serve(monkeypatch, good)
+    assert_is_mnist(load("mnist"))
+    assert asked == [f"{fetch.MIRRORS[0]}{name}.gz" for name in NAMES]
+    assert_is_mnist(load("mnist"))
+    assert len(asked) == 4
+    assert sorted(p.name for p in (tmp_path / "cache" / "mnist").iterdir()) == sorted(
+        f"{n}.gz" for n in NAMES
+    )
+
+
+def test_only_what_is_missing_or_damaged_is_fetched_again(tmp_path, monkeypatch):
+    cache = fill(tmp_path / "cache" / "mnist")
+    (cache / NAMES[0]).write_bytes(b"a damaged plain file would hide a good .gz")
+    (cache / f"{NAMES[3]}.gz").unlink()
+    asked = serve(monkeypatch, good)
+    assert_is_mnist(load("mnist"))
+    assert [url.rsplit("/")[-1] for url in asked] == [f"{NAMES[0]}.gz", f"{NAMES[3]}.gz"]
+    assert not (cache / NAMES[0]).exists()
+
+
+@pytest.mark.parametrize(
+    "bad", [b"<html>not found</html>", gzip.compress(b"other"), None, good("/" + NAMES[1])[:9]]
+)
+def test_the_next_mirror_is_tried(tmp_path, monkeypatch, bad):
+    asked = serve(monkeypatch, lambda url: bad if url.startswith(fetch.MIRRORS[0]) else good(url))
+    assert_is_mnist(load("mnist"))
+    assert len(asked) == 8
+
+
+@pytest.mark.parametrize("bad", [b"<html>not found</html>", gzip.compress(b"other"), None])
+def test_nothing_wrong_is_left_in_the_cache_and_the_error_says_what_to_do(tmp_path, monkeypatch, bad):
+    serve(monkeypatch, lambda url: bad)
+    with pytest.raises(FileNotFoundError) as caught:
+        load("mnist")
+    assert list((tmp_path / "cache" / "mnist").iterdir()) == []
+    message = str(caught.value)
+    wanted = [f"{n}.gz" for n in NAMES] + list(fetch.MIRRORS)
+    for part in [
+        *wanted,
+        str(tmp_path / "cache" / "mnist"),
+        "NPDSCONV_DATA_DIR",
+        "data_dir",
+        "load('mnist5k')",
+    ]:
+        assert part in message
+    assert "\n" not in message
+
+
+def test_a_cache_that_cannot_be_written(tmp_path):
+    (tmp_path / "cache").write_text("a file where the folder should be")
+    with pytest.raises(FileNotFoundError, match=r"could not be fetched\. Put .* NPDSCONV_DATA_DIR"):
+        load("mnist")
+
+
+def test_the_cache_has_a_folder_of_its_own(monkeypatch):
+    monkeypatch.undo()
+    folder = fetch.cache_folder()
+    assert folder.name == "mnist"
+    assert "npdsconv" in folder.parts
+
+
+def test_a_real_download_over_http(tmp_path, monkeypatch):
+    monkeypatch.undo()
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            found = self.path == "/there"
+            self.send_response(200 if found else 404)
+            self.end_headers()
+            self.wfile.write(b"content" if found else b"")
+
+        def log_message(self, *args):
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        fetch._download(f"{url}/there", tmp_path / "a")
+        with pytest.raises(OSError, match="404"):
+            fetch._download(f"{url}/gone", tmp_path / "b")
+        server.shutdown()
+    assert (tmp_path / "a").read_bytes() == b"content"

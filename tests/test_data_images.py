@@ -1,0 +1,251 @@
+"""Pictures of digits, shown large, small, inverted, coloured or dusty, come back as MNIST has them."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from npdsconv.data import load
+from npdsconv.data.images import list_images, prepare, read_image
+
+DIGITS = load("mnist5k").test.images[:25, 0]
+FORMS = np.random.default_rng(5)
+
+
+def on_canvas(ink, height, width, top, left):
+    """Ink (0 .. 255) on an empty canvas."""
+    canvas = np.zeros((height, width))
+    canvas[top : top + ink.shape[0], left : left + ink.shape[1]] = ink
+    return canvas
+
+
+def enlarged(digit, factor):
+    return np.kron(digit, np.ones((factor, factor)))
+
+
+def assert_close(found, digit, difference, correlation):
+    assert found.shape == (28, 28)
+    assert found.dtype == np.uint8
+    assert np.abs(found.astype(float) - digit).mean() <= difference
+    assert np.corrcoef(found.ravel(), digit.ravel())[0, 1] >= correlation
+
+
+@pytest.mark.parametrize("digit", DIGITS)
+def test_a_digit_as_mnist_has_it_is_left_alone(digit):
+    assert_close(prepare(digit), digit, 0.3, 0.999)
+
+
+@pytest.mark.parametrize("digit", DIGITS[:12])
+@pytest.mark.parametrize("dark_on_light", [False, True])
+@pytest.mark.parametrize("factor", [3, 5, 9])
+def test_enlarged_moved_and_inverted(digit, dark_on_light, factor):
+    canvas = on_canvas(enlarged(digit, factor), 300, 410, 7 * factor, 15 * factor)
+    canvas = 240 - 0.8 * canvas if dark_on_light else 20 + 0.6 * canvas
+    assert_close(prepare(canvas), digit, 0.6, 0.99)
+
+
+def smooth(digit, size):
+    return np.asarray(Image.fromarray(digit).resize((size, size), Image.Resampling.BICUBIC), float)
+
+
+@pytest.mark.parametrize("digit", DIGITS)
+def test_a_smooth_enlargement_on_noisy_unevenly_lit_paper(digit):
+    """A photograph: blurred, light from the left, noise, dark ink."""
+    canvas = 1 - 0.7 * on_canvas(smooth(digit, 190), 260, 330, 20, 100) / 255
+    canvas *= np.linspace(1, 0.7, 330)
+    canvas += 0.02 * FORMS.normal(size=canvas.shape)
+    assert_close(prepare(canvas), digit, 16, 0.85)
+
+
+@pytest.mark.parametrize("digit", DIGITS[:8])
+def test_dust_does_not_move_the_digit(digit):
+    clean = on_canvas(enlarged(digit, 9), 400, 500, 30, 200)
+    dusty = clean.copy()
+    dusty[[5, 390, 200], [7, 480, 3]] = 255
+    np.testing.assert_array_equal(prepare(dusty), prepare(clean))
+
+
+@pytest.mark.parametrize("digit", DIGITS[:8])
+def test_a_digit_cropped_to_its_ink(digit):
+    rows, columns = np.flatnonzero(digit.any(axis=1)), np.flatnonzero(digit.any(axis=0))
+    ink = digit[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    assert_close(prepare(enlarged(ink, 4)), digit, 1, 0.99)
+
+
+def ring(size, width):
+    """An anti-aliased circle line."""
+    y, x = np.mgrid[:size, :size] - (size - 1) / 2
+    return np.clip(width / 2 + 0.5 - np.abs(np.hypot(y, x) - 0.35 * size), 0, 1)
+
+
+@pytest.mark.parametrize("width", [1, 2, 4, 12])
+def test_thin_strokes_are_thickened_and_thick_ones_are_not(width):
+    """At 200 pixels a ring of 0.35 has a box of 140: strokes of 1 .. 12 pixels are 0.14 .. 1.7 of the result."""
+    found = prepare(ring(200, width)).astype(float) / 255
+    area_per_length = found.sum() / (np.pi * 19)  # the mean stroke width
+    assert 1.2 < area_per_length < 1.9
+    assert found[4:24, 4:24].sum() == found.sum()  # still in the box of 20
+    np.testing.assert_allclose(found, found[::-1, :], atol=0.3)
+
+
+def test_the_shape_is_kept():
+    bar = np.zeros((90, 200))
+    bar[10:70, 50:62] = 1  # 60 x 12
+    found = prepare(bar)
+    expected = np.zeros((28, 28))
+    expected[4:24, 12:16] = 255
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_the_centre_of_mass_is_centred():
+    tee = np.zeros((100, 100))
+    tee[20:24, 20:60] = 1
+    tee[24:60, 38:42] = 1
+    found = prepare(tee).astype(float)
+    rows = (found.sum(axis=1) * np.arange(28)).sum() / found.sum()
+    columns = (found.sum(axis=0) * np.arange(28)).sum() / found.sum()
+    assert abs(rows - 14) <= 0.51
+    assert abs(columns - 14) <= 0.51
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 30), (40, 1), (3, 3), (1, 2)])
+def test_tiny_pictures(height, width):
+    picture = np.zeros((height, width))
+    picture[height // 2, width // 2] = 5
+    assert prepare(picture).max() == 255
+
+
+def test_integers_and_booleans():
+    digit = DIGITS[0]
+    np.testing.assert_array_equal(prepare(digit.astype(np.int64) * 1000 - 7), prepare(digit))
+    assert_close(prepare(digit > 100), digit, 30, 0.85)
+
+
+@pytest.mark.parametrize(
+    "picture",
+    [
+        np.zeros((30, 40)),
+        np.full((30, 40), 255, np.uint8),
+        np.full((30, 40), 0.1) + 1e-9 * np.arange(40),
+        200 + np.random.default_rng(1).normal(size=(300, 400)),
+        1 + 0.1 * np.linspace(0, 1, 300)[:, None] + 0.01 * np.random.default_rng(2).normal(size=(300, 400)),
+    ],
+)
+def test_a_blank_picture(picture):
+    with pytest.raises(ValueError, match=r"prepare: array: blank: in \d+x\d+ pixels nothing stands out"):
+        prepare(picture)
+
+
+@pytest.mark.parametrize(
+    ("picture", "message"),
+    [
+        (np.zeros((5, 6, 3)), r"prepare: array: expected brightness of shape \(H,W\), found \(5, 6, 3\)"),
+        (np.zeros((0, 6)), r"prepare: array: expected brightness of shape \(H,W\), found \(0, 6\)"),
+        (np.array([[0, np.nan]]), r"prepare: array: some pixels are not finite"),
+    ],
+)
+def test_arrays_that_are_no_pictures(picture, message):
+    with pytest.raises(ValueError, match=message):
+        prepare(picture)
+
+
+GREY = np.array([[0, 51, 255], [102, 204, 153]], np.uint8)
+
+
+def save(path, array, mode=None, **settings):
+    image = Image.fromarray(array)
+    (image if mode is None else image.convert(mode)).save(path, **settings)
+    return path
+
+
+@pytest.mark.parametrize("suffix", ["png", "pgm", "bmp", "tiff"])
+def test_read_grey(tmp_path, suffix):
+    found = read_image(save(tmp_path / f"a.{suffix}", GREY))
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, GREY / 255, rtol=1e-6)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA", "P"])
+def test_read_colour_palette_and_opaque_alpha(tmp_path, mode):
+    np.testing.assert_allclose(read_image(save(tmp_path / "a.png", GREY, mode)), GREY / 255, atol=0.003)
+
+
+def test_read_black_and_white(tmp_path):
+    found = read_image(save(tmp_path / "a.png", GREY > 100))
+    np.testing.assert_array_equal(found, GREY > 100)
+
+
+@pytest.mark.parametrize("suffix", ["png", "tiff"])
+def test_read_16_bits(tmp_path, suffix):
+    deep = np.array([[0, 1, 300], [65535, 40000, 7]], np.uint16)
+    np.testing.assert_allclose(read_image(save(tmp_path / f"a.{suffix}", deep)), deep / 65535, rtol=1e-6)
+
+
+def test_read_pgm_with_ten_bits_and_in_ascii(tmp_path):
+    (tmp_path / "a.pgm").write_bytes(b"P2\n# by hand\n3 1\n1023\n0 1023 341\n")
+    np.testing.assert_allclose(read_image(tmp_path / "a.pgm"), [[0, 1, 1 / 3]], atol=1e-4)
+
+
+def test_a_photograph_is_turned_upright(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn a quarter clockwise to view
+    turned = read_image(save(tmp_path / "a.png", GREY, exif=exif))
+    np.testing.assert_allclose(turned, np.rot90(GREY, -1) / 255, rtol=1e-6)
+
+
+@pytest.mark.parametrize("ink", [0, 255])
+def test_transparent_background_takes_the_colour_far_from_the_ink(tmp_path, ink):
+    digit = DIGITS[3]
+    colour = np.full((28, 28, 4), ink, np.uint8)
+    colour[..., 3] = digit
+    path = save(tmp_path / "a.png", colour)
+    np.testing.assert_allclose(read_image(path)[0, 0], 1 if ink == 0 else 0)
+    assert_close(prepare(path), digit, 0.5, 0.999)
+
+
+def test_a_transparent_palette_colour(tmp_path):
+    palette = Image.fromarray((DIGITS[3] > 100).astype(np.uint8)).convert("P")
+    palette.putpalette([9, 9, 9, 10, 10, 10])  # ink hardly lighter than what is transparent
+    palette.save(tmp_path / "a.png", transparency=0)
+    np.testing.assert_array_equal(prepare(tmp_path / "a.png"), prepare(DIGITS[3] > 100))
+
+
+def test_prepare_takes_a_path(tmp_path):
+    path = save(tmp_path / "a.png", 255 - enlarged(DIGITS[1], 3).astype(np.uint8), "RGB")
+    assert_close(prepare(path), DIGITS[1], 0.3, 0.999)
+    assert_close(prepare(str(path)), DIGITS[1], 0.3, 0.999)
+
+
+def test_what_is_not_a_picture(tmp_path):
+    (tmp_path / "a.png").write_text("hello")
+    with pytest.raises(ValueError, match=r"read_image: .*a\.png is not a picture that can be read"):
+        prepare(tmp_path / "a.png")
+    packed = io.BytesIO()
+    Image.fromarray(FORMS.integers(0, 256, (90, 90)).astype(np.uint8)).save(packed, "png")
+    (tmp_path / "b.png").write_bytes(packed.getvalue()[:3000])
+    with pytest.raises(
+        ValueError, match=r"read_image: .*b\.png is not a picture that can be read: .*truncated"
+    ):
+        read_image(tmp_path / "b.png")
+    with pytest.raises(FileNotFoundError, match=r"read_image: no file .*c\.png"):
+        read_image(tmp_path / "c.png")
+    with pytest.raises(FileNotFoundError, match="read_image: no file"):
+        read_image(tmp_path)
+    blank = save(tmp_path / "d.png", np.full((9, 9), 255, np.uint8))
+    with pytest.raises(ValueError, match=r"prepare: .*d\.png: blank: in 9x9 pixels"):
+        prepare(blank)
+
+
+def test_list_images(tmp_path):
+    for name in ("b.png", "a.PGM", "c.jpeg", "notes.txt", "d"):
+        (tmp_path / name).touch()
+    (tmp_path / "folder.png").mkdir()
+    assert [p.name for p in list_images(tmp_path)] == ["a.PGM", "b.png", "c.jpeg"]
+    assert list_images(str(tmp_path / "d")) == [tmp_path / "d"]
+    with pytest.raises(
+        FileNotFoundError, match=r"list_images: no picture in the folder .*folder\.png \(\.bmp "
+    ):
+        list_images(tmp_path / "folder.png")
+    with pytest.raises(FileNotFoundError, match=r"list_images: no file or folder .*absent"):
+        list_images(tmp_path / "absent")

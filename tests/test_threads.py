@@ -1,0 +1,210 @@
+"""Threads: the same bits for any number of them, one launch at a time, and BLAS as the user left it.
+
+What depends on how many threads a process starts with, or might abort it, runs in a fresh process.
+"""
+
+import ast
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numba
+import pytest
+
+import npdsconv
+from npdsconv import kernels
+from npdsconv.kernels import _jit
+
+compiled = pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="without the JIT there are no threads")
+
+
+def fresh(code, **environment):
+    """Run `code` in a new Python; return what its last line says, which is JSON."""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env=os.environ | {k: str(v) for k, v in environment.items()},
+    )
+    assert done.returncode == 0, f"exit code {done.returncode}\n{done.stderr}"
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+# Sizes are such that every kernel has several pieces of work, and its partial sums several terms.
+TRAIN = """
+import hashlib, json, sys
+import numpy as np
+import npdsconv
+from npdsconv.models import separable_cnn
+from npdsconv.optim import Adam
+from npdsconv.train import train_step
+
+def weights_after(steps, threads, seed=0):
+    npdsconv.set_num_threads(threads)
+    model = separable_cnn(width=0.25, dropout=0.1, rng=seed)
+    optimizer = Adam(model.parameters(), lr=1e-2)
+    rng = np.random.default_rng(1)
+    for _ in range(steps):
+        x, labels = rng.random((16, 1, 20, 18), np.float32), rng.integers(0, 10, 16)
+        train_step(model, x, labels, optimizer)
+    state = model.state_dict()
+    assert all(np.isfinite(value).all() for value in state.values())
+    return hashlib.sha256(b"".join(state[name].tobytes() for name in sorted(state))).hexdigest()
+"""
+
+
+@compiled
+def test_the_same_bits_for_any_number_of_threads():
+    """Fifty training steps; one of two processes may use more threads than there are cores."""
+    runs = "print(json.dumps([weights_after(50, n) for n in {}] + [weights_after(2, 1, seed) for seed in (0, 1)]))"
+    one = fresh(TRAIN + runs.format([1]), NUMBA_NUM_THREADS=1)
+    two = fresh(TRAIN + runs.format([2, 1]), NUMBA_NUM_THREADS=2)
+    four = fresh(TRAIN + runs.format([4]), NUMBA_NUM_THREADS=4)
+    assert len(set(one)) == 3, "the hash sees a difference"
+    assert two == [one[0], *one]
+    assert four == one
+
+
+def test_set_num_threads_checks_its_argument(monkeypatch):
+    monkeypatch.setattr(_jit, "_num_threads", None)
+    most = numba.config.NUMBA_NUM_THREADS
+    for n in (0, -1, most + 1, 1.0, "2", True, None):
+        with pytest.raises(
+            ValueError, match=rf"set_num_threads: n must be an int from 1 to {most}, got {n!r} "
+        ):
+            npdsconv.set_num_threads(n)
+    assert npdsconv.get_num_threads() == numba.get_num_threads()
+    for n in range(1, most + 1):
+        npdsconv.set_num_threads(n)
+        assert npdsconv.get_num_threads() == n
+
+
+WHO = """
+import json
+import numba, numpy as np
+import npdsconv
+from npdsconv.kernels._jit import kernel, prange
+
+@kernel
+def who(seen):
+    for k in prange(seen.shape[0]):
+        seen[k] = numba.get_num_threads()
+
+def threads(n=None):
+    if n is not None:
+        npdsconv.set_num_threads(n)
+    seen = np.zeros(8, np.int64)
+    who(seen)
+    return sorted(set(seen.tolist()))
+"""
+
+
+@compiled
+def test_kernels_run_on_as_many_threads_as_was_said(tmp_path):
+    (tmp_path / "own_kernel.py").write_text(WHO)  # in a file: Numba cannot cache what was given by -c
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    code = "from own_kernel import *\nprint(json.dumps([threads(), threads(2), threads(1), threads(3)]))"
+    outcome = fresh(code, NUMBA_NUM_THREADS=3, PYTHONPATH=path, NUMBA_CACHE_DIR=tmp_path)
+    assert outcome == [[3], [2], [1], [3]]
+
+
+BLAS = """
+import json
+import numba, numpy as np
+from threadpoolctl import threadpool_info, threadpool_limits
+from npdsconv.kernels import _jit, pointwise
+
+def blas():
+    pools = [pool for pool in threadpool_info() if pool["user_api"] == "blas"]
+    return sorted(pool["num_threads"] for pool in pools)
+
+def spy(fail=False):
+    seen.append(blas())
+    if fail:
+        raise KeyError("inside")
+
+def launcher(**options):
+    numba.njit, real = lambda function, **_: function, numba.njit    # spy stays a Python function
+    try:
+        return _jit.kernel(**options)(spy)
+    finally:
+        numba.njit = real
+
+seen = []
+threadpool_limits(3, user_api="blas")
+before = blas()
+launcher(blas=True)()
+launcher(blas=False)()
+try:
+    launcher(blas=True)(True)
+except KeyError:
+    pass
+x, w = np.ones((9, 4)), np.ones((5, 4))
+np.testing.assert_array_equal(pointwise.product(x, w, None), x @ w.T)
+print(json.dumps({"before": before, "seen": seen, "after": blas()}))
+"""
+
+
+def test_blas_has_one_thread_inside_a_launch_and_the_users_own_outside():
+    """Both NumPy's and SciPy's: a product in a kernel runs in SciPy's."""
+    outcome = fresh(BLAS, OPENBLAS_NUM_THREADS=4, NUMBA_NUM_THREADS=1)
+    before = outcome["before"]
+    if not before or max(before) == 1:
+        pytest.skip("no BLAS here can be told how many threads to use")
+    assert before == [3] * len(before)
+    held = [1] * len(before)
+    assert outcome["seen"] == [held, before, held]
+    assert outcome["after"] == before
+
+
+def test_every_kernel_with_a_product_holds_blas():
+    """Read in the sources: forgetting ``blas=True`` gives the right numbers, forty times slower."""
+    found = 0
+    for path in Path(kernels.__file__).parent.glob("*.py"):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if not isinstance(node, ast.FunctionDef):
+                continue
+            decorators = [ast.unparse(d) for d in node.decorator_list]
+            products = "np.dot(" in ast.unparse(node) or any(
+                isinstance(n, ast.MatMult) for n in ast.walk(node)
+            )
+            if products and "serial" not in decorators:
+                found += 1
+                assert decorators == ["kernel(blas=True)"], f"{path.name}: {node.name}"
+            assert not products or "serial" not in decorators, (
+                f"{path.name}: {node.name}: which kernel calls it?"
+            )
+    assert found >= 3
+
+
+TWO_CALLERS = """
+import json, sys
+from concurrent.futures import ThreadPoolExecutor
+import numba, numpy as np
+import npdsconv
+
+def block(seed, impl, times=1):
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal((6, 5, 9, 8), np.float32)
+    d, p = rng.standard_normal((5, 1, 3, 3), np.float32), rng.standard_normal((7, 5), np.float32)
+    for _ in range(times):
+        y = npdsconv.depthwise_conv2d(x, d, impl=impl)
+        y = npdsconv.pointwise_conv2d(y, p, impl=impl)
+    return y
+
+sys.setswitchinterval(1e-5)
+with ThreadPoolExecutor(2) as pool:
+    results = list(pool.map(lambda seed: block(seed, "numba", 40), range(4)))
+for seed, result in enumerate(results):
+    np.testing.assert_allclose(result, block(seed, "im2col"), 1e-4, 1e-4)
+print(json.dumps(numba.threading_layer()))
+"""
+
+
+@compiled
+def test_two_python_threads_may_call_at_once():
+    """On the workqueue layer, which aborts the whole process when two launches meet."""
+    assert fresh(TWO_CALLERS, NUMBA_THREADING_LAYER="workqueue", NUMBA_NUM_THREADS=2) == "workqueue"
