@@ -65,17 +65,17 @@ def tier(op: str, impl: str) -> Pair:
 # ---- geometries ------------------------------------------------------------------------------------
 
 
-_WINDOW: dict[str, Any] = {"stride": (2, 1), "padding": ((2, 0), (1, 3)), "dilation": (1, 2)}
+_WINDOW: dict[str, Any] = {"stride": (2, 1), "padding": ((2, 0), (1, 2)), "dilation": (1, 2)}
 _POOLED: dict[str, Any] = {**_WINDOW, "kernel_size": (3, 2), "padding": ((0, 1), (1, 0))}
 
 TYPICAL = {
-    "conv2d": Geometry("conv2d", (2, 4, 7, 6), (6, 2, 3, 2), {**_WINDOW, "groups": 2}),
-    "depthwise_conv2d": Geometry("depthwise_conv2d", (3, 2, 7, 6), (2, 3, 3, 2), _WINDOW),
+    "conv2d": Geometry("conv2d", (2, 4, 7, 6), (6, 2, 3, 4), {**_WINDOW, "groups": 2}),
+    "depthwise_conv2d": Geometry("depthwise_conv2d", (3, 2, 7, 8), (2, 3, 5, 4), _WINDOW),
     "pointwise_conv2d": Geometry("pointwise_conv2d", (2, 3, 4, 6), (5, 3), {}),
     "max_pool2d": Geometry("max_pool2d", (2, 3, 7, 6), None, _POOLED),
     "avg_pool2d": Geometry("avg_pool2d", (2, 3, 7, 6), None, {**_POOLED, "count_include_pad": False}),
 }
-"""One of each op with everything in it and no two sizes equal."""
+"""One of each op with everything in it; no two sizes of an array are equal."""
 
 
 def geometries(op: str, first: int, count: int) -> Iterator[Geometry]:
@@ -226,7 +226,7 @@ def assert_pair_agrees(pair: Pair, case: Case, dtype: type = np.float64) -> None
     given = recast(case, dtype, np.random.default_rng(len(repr(case.geometry))))
     y = pair.forward(**given.arrays, **case.geometry.options)
     found = {"y": y, **gradients(pair.backward, given)}
-    assert found.keys() == case.expected.keys()
+    assert found.keys() == case.expected.keys(), f"{pair.name} found {list(found)}"
     for name, array in found.items():
         about = f"{pair.name}: {name} in {np.dtype(dtype)} for {case.geometry}"
         assert array.dtype == dtype, f"{about}: dtype {array.dtype}"

@@ -50,9 +50,9 @@ def read_folder(folder: Path, sha256: Mapping[str, str]) -> dict[str, npt.NDArra
 
 def cache_folder() -> Path:
     """The folder in the user's cache where fetched MNIST files are kept."""
-    import pooch
+    from platformdirs import user_cache_path
 
-    return Path(pooch.os_cache("npdsconv")) / "mnist"
+    return user_cache_path("npdsconv") / "mnist"
 
 
 def _read_checked(folder: Path, name: str, sha256: str) -> bytes:

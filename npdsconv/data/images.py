@@ -168,9 +168,10 @@ def _crop(ink: Pixels, noisy: bool) -> Pixels:
     found = coarse > 0.15 * coarse.max()
 
     def around(hits: npt.NDArray[np.bool_], size: int) -> slice:
-        where, scale = np.flatnonzero(hits), size / len(hits)
-        # Two cells more on each side, for the faint rim of the strokes.
-        return slice(max(0, int((where[0] - 2) * scale)), int((where[-1] + 3) * scale))
+        first, last = np.flatnonzero(hits)[[0, -1]]
+        margin = 2 + (last - first) // 10  # for the faint rim of the strokes
+        scale = size / len(hits)
+        return slice(max(0, int((first - margin) * scale)), int((last + 1 + margin) * scale))
 
     ink = ink[around(found.any(axis=1), ink.shape[0]), around(found.any(axis=0), ink.shape[1])]
     tail = 0.003 if noisy else 0.0

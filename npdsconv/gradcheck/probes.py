@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from npdsconv.gradcheck.numeric import (
-    SHORT_FIRST,
-    STEPS,
+    LONG,
+    SHORT,
     Line,
     Quotient,
     Slope,
@@ -46,8 +46,8 @@ class Probes:
     def __init__(self, point: Point, position: int, gradient: Array) -> None:
         self.point, self.position, self.gradient = point, position, gradient
         self.array = point.subject.arrays[position]
-        steps = SHORT_FIRST if point.method == "directions" else STEPS
-        self.steps = [step * typical_size(self.array) for step in steps]
+        self.steps = (*SHORT, *LONG) if point.method == "directions" else (*LONG, *SHORT)
+        self.size = typical_size(self.array)
         self.tolerance = 0.0
         self.random: list[Array] = []
         if point.method == "directions" and self.array.size:
@@ -110,7 +110,7 @@ class Probes:
     def _slopes(self) -> list[Slope]:
         slopes = []
         for number, (direction, first) in enumerate(zip(list(self), self.first, strict=True)):
-            slope = settle(self._line(direction), self.steps, self.tolerance, first)
+            slope = settle(self._line(direction), self.steps, self.size, self.tolerance, first)
             for _ in range(REDRAWS if self.random else 0):
                 if slope.settled:
                     break
@@ -120,13 +120,13 @@ class Probes:
         return slopes
 
     def _slope(self, direction: Array) -> Slope:
-        return settle(self._line(direction), self.steps, self.tolerance, self._first(direction))
+        return settle(self._line(direction), self.steps, self.size, self.tolerance, self._first(direction))
 
     def _first(self, direction: Array) -> Quotient:
         if self.point.method == "complex":
             value = complex_slope(self.point.subject, self.position, direction, self.point.dy)
             return Quotient(value, spread=0.0, jump=0.0)
-        return quotient(self._line(direction), self.steps[0])
+        return quotient(self._line(direction), self.steps[0], self.size)
 
     def _line(self, direction: Array) -> Line:
         return line(self.point.subject, self.position, direction, self.point.y, self.point.dy)
@@ -139,7 +139,7 @@ class Probes:
         if self.point.method == "complex":
             return 0.0
         rounding = 4 * np.finfo(np.float64).eps * _norm(self.point.y * self.point.dy)
-        return float(rounding / max(self.steps) / self.point.threshold)
+        return float(rounding / (LONG[0] * self.size) / self.point.threshold)
 
     def _label(self, number: int) -> tuple[int, ...] | str:
         if self.random:

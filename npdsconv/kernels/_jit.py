@@ -26,9 +26,9 @@ from pathlib import Path
 from typing import Any
 
 import numba
-import pooch
 import scipy.linalg.cython_blas  # noqa: F401  before the controller: np.dot in a kernel calls SciPy's OpenBLAS
 from numba import prange
+from platformdirs import user_cache_path
 from threadpoolctl import ThreadpoolController
 
 __all__ = ["get_num_threads", "kernel", "prange", "serial", "set_num_threads"]
@@ -63,7 +63,7 @@ def _cache_folder() -> Path | None:
     digest = hashlib.sha256(b"\0".join(p.read_bytes() for p in sources)).hexdigest()[:16]
     # Others may use NUMBA_CACHE_DIR too: old digests are looked for in a folder of our own.
     chosen = os.environ.get("NUMBA_CACHE_DIR")
-    base = Path(chosen, "npdsconv") if chosen else Path(pooch.os_cache("npdsconv"), "numba")
+    base = Path(chosen, "npdsconv") if chosen else user_cache_path("npdsconv") / "numba"
     folder = base / digest
     try:
         folder.mkdir(parents=True, exist_ok=True)
