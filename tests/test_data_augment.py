@@ -117,7 +117,10 @@ def recover(affine, index):
 
 def test_parameters_fill_their_ranges():
     index = np.arange(4000)
-    angle, zoom, slant, shift = recover(Affine(rotate=12, shift=3, scale=0.25, shear=8), index)
+    affine = Affine(rotate=12, shift=3, scale=0.25, shear=8)
+    angle, zoom, slant, shift = recover(affine, index)
+    matrix, _ = affine.transforms(seed=5, epoch=9, index=index)
+    np.testing.assert_allclose(np.linalg.det(matrix), zoom**-2, rtol=1e-12)  # a shear keeps areas
     for values, low, high in (
         (angle, -12, 12),
         (zoom, 0.75, 1.25),

@@ -10,7 +10,6 @@ from npdsconv.data import load
 from npdsconv.data.images import list_images, prepare, read_image
 
 DIGITS = load("mnist5k").test.images[:25, 0]
-FORMS = np.random.default_rng(5)
 
 
 def on_canvas(ink, height, width, top, left):
@@ -57,8 +56,16 @@ def test_a_smooth_enlargement_on_noisy_unevenly_lit_paper(digit):
     """A photograph: blurred, light from the left, noise, dark ink."""
     canvas = 1 - 0.7 * on_canvas(smooth(digit, 190), 260, 330, 20, 100) / 255
     canvas *= np.linspace(1, 0.7, 330)
-    canvas += 0.02 * FORMS.normal(size=canvas.shape)
-    assert_close(prepare(canvas), digit, 16, 0.9, shift=1)
+    canvas += 0.02 * np.random.default_rng(5).normal(size=canvas.shape)
+    assert_close(prepare(canvas), digit, 16, 0.86, shift=1)
+
+
+@pytest.mark.parametrize("digit", DIGITS[:6])
+def test_uneven_light_without_noise(digit):
+    light = np.linspace(0.6, 1, 120)[:, None] + np.linspace(0, 0.3, 150)
+    assert_close(
+        prepare(light - on_canvas(enlarged(digit, 3), 120, 150, 20, 40) / 255), digit, 3, 0.97, shift=1
+    )
 
 
 @pytest.mark.parametrize("digit", DIGITS[:8])
@@ -225,7 +232,7 @@ def test_what_is_not_a_picture(tmp_path):
     with pytest.raises(ValueError, match=r"read_image: .*a\.png is not a picture that can be read"):
         prepare(tmp_path / "a.png")
     packed = io.BytesIO()
-    Image.fromarray(FORMS.integers(0, 256, (90, 90)).astype(np.uint8)).save(packed, "png")
+    Image.fromarray(np.random.default_rng(6).integers(0, 256, (90, 90)).astype(np.uint8)).save(packed, "png")
     (tmp_path / "b.png").write_bytes(packed.getvalue()[:3000])
     with pytest.raises(
         ValueError, match=r"read_image: .*b\.png is not a picture that can be read: .*truncated"

@@ -134,8 +134,9 @@ def _ink(pixels: Pixels) -> tuple[Pixels, bool]:
     noise = 3 * 1.4826 * np.median(np.abs(ink[border]))
     if ink.max() <= max(2 * noise, 0.02 * np.abs(pixels).max()):
         return np.zeros_like(pixels), False
-    ink = np.maximum(ink - noise, 0)
-    return ink / ink.max(), bool(noise > 0)
+    ink = np.maximum(ink - noise, 0) / (ink.max() - noise)
+    ink[ink < 1e-4] = 0  # rounding errors of a sloping background must not widen the box
+    return ink, bool(noise > 0)
 
 
 def _background(pixels: Pixels, border: npt.NDArray[np.bool_]) -> Pixels | np.floating:
@@ -152,8 +153,9 @@ def _background(pixels: Pixels, border: npt.NDArray[np.bool_]) -> Pixels | np.fl
     deviations = np.abs(values - level)
     if np.median(deviations) == 0:  # drawn, not photographed: most of the border is one exact level
         return level
+    least = 1e-3 * deviations.max()
     for _ in range(10):  # least squares, each square divided by the last deviation
-        root = 1 / np.sqrt(np.maximum(deviations, 1e-3 * deviations.max()))
+        root = 1 / np.sqrt(np.maximum(deviations, least))
         plane = np.linalg.lstsq(design * root[:, None], values * root, rcond=None)[0]
         deviations = np.abs(values - design @ plane)
     down, across = (np.linspace(0, 1, size, dtype=np.float32) for size in pixels.shape)
@@ -201,15 +203,13 @@ def _scale(ink: Pixels) -> Pixels:
 
 def _centre(small: Pixels) -> npt.NDArray[np.uint8]:
     mass = small.sum()
-    corner = []
-    for axis in (0, 1):
-        size = small.shape[axis]
+    place = []
+    for axis, size in enumerate(small.shape):
         centre = (small.sum(axis=1 - axis) * np.arange(size)).sum() / mass
-        corner.append(min(max(round(_CENTRE - centre), 0), _FIELD - size))
+        start = min(max(round(_CENTRE - centre), 0), _FIELD - size)  # all of it stays inside
+        place.append(slice(start, start + size))
     field = np.zeros((_FIELD, _FIELD), np.uint8)
-    field[corner[0] : corner[0] + small.shape[0], corner[1] : corner[1] + small.shape[1]] = np.round(
-        255 * small
-    )
+    field[tuple(place)] = np.round(255 * small)
     return field
 
 

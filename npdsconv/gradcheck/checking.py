@@ -119,7 +119,8 @@ def check(
         instead of added to, a forward that is not finite, not float64 or not the same twice.
 
     Notes
-    ----- The error of one array is `max|a - n| / max(‖a‖∞, ‖n‖∞, floor)`, `a` from backward, `n` numeric.
+    -----
+    The error of one array is `max|a - n| / max(‖a‖∞, ‖n‖∞, floor)`, `a` from backward, `n` numeric.
     The floor is 1e-3 of the largest gradient of all arrays: a bias before batch norm has a true gradient of
     zero, where a relative error would compare rounding with rounding. Nor can the floor be lower than what
     the rounding of forward itself lets one see.

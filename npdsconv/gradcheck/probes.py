@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from npdsconv.gradcheck.numeric import (
-    LONG,
-    SHORT,
+    SHORT_FIRST,
+    STEPS,
     Line,
     Quotient,
     Slope,
@@ -23,6 +23,7 @@ from npdsconv.gradcheck.numeric import (
 from npdsconv.gradcheck.report import Row
 from npdsconv.gradcheck.subjects import Array, Subject
 
+TOL = 0.3
 REDRAWS = 2
 """How often a random direction that crosses a kink is replaced by another one."""
 
@@ -46,8 +47,8 @@ class Probes:
     def __init__(self, point: Point, position: int, gradient: Array) -> None:
         self.point, self.position, self.gradient = point, position, gradient
         self.array = point.subject.arrays[position]
-        self.steps = (*SHORT, *LONG) if point.method == "directions" else (*LONG, *SHORT)
-        self.size = typical_size(self.array)
+        steps = SHORT_FIRST if point.method == "directions" else STEPS
+        self.steps = [step * typical_size(self.array) for step in steps]
         self.tolerance = 0.0
         self.random: list[Array] = []
         if point.method == "directions" and self.array.size:
@@ -67,7 +68,7 @@ class Probes:
     def compare(self, largest: float) -> Row:
         """Settle every probe and compare; `largest` is the size of the largest gradient of all arrays."""
         floor = max(1e-3 * largest, self._visible())
-        self.tolerance = 0.1 * self.point.threshold * max(self.largest, floor)
+        self.tolerance = TOL * self.point.threshold * max(self.largest, floor)
         slopes = self._slopes()
         analytic = np.array([float(np.vdot(self.gradient, direction)) for direction in self])
         numeric = np.array([slope.value for slope in slopes])
@@ -110,7 +111,7 @@ class Probes:
     def _slopes(self) -> list[Slope]:
         slopes = []
         for number, (direction, first) in enumerate(zip(list(self), self.first, strict=True)):
-            slope = settle(self._line(direction), self.steps, self.size, self.tolerance, first)
+            slope = settle(self._line(direction), self.steps, self.tolerance, first)
             for _ in range(REDRAWS if self.random else 0):
                 if slope.settled:
                     break
@@ -120,13 +121,13 @@ class Probes:
         return slopes
 
     def _slope(self, direction: Array) -> Slope:
-        return settle(self._line(direction), self.steps, self.size, self.tolerance, self._first(direction))
+        return settle(self._line(direction), self.steps, self.tolerance, self._first(direction))
 
     def _first(self, direction: Array) -> Quotient:
         if self.point.method == "complex":
             value = complex_slope(self.point.subject, self.position, direction, self.point.dy)
             return Quotient(value, spread=0.0, jump=0.0)
-        return quotient(self._line(direction), self.steps[0], self.size)
+        return quotient(self._line(direction), self.steps[0])
 
     def _line(self, direction: Array) -> Line:
         return line(self.point.subject, self.position, direction, self.point.y, self.point.dy)
@@ -139,7 +140,7 @@ class Probes:
         if self.point.method == "complex":
             return 0.0
         rounding = 4 * np.finfo(np.float64).eps * _norm(self.point.y * self.point.dy)
-        return float(rounding / (LONG[0] * self.size) / self.point.threshold)
+        return float(rounding / max(self.steps) / self.point.threshold)
 
     def _label(self, number: int) -> tuple[int, ...] | str:
         if self.random:
