@@ -49,6 +49,7 @@ def record(result: dict) -> None:
     same = ("dataset", "seed", "standard")
     others = [r for r in load() if any(r[key] != result[key] for key in same)]
     results = sorted([*others, result], key=lambda r: tuple(r[key] for key in same))
+    RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text("[\n" + ",\n".join("  " + json.dumps(r) for r in results) + "\n]\n")
 
 

@@ -90,6 +90,16 @@ def test_a_seed_makes_the_model(make):
         assert not np.array_equal(a[name], d[name]), name
 
 
+@pytest.mark.parametrize(
+    ("width", "millions"), [(0.35, 1.66), (0.5, 1.95), (0.75, 2.61), (1.0, 3.47), (1.3, 5.34), (1.4, 6.06)]
+)
+def test_mobilenet_v2_has_the_published_sizes(width, millions):
+    """The authors' table counts no parameters of batch norm: two for each channel."""
+    model = mobilenet_v2(width)
+    norms = sum(2 * len(layer.weight.value) for layer in model.modules() if isinstance(layer, BatchNorm2d))
+    assert round((count(model) - norms) / 1e6, 2) == millions
+
+
 def widths(model):
     """Output channels of each convolution of the chain, residuals entered."""
     found = []

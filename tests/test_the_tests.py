@@ -283,8 +283,8 @@ def report_on(pair, op, **how):
 
 
 def with_backward_of(loops, op):
-    """The package's fast forward with a backward from here."""
-    return Pair(op, tier(op, "numba").forward, loops.backward)
+    """The package's forward with a backward from here."""
+    return Pair(op, tier(op, "im2col").forward, loops.backward)
 
 
 @pytest.mark.parametrize("how", [{"method": "elements"}, {"method": "directions", "bilinear": True}])

@@ -44,7 +44,7 @@ class Sequential(Layer):
         return chain(self.layers, x, train)
 
     def __call__(self, x: Array) -> Array:
-        """Inference: at most two activations are alive at a time."""
+        """Inference: two activations are alive at a time, and one more for each level of nesting."""
         for layer in self.layers:
             x = layer(x)
         return x

@@ -30,5 +30,11 @@ def generator(rng: np.random.Generator | int | None) -> np.random.Generator:
 
 
 def channels(base: int, width: float, multiple: int = 1) -> int:
-    """`base` channels scaled by `width`, rounded to a multiple, at least one multiple."""
-    return max(multiple, round(base * width / multiple) * multiple)
+    """`base` channels scaled by `width` and rounded to a multiple, at least one.
+
+    Where rounding down would take away more than a tenth, it is rounded up, as in the authors' code for MobileNet v2:
+    its published sizes for the widths 0.35 and 0.75 need that.
+    """
+    wanted = base * width
+    rounded = max(multiple, int(wanted / multiple + 0.5) * multiple)
+    return rounded if rounded >= 0.9 * wanted else rounded + multiple
