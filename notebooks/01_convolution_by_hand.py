@@ -2,8 +2,11 @@
 # # 1. Convolution by hand
 #
 # A convolution slides a small matrix of weights over an image. Here you do it by hand, with whole numbers,
-# until nothing about it is mysterious. Then you take two worked examples from a text on *depthwise
-# separable* convolution, find that their printed results cannot be right, prove it, and repair them.
+# until nothing about it is mysterious. Then you take two worked examples from the first source document of
+# this project, a text on *depthwise separable* convolution, and find that their printed results cannot be.
+#
+# At the end you can compute standard, depthwise and pointwise convolutions with a pencil, say how large the
+# output is, prove that a printed result is impossible, and repair it.
 #
 # You need matrix products and a little Python. Every number below is computed in the cell that claims it,
 # and an `assert` stands behind it. Run the cells in order, change them, and see what breaks.
@@ -25,7 +28,16 @@ from fractions import Fraction
 import numpy as np
 from scipy import signal
 
-from npdsconv import conv2d, depthwise_conv2d, im2col, pictures, pointwise_conv2d, relu, worked_examples
+from npdsconv import (
+    conv2d,
+    depthwise_conv2d,
+    exercise,
+    im2col,
+    pictures,
+    pointwise_conv2d,
+    relu,
+    worked_examples,
+)
 from npdsconv.ops import depthwise, standard
 from npdsconv.pictures import show
 from npdsconv.shapes import resolve_window
@@ -206,7 +218,7 @@ assert max(ranks) <= M < min(O, KH * KW)
 # %% [markdown]
 # ## The first worked example
 #
-# A text on depthwise separable convolution prints this:
+# The first source document prints this:
 #
 # * the input is 3×3: $X=\begin{bmatrix}1&2&3\\4&5&6\\7&8&9\end{bmatrix}$;
 # * the depthwise kernel is 3×3: $W_d=\begin{bmatrix}0&1\\1&0\end{bmatrix}$;
@@ -223,7 +235,7 @@ assert max(ranks) <= M < min(O, KH * KW)
 # Perhaps the author padded, or strode, or flipped the kernel? Let us try every usual reading. The 2×2
 # kernel may also be a 3×3 kernel with zeros, in four ways.
 
-# %%
+# %% tags=["E10"]
 printed = np.array([[5.0, 4], [6, 5]])
 readings = {
     "2×2 plain": (w, {}),
@@ -263,7 +275,7 @@ for name, (kernel, how) in readings.items():
 #
 # Check the argument on random kernels, then let least squares look for the best 2×2 kernel and bias.
 
-# %%
+# %% tags=["E10"]
 for _ in range(20):
     kernel = rng.integers(-9, 10, (1, 1, 2, 2)).astype(float)
     out = conv2d(x, kernel, impl="naive")[0, 0]
@@ -289,7 +301,7 @@ assert np.isclose(miss.max(), 0.8)
 # each of them with zeros around it in a 3×3 frame. And it turns and mirrors the image, in case the author
 # did.
 
-# %%
+# %% tags=["E10"]
 MODES = {"zeros": "constant", "repeated": "edge", "mirrored": "reflect"}
 kernels = {2: np.stack([w, w[:, ::-1]])}
 kernels[3] = np.stack([np.pad(k, ((t, 1 - t), (l, 1 - l))) for k in kernels[2] for t, l in np.ndindex(2, 2)])
@@ -392,7 +404,7 @@ assert np.array_equal(*(conv2d(example.x, k, impl="naive") for k in twins))  # s
 # %% [markdown]
 # ## The second worked example
 #
-# The same text goes on:
+# The same document goes on:
 #
 # * the input is 4×4×3: $X=\begin{bmatrix}1&2&3&4\\5&6&7&8\\9&10&11&12\\13&14&15&16\end{bmatrix}$;
 # * the depthwise kernels are 2×2: $W_d=\begin{bmatrix}0&1&0&1\\1&0&1&0\end{bmatrix}$;
@@ -414,7 +426,7 @@ assert np.array_equal(*(conv2d(example.x, k, impl="naive") for k in twins))  # s
 #    padding). Try every kernel shape below, with every padding up to 3, stride and dilation, and let least
 #    squares choose *any* real weights and bias. It never gets there.
 
-# %%
+# %% tags=["E11"]
 X = worked_examples.three_equal_channels.x[:, :1]
 D = np.array([[14.0, 15, 12, 13], [17, 16, 15, 14], [12, 13, 10, 11], [13, 12, 11, 10]])
 W_p = worked_examples.four_equal_channels.w_pointwise
@@ -504,7 +516,7 @@ for example in worked_examples.ALL:
 #
 # The channels $C$ cancel, and so does the size of the image. In the repaired first example the ratio is
 # above one: there separating *costs*. It pays when $O$ is large and $M$ is small, which is the case in real
-# networks. What these multiplications cost in *time* is another question, and the subject of notebook 3.
+# networks. What these multiplications cost in *time* is another question, and the subject of notebook 8.
 
 
 # %%
@@ -529,68 +541,97 @@ for name in ("two_equal_filters", "one_filter_one_channel", "three_equal_channel
 # %% [markdown]
 # ## Exercises
 #
-# Replace the dots, run the cell, and it tells you whether you are right. Solutions are in the last cell.
+# Put your answer in the place of the line that raises, and run the cell and the one below it: it says
+# whether you are right.
 #
-# 1. An image of 7×9 meets a 3×2 kernel with stride 2, padding 1 on every side, and dilation 1 downwards, 3
-#    to the right. What is the size $(O_H, O_W)$ of the output? Use the rule and a pencil.
-# 2. Find a 2×2 kernel with $y_{i,j} = x_{i,j+1} - x_{i,j}$: how much brighter is the next pixel?
-# 3. Take the example with two different filters, and change its pointwise matrix to
-#    $\begin{bmatrix}1&1\\1&-1\end{bmatrix}$. What is channel 0 of $y$, after ReLU?
-# 4. Write depthwise convolution for one image ($M = 1$, stride 1, no padding), with loops or without.
-
-# %%
-size = ...  # exercise 1: (OH, OW)
-brighter = ...  # exercise 2: [[., .], [., .]]
-channel_0 = ...  # exercise 3: [[., .], [., .]]
+# ### Exercise 1: how many zeros?
+#
+# With padding "same" the output has $\lceil H / s \rceil$ pixels. How many zeros does that take, at least?
+# Count those at both ends together. Solve the rule for the size of the output; begin with the last window.
 
 
-def my_depthwise(x, w):  # exercise 4: x (C, H, W), w (C, KH, KW) -> (C, OH, OW)
-    return ...
+# %% tags=["exercise"]
+def zeros_needed(size, taps, stride, dilation):
+    """The number of zeros that an axis of `size` pixels needs, so that ceil(size / stride) windows fit."""
+    raise NotImplementedError("your code here")
 
 
-def mark(size, brighter, channel_0, my_depthwise):
-    """Say for each answer whether it is right; True if all are."""
-    photo = rng.standard_normal((3, 6, 5))
-    filters = rng.standard_normal((3, 2, 3))
-    example = worked_examples.two_filters_one_channel
-    mixed = pointwise_conv2d(example.d, np.array([[1.0, 1], [1, -1]]), impl="naive")
-    window = resolve_window("exercise 1", (7, 9), (3, 2), stride=2, padding=1, dilation=(1, 3))
-    answers = {
-        1: (size, window.output),
-        2: (
-            ... if brighter is ... else signal.correlate2d(photo[0], brighter, "valid"),
-            np.diff(photo[0], axis=1)[:-1],
-        ),
-        3: (channel_0, np.maximum(mixed[0, 0], 0)),
-        4: (my_depthwise(photo, filters), depthwise_conv2d(photo[None], filters[:, None], impl="naive")[0]),
-    }
-    right = {}
-    for number, (mine, expected) in answers.items():
-        right[number] = np.shape(mine) == np.shape(expected) and np.allclose(mine, expected)
-        said = "still open" if mine is ... else "right" if right[number] else "not yet right"
-        print(f"exercise {number}: {said}")
-    return all(right.values())
+# %% tags=["check"]
+@exercise.check
+def exercise_1():
+    for size, taps, stride, dilation in np.ndindex(12, 5, 4, 3):
+        size, taps, stride, dilation = size + 1, taps + 1, stride + 1, dilation + 1
+        same = resolve_window(
+            "same", (size, size), (taps, taps), stride=stride, padding="same", dilation=dilation
+        )
+        mine, right = zeros_needed(size, taps, stride, dilation), sum(same.padding[0])
+        assert mine == right, (
+            f"{size} pixels, {taps} taps, stride {stride}, dilation {dilation}: {mine} zeros?"
+        )
 
-
-all_right = mark(size, brighter, channel_0, my_depthwise)
 
 # %% [markdown]
-# ## Solutions
+# ### Exercise 2: find the kernel
 #
-# 1. Down: $\lfloor(7 + 2 - 2 - 1)/2\rfloor + 1 = 4$. To the right the kernel spans $3(2-1)+1 = 4$, so
-#    $\lfloor(9 + 2 - 3 - 1)/2\rfloor + 1 = 4$ as well.
-# 2. Minus the pixel itself, plus its right neighbour. The lower row is not wanted: zeros.
-# 3. Channel 0 is now the sum of the two maps: each number of the first minus 4. All stay positive.
-# 4. For each tap, a shifted piece of every channel times that channel's weight.
+# Find the 2×2 kernel with $y_{i,j} = x_{i,j+1} - x_{i,j}$: how much brighter is the next pixel?
 
 
-# %%
-def solution(x, w):
-    (_, H, W), (_, KH, KW) = x.shape, w.shape
-    y = 0
-    for u, v in np.ndindex(KH, KW):
-        y = y + w[:, u, v, None, None] * x[:, u : H - KH + 1 + u, v : W - KW + 1 + v]
-    return y
+# %% tags=["exercise"]
+def brighter():
+    """The kernel, as two rows of two numbers."""
+    raise NotImplementedError("your code here")
 
 
-assert mark((4, 4), [[-1, 1], [0, 0]], [[2, 4], [8, 10]], solution)
+# %% tags=["check"]
+@exercise.check
+def exercise_2():
+    photo = rng.standard_normal((6, 5))
+    mine = conv2d(photo[None, None], np.array(brighter(), dtype=float)[None, None], impl="naive")[0, 0]
+    assert np.allclose(mine, np.diff(photo, axis=1)[:-1])
+
+
+# %% [markdown]
+# ### Exercise 3: by hand
+#
+# Take the example with two different filters, and change its pointwise matrix to
+# $\begin{bmatrix}1&1\\1&-1\end{bmatrix}$. What is $y$, after ReLU? Use a pencil.
+
+
+# %% tags=["exercise"]
+def two_channels():
+    """Both channels of y: two matrices, each two rows of two numbers."""
+    raise NotImplementedError("your code here")
+
+
+# %% tags=["check"]
+@exercise.check
+def exercise_3():
+    example = worked_examples.two_filters_one_channel
+    mixed = pointwise_conv2d(example.d, np.array([[1.0, 1], [1, -1]]), impl="naive")
+    mine, right = np.array(two_channels()), relu(mixed, impl="numpy")[0]
+    assert mine.shape == right.shape, f"the shape is {mine.shape}"
+    for channel in range(2):
+        assert np.array_equal(mine[channel], right[channel]), f"channel {channel} is not right"
+
+
+# %% [markdown]
+# ### Exercise 4: write it
+#
+# Write depthwise convolution for one image ($M = 1$, stride 1, no padding), with loops or without.
+
+
+# %% tags=["exercise"]
+def my_depthwise(x, w):
+    """x (C, H, W), w (C, KH, KW) -> y (C, OH, OW)."""
+    raise NotImplementedError("your code here")
+
+
+# %% tags=["check"]
+@exercise.check
+def exercise_4():
+    for C, H, W, KH, KW in ((3, 6, 5, 2, 3), (2, 7, 9, 4, 1)):
+        photo, filters = rng.standard_normal((C, H, W)), rng.standard_normal((C, KH, KW))
+        mine = my_depthwise(photo, filters)
+        right = depthwise_conv2d(photo[None], filters[:, None], impl="naive")[0]
+        assert mine.shape == right.shape, f"the shape is {mine.shape}, not {right.shape}"
+        assert np.allclose(mine, right)

@@ -2,67 +2,52 @@
 
 The ``.py`` twin (Jupytext percent format) is what is written and reviewed; the notebook is what it prints::
 
-    python notebooks/build.py              execute all, write the notebooks
+    python notebooks/build.py              execute all, write the notebooks, list them in the README
     python notebooks/build.py 01           only those whose name starts so
     python notebooks/build.py --check      execute all, write nothing, fail if a text output has changed
+    python notebooks/build.py --solutions  execute all with the exercises solved, write nothing
 
 A rebuild on one machine gives the same bytes. Cells whose numbers cannot repeat carry a tag in the twin
-(``# %% tags=["timing"]``, or ``["rounding"]`` for errors near 1e-16): their outputs are not compared.
+(``# %% tags=["timing"]``, or ``["rounding"]`` for errors near 1e-16): their outputs are not compared. With
+``NUMBA_DISABLE_JIT=1`` cells tagged ``timing`` are skipped: they would take forever.
+
+Each build also proves the exercises: first every check has to say "not solved yet"; then, in the same kernel, each
+solution is run and its check once more, and it has to say "solved".
 """
 
 import argparse
 import os
 import re
 import sys
+import textwrap
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import jupytext
 import nbformat
+from assignments import HERE, KERNEL, Exercise, Notebook, exercises, lessons, read_twin, solve, tags
 
-HERE = Path(__file__).resolve().parent
-KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
+README = HERE.parent / "README.md"
 UNREPEATABLE = {"timing", "rounding"}
 NUMBER = re.compile(r"[-+]?(?:\d+\.\d*|\.?\d+)(?:[eE][-+]?\d+)?")
 ADDRESS = re.compile(r" at 0x[0-9a-f]+")
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+STRICT = '__import__("os").environ["NPDSCONV_EXERCISES"] = "strict"'
+AIM = re.compile(r"At the end you (?:can )?(.+?)[.:](?= |$)")
 
 KERNEL_SETTINGS = {
     "MPLBACKEND": "module://matplotlib_inline.backend_inline",  # figures in the notebook, whatever the caller uses
     "PYTHONWARNINGS": "ignore:IProgress not found",  # tqdm's, on import where ipywidgets is missing
 }
 
-Notebook = Any  # nbformat's nodes are dictionaries with attributes
+
+# ---- executing ---------------------------------------------------------------------------------------------------
 
 
-def lessons(prefixes: list[str]) -> list[Path]:
-    """The twins to build, in order."""
-    found = sorted(HERE.glob("[0-9]*.py"))
-    chosen = [path for path in found if not prefixes or path.name.startswith(tuple(prefixes))]
-    if not chosen:
-        names = ", ".join(path.stem for path in found) or "(there are none)"
-        raise SystemExit(f"build.py: no notebook starts with {' or '.join(prefixes)}, among {names}")
-    return chosen
-
-
-def read_twin(path: Path) -> Notebook:
-    """The twin as a notebook without outputs; nothing in it depends on the machine or on the day."""
-    notebook = jupytext.read(path)
-    notebook.metadata = {"kernelspec": KERNEL, "language_info": {"name": "python"}}
-    notebook.nbformat, notebook.nbformat_minor = 4, 5
-    for number, cell in enumerate(notebook.cells):
-        cell.id = f"cell-{number:02d}"
-        tags = cell.metadata.get("tags")
-        cell.metadata = {"tags": tags} if tags else {}
-    return notebook
-
-
-def execute(path: Path) -> Notebook:
-    """Run the twin in a fresh kernel, in its own folder; an exception in a cell stops everything."""
+def run(notebook: Notebook, folder: Path, strict: bool = False) -> None:
+    """Run all cells in a fresh kernel that starts in `folder`; an exception in a cell stops everything."""
     from nbclient import NotebookClient
 
-    notebook = read_twin(path)
     metadata = notebook.metadata.copy()
     NotebookClient(
         notebook,
@@ -70,10 +55,49 @@ def execute(path: Path) -> Notebook:
         kernel_name=KERNEL["name"],
         record_timing=False,
         coalesce_streams=True,
-        resources={"metadata": {"path": str(HERE)}},
-    ).execute(env={**os.environ, **KERNEL_SETTINGS})
+        skip_cells_with_tag="timing" if jit_is_off() else "",
+        resources={"metadata": {"path": str(folder)}},
+    ).execute(env={**os.environ, **KERNEL_SETTINGS, "NPDSCONV_EXERCISES": "strict" if strict else ""})
     notebook.metadata = metadata
+
+
+def jit_is_off() -> bool:
+    return os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
+
+
+def execute(path: Path) -> Notebook:
+    """The executed lesson. ValueError unless its checks say "not solved yet", and "solved" of the solutions."""
+    notebook = read_twin(path)
+    tasks, length = exercises(path, notebook), len(notebook.cells)
+    sources = [source for task in tasks for source in (task.solution, notebook.cells[task.check].source)]
+    notebook.cells += [nbformat.v4.new_code_cell(source) for source in (STRICT, *sources)]
+    run(notebook, path.parent)
+    notebook.cells, proof = notebook.cells[:length], notebook.cells[length:]
+    expect("not solved yet", tasks, [notebook.cells[task.check] for task in tasks])
+    expect("solved", tasks, proof[2::2])
     return notebook
+
+
+def execute_solved(path: Path) -> Notebook:
+    """The executed lesson with its exercises solved in their places. ValueError unless every check says so."""
+    notebook = read_twin(path)
+    tasks = exercises(path, notebook)
+    solve(path, notebook)
+    run(notebook, path.parent, strict=True)
+    expect("solved", tasks, [notebook.cells[task.check] for task in tasks])
+    return notebook
+
+
+def expect(verdict: str, tasks: list[Exercise], cells: list[Notebook]) -> None:
+    """Each check in `cells` has to have printed `verdict`, and only that."""
+    for number, (task, cell) in enumerate(zip(tasks, cells, strict=True), 1):
+        text = "".join(text for _, text in _shown(cell))
+        found = re.findall(r"^(solved|not solved yet): ", text, re.MULTILINE)
+        if found != [verdict]:
+            raise ValueError(f'exercise {number}: cell {task.check} should say "{verdict}" and says {text!r}')
+
+
+# ---- comparing ---------------------------------------------------------------------------------------------------
 
 
 def differences(old: Notebook, new: Notebook) -> Iterator[str]:
@@ -82,7 +106,7 @@ def differences(old: Notebook, new: Notebook) -> Iterator[str]:
         yield "the cells differ from the .py twin"
         return
     for number, (before, after) in enumerate(zip(old.cells, new.cells, strict=True)):
-        if after.cell_type != "code" or UNREPEATABLE & set(after.metadata.get("tags", ())):
+        if after.cell_type != "code" or UNREPEATABLE & tags(after):
             continue
         seen, now = _shown(before), _shown(after)
         if [kind for kind, _ in seen] != [kind for kind, _ in now]:
@@ -114,31 +138,102 @@ def same_text(a: str, b: str) -> bool:
     return all(abs(p - q) <= 1e-9 + 1e-6 * max(abs(p), abs(q)) for p, q in pairs)
 
 
-def build(path: Path, check: bool) -> bool:
-    """Execute one lesson; write it, or compare it with the committed notebook. True if all is well."""
-    began = time.perf_counter()
-    notebook = execute(path)
-    print(f"{path.stem}: {len(notebook.cells)} cells in {time.perf_counter() - began:.0f} s")
+# ---- the list in the README --------------------------------------------------------------------------------------
+
+
+def listing(found: list[Path]) -> str:
+    """The twins as a Markdown list: number, title, link, and what the first cell promises."""
+    items = []
+    for path in found:
+        heading, _, text = read_twin(path).cells[0].source.partition("\n")
+        title = re.sub(r"^# (\d+\. )?", "", heading)
+        aim = AIM.search(" ".join(text.replace("**", "").split()))
+        item = f"{int(path.name[:2])}. [{title}](notebooks/{path.stem}.ipynb)" + (
+            f": {aim[1]}." if aim else ""
+        )
+        items.append(
+            textwrap.fill(item, 118, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
+        )
+    return "\n".join(items)
+
+
+def in_readme(text: str) -> str:
+    """The README's `text` with its lists of lessons and of documents, between their comments, brought up to date."""
+    groups = {"lessons": [], "documents": []}
+    for path in lessons():
+        groups["documents" if path.name[0] == "2" else "lessons"].append(path)
+    for name, found in groups.items():
+        begin, end = f"<!-- {name}: written by notebooks/build.py -->\n", f"<!-- end of {name} -->"
+        before, _, rest = text.partition(begin)
+        _, there, after = rest.partition(end)
+        if not there:
+            raise ValueError(f"README.md has no lines {begin.strip()} and {end}")
+        text = f"{before}{begin}\n{listing(found)}\n\n{end}{after}"
+    return text
+
+
+def update_readme() -> None:
+    old = README.read_text(encoding="utf-8")
+    new = in_readme(old)
+    if new != old:
+        README.write_text(new, encoding="utf-8")
+
+
+# ---- the command -------------------------------------------------------------------------------------------------
+
+
+def build(path: Path, mode: str) -> list[str]:
+    """Execute one lesson, and write it or compare it with the committed notebook; what is wrong with it."""
     target = path.with_suffix(".ipynb")
-    if not check:
+    if mode == "solutions":
+        execute_solved(path)
+        return []
+    notebook = execute(path)
+    if mode == "write":
         nbformat.write(notebook, target)
-        return True
+        return []
     if not target.exists():
-        print(f"  {target.name} is missing: run python notebooks/build.py")
-        return False
-    changes = list(differences(nbformat.read(target, as_version=4), notebook))
-    for change in changes:
-        print("  " + change.replace("\n", "\n  "))
-    return not changes
+        return [f"{target.name} is missing: run python notebooks/build.py"]
+    return list(differences(nbformat.read(target, as_version=4), notebook))
 
 
 def main(argv: list[str] | None = None) -> int:
+    from nbclient.exceptions import CellExecutionError, CellTimeoutError
+
     parser = argparse.ArgumentParser(description="Execute the notebooks from their .py twins.")
     parser.add_argument("names", nargs="*", help="beginnings of file names; all by default")
-    parser.add_argument("--check", action="store_true", help="write nothing; fail if a text has changed")
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--check", action="store_true", help="write nothing; fail if a text has changed")
+    how.add_argument("--solutions", action="store_true", help="write nothing; run with the exercises solved")
     arguments = parser.parse_args(argv)
-    results = [build(path, arguments.check) for path in lessons(arguments.names)]
-    return 0 if all(results) else 1
+    mode = "check" if arguments.check else "solutions" if arguments.solutions else "write"
+    if mode == "write" and jit_is_off():
+        parser.error(
+            "NUMBA_DISABLE_JIT leaves out the cells tagged timing: only --check and --solutions make sense"
+        )
+    try:
+        chosen = lessons(arguments.names)
+    except ValueError as error:
+        parser.error(str(error))
+    failed = []
+    for path in chosen:
+        began = time.perf_counter()
+        try:
+            problems = build(path, mode)
+        except (ValueError, CellExecutionError, CellTimeoutError) as error:
+            problems = [COLOUR.sub("", str(error))]
+        failed += [path.stem] if problems else []
+        print(
+            f"{path.stem}: {'FAILED' if problems else 'ok'} in {time.perf_counter() - began:.0f} s",
+            flush=True,
+        )
+        for problem in problems:
+            print("  " + problem.replace("\n", "\n  "), flush=True)
+    if mode == "write":
+        update_readme()
+    if failed:
+        print(f"{len(failed)} of {len(chosen)} failed: {', '.join(failed)}")
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

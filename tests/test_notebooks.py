@@ -1,12 +1,16 @@
 """The committed notebooks: in step with their .py twins, executed from top to bottom, free of the machine's traces.
 
-Nothing is executed here. `python notebooks/build.py --check` does that, with the assertions inside the lessons, and
-compares the outputs; the last tests below make sure that it can fail.
+No lesson is executed here. `python notebooks/build.py --check` does that, with the assertions inside the lessons,
+compares the outputs and proves the solutions of the exercises; the last tests below make sure that it can fail.
 """
 
-import importlib.util
+import ast
+import builtins
+import importlib
 import json
 import re
+import symtable
+import sys
 from pathlib import Path
 
 import matplotlib
@@ -14,7 +18,7 @@ import matplotlib.pyplot
 import numpy as np
 import pytest
 
-from npdsconv import pictures
+from npdsconv import exercise, pictures
 
 nbformat = pytest.importorskip("nbformat", reason="the notebooks' tools are not installed")
 pytest.importorskip("jupytext", reason="the notebooks' tools are not installed")
@@ -26,14 +30,16 @@ TRACES = re.compile(
 )
 
 
-def load_build():
-    spec = importlib.util.spec_from_file_location("notebooks_build", FOLDER / "build.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def load(name):
+    """A module of the notebooks' folder, which is not a package."""
+    sys.path.insert(0, str(FOLDER))
+    try:
+        return importlib.import_module(name)
+    finally:
+        sys.path.remove(str(FOLDER))
 
 
-build = load_build()
+assignments, build = load("assignments"), load("build")
 
 
 def notebook_of(twin):
@@ -85,8 +91,276 @@ def test_a_lesson_opens_with_a_title_asserts_what_it_claims_and_shows_pictures(t
     first, *_ = notebook_of(twin).cells
     cells = code_cells(twin)
     assert first.source.startswith("# ")
-    assert sum("assert" in cell.source for cell in cells) >= len(cells) / 2
+    claiming = [cell for cell in cells if not build.tags(cell) & {"exercise", "timing"}]
+    assert sum("assert" in cell.source for cell in claiming) >= len(claiming) / 2
     assert any("image/png" in output.get("data", {}) for cell in cells for output in cell.outputs)
+
+
+# ---- the exercises ---------------------------------------------------------------------------------------------
+
+
+def tree_of(source):
+    """The syntax tree of a cell, IPython's magic lines left out."""
+    return ast.parse("\n".join("" if line.startswith(("%", "!")) else line for line in source.split("\n")))
+
+
+def defined(source):
+    """The functions and classes that a cell defines."""
+    return {node.name for node in tree_of(source).body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+
+
+def names_read(source):
+    """The names that a cell reads, wherever they come from."""
+    return {
+        node.id
+        for node in ast.walk(tree_of(source))
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
+    }
+
+
+def open_ends(source):
+    """How often a cell says that there is nothing yet."""
+    raised = [node.exc for node in ast.walk(tree_of(source)) if isinstance(node, ast.Raise)]
+    return sum("NotImplementedError" in ast.dump(exception) for exception in raised if exception)
+
+
+@each_lesson
+def test_a_lesson_has_exercises_each_with_a_check_and_a_solution(twin):
+    lesson = build.read_twin(twin)
+    tasks = build.exercises(twin, lesson)
+    assert len(tasks) >= 2
+    for task in tasks:
+        starter, check = lesson.cells[task.starter].source, lesson.cells[task.check].source
+        asked = defined(starter) & names_read(check)
+        assert asked, f"the check in cell {task.check} calls nothing of the cell to fill in"
+        assert asked <= defined(task.solution), f"the solution to cell {task.starter} lacks {asked}"
+        assert open_ends(starter), f"cell {task.starter} does not raise NotImplementedError"
+        assert not open_ends(task.solution)
+        assert "@exercise.check" in check
+
+
+@each_lesson
+def test_in_the_committed_lesson_all_exercises_are_open(twin):
+    lesson = notebook_of(twin)
+    tasks = build.exercises(twin, build.read_twin(twin))
+    build.expect("not solved yet", tasks, [lesson.cells[task.check] for task in tasks])
+
+
+def test_every_solution_belongs_to_a_lesson():
+    assert {path.name for path in (FOLDER / "solutions").glob("*.py")} <= {twin.name for twin in TWINS}
+
+
+def names_of(source):
+    """The names that a cell binds at its top, and the global names that it reads."""
+    top = symtable.symtable(ast.unparse(tree_of(source)), "cell", "exec")
+    bound = {
+        symbol.get_name() for symbol in top.get_symbols() if symbol.is_assigned() or symbol.is_imported()
+    }
+    read, tables = set(), [top]
+    while tables:
+        table = tables.pop()
+        tables += table.get_children()
+        read |= {
+            symbol.get_name()
+            for symbol in table.get_symbols()
+            if symbol.is_referenced() and (table is top or symbol.is_global())
+        }
+    return bound, read
+
+
+def missing_without_timings(cells):
+    """Names that a cell reads and that only cells tagged `timing` bind before it."""
+    bound, timed, missing = set(dir(builtins)), set(), set()
+    for cell in cells:
+        binds, reads = names_of(cell.source)
+        if "timing" in build.tags(cell):
+            timed |= binds
+        else:
+            bound |= binds
+            missing |= (reads & timed) - bound
+    return missing
+
+
+@each_lesson
+def test_the_lesson_can_do_without_its_timings(twin):
+    """With the JIT disabled, cells tagged `timing` are left out."""
+    cells = [cell for cell in build.read_twin(twin).cells if cell.cell_type == "code"]
+    assert not missing_without_timings(cells)
+
+
+def test_names_that_only_a_timing_binds_are_found():
+    timing = nbformat.v4.new_code_cell("def f(a): return a\nseconds = f(2)", metadata={"tags": ["timing"]})
+    after = nbformat.v4.new_code_cell("def g(x):\n    f = 3\n    return seconds + f + len(x)")
+    assert missing_without_timings([timing, after]) == {"seconds"}
+    assert not missing_without_timings([nbformat.v4.new_code_cell("seconds = 1"), timing, after])
+
+
+def solved_or_not():
+    """A check of an exercise that is not begun."""
+    raise NotImplementedError("your code here")
+
+
+def test_a_check_says_solved_or_not_solved_yet_and_lets_mistakes_through(monkeypatch, capsys):
+    monkeypatch.delenv("NPDSCONV_EXERCISES", raising=False)
+
+    @exercise.check
+    def exercise_1_sizes():
+        assert True
+
+    exercise.check(solved_or_not)
+    assert capsys.readouterr().out == "solved: exercise 1 sizes\nnot solved yet: solved or not\n"
+    for error in (AssertionError, TypeError):
+
+        def wrong(error=error):
+            raise error("this is why")
+
+        with pytest.raises(error, match="this is why"):
+            exercise.check(wrong)
+    assert capsys.readouterr().out == ""
+
+
+def test_a_strict_check_insists_on_an_answer(monkeypatch, capsys):
+    monkeypatch.setenv("NPDSCONV_EXERCISES", "strict")
+    with pytest.raises(NotImplementedError, match="your code here"):
+        exercise.check(solved_or_not)
+    assert capsys.readouterr().out == ""
+
+
+LESSON = """# %% [markdown]
+# # 1. A lesson
+#
+# At the end you can double. You need nothing.
+
+# %%
+from npdsconv import exercise
+
+# %% tags=["exercise"]
+def double(x):
+    raise NotImplementedError("your code here")
+
+
+# %% tags=["check"]
+@exercise.check
+def exercise_1():
+    assert double(3) == 6
+"""
+SOLUTION = '# %% tags=["solution"]\ndef double(x):\n    return {answer}\n'
+
+
+def make_lesson(folder, answer="2 * x", lesson=LESSON, name="01_lesson.py"):
+    """Write a lesson of one exercise and its solution."""
+    (folder / "solutions").mkdir(exist_ok=True)
+    (folder / name).write_text(lesson, encoding="utf-8")
+    (folder / "solutions" / name).write_text(SOLUTION.format(answer=answer), encoding="utf-8")
+    return folder / name
+
+
+@pytest.mark.parametrize(
+    ("lesson", "message"),
+    [
+        (LESSON.replace('"check"', '"chek"'), "1 exercise cells, 0 check cells and 1 solution cells"),
+        (LESSON.replace('"exercise"', '"other"'), "0 exercise cells, 1 check cells and 1 solution cells"),
+        (
+            LESSON.replace('"exercise"', '"x"').replace('"check"', '"exercise"').replace('"x"', '"check"'),
+            "not followed",
+        ),
+    ],
+)
+def test_exercises_that_do_not_match_are_refused(tmp_path, lesson, message):
+    twin = make_lesson(tmp_path, lesson=lesson)
+    with pytest.raises(ValueError, match=message):
+        build.exercises(twin, build.read_twin(twin))
+
+
+def test_a_lesson_without_its_solutions_is_refused(tmp_path):
+    twin = make_lesson(tmp_path)
+    (tmp_path / "solutions" / twin.name).unlink()
+    with pytest.raises(ValueError, match=r"0 solution cells in solutions/01_lesson.py, which does not exist"):
+        build.exercises(twin, build.read_twin(twin))
+
+
+def test_the_build_leaves_the_lesson_open_and_proves_its_solutions(tmp_path, monkeypatch):
+    nbclient = pytest.importorskip("nbclient", reason="the notebooks' tools are not installed")
+    pytest.importorskip("ipykernel", reason="the notebooks' tools are not installed")
+    monkeypatch.setenv("PYTHONPATH", str(FOLDER.parent))
+    twin = make_lesson(tmp_path)
+    lesson = build.execute(twin)
+    assert [cell.source for cell in lesson.cells] == [cell.source for cell in build.read_twin(twin).cells]
+    assert lesson.cells[-1].outputs[0].text == "not solved yet: exercise 1\n"
+    with pytest.raises(nbclient.exceptions.CellExecutionError, match="AssertionError"):
+        build.execute(make_lesson(tmp_path, answer="x + 2"))
+
+
+def test_a_check_that_says_the_wrong_thing_fails_the_build():
+    task = assignments.Exercise(0, 1, "")
+    build.expect("solved", [task], [one_cell("solved: exercise 1\n").cells[0]])
+    for text in ("not solved yet: exercise 1\n", "", "solved: 1\nsolved: 2\n"):
+        with pytest.raises(ValueError, match='exercise 1: cell 1 should say "solved"'):
+            build.expect("solved", [task], [one_cell(text).cells[0]])
+
+
+# ---- the assignments -------------------------------------------------------------------------------------------
+
+
+def test_assignments_are_the_lessons_unexecuted_with_the_exercises_open(tmp_path):
+    target = tmp_path / "new" / "folder"
+    assert assignments.main([str(target)]) == 0
+    assert sorted(path.stem for path in target.iterdir()) == [twin.stem for twin in TWINS]
+    for twin in TWINS:
+        lesson = nbformat.read(target / f"{twin.stem}.ipynb", as_version=4)
+        nbformat.validate(lesson)
+        assert [cell.source for cell in lesson.cells] == [cell.source for cell in build.read_twin(twin).cells]
+        for cell in lesson.cells:
+            assert cell.cell_type != "code" or (cell.outputs, cell.execution_count) == ([], None)
+
+
+def test_solved_assignments_hold_the_solutions(tmp_path):
+    assert assignments.main([str(tmp_path), TWINS[0].stem, "--with-solutions"]) == 0
+    solved = nbformat.read(tmp_path / f"{TWINS[0].stem}_solved.ipynb", as_version=4)
+    for task in build.exercises(TWINS[0], build.read_twin(TWINS[0])):
+        assert solved.cells[task.starter].source == task.solution
+    assert not sum(open_ends(cell.source) for cell in solved.cells if cell.cell_type == "code")
+
+
+def test_nobodys_work_is_written_over(tmp_path, capsys):
+    name = TWINS[0].stem
+    work = tmp_path / f"{name}.ipynb"
+    work.write_text("mine", encoding="utf-8")
+    with pytest.raises(SystemExit, match="2"):
+        assignments.main([str(tmp_path), name])
+    assert f"has {name}.ipynb already; --force writes over" in capsys.readouterr().err
+    assert work.read_text(encoding="utf-8") == "mine"
+    assert assignments.main([str(tmp_path), name, "--force"]) == 0
+    assert work.read_text(encoding="utf-8") != "mine"
+
+
+def test_assignments_refuse_the_lessons_own_folder_and_unknown_names(tmp_path, capsys):
+    for arguments, message in (
+        ([str(FOLDER), "--force"], "holds the executed lessons"),
+        ([str(tmp_path), "99"], "no notebook starts with 99"),
+    ):
+        with pytest.raises(SystemExit, match="2"):
+            assignments.main(arguments)
+        assert message in capsys.readouterr().err
+
+
+# ---- the README ------------------------------------------------------------------------------------------------
+
+
+def test_the_readme_lists_all_lessons():
+    readme = build.README.read_text(encoding="utf-8")
+    assert build.in_readme(readme) == readme, "run python notebooks/build.py"
+    assert re.findall(r"\]\(notebooks/(\w+)\.ipynb\)", readme) == [twin.stem for twin in TWINS]
+
+
+def test_the_list_has_number_title_link_and_aim(tmp_path):
+    twin = make_lesson(tmp_path, name="07_lesson.py")
+    assert build.listing([twin]) == "7. [A lesson](notebooks/07_lesson.ipynb): double."
+    with pytest.raises(ValueError, match="no lines <!-- lessons"):
+        build.in_readme("no list")
+
+
+# ---- traces ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -181,9 +455,17 @@ def test_tagged_cells_and_the_bytes_of_pictures_may_differ(tag):
     assert not list(build.differences(one_cell(image="iVBOR"), one_cell(image="iVBOS")))
 
 
-def test_an_unknown_name_is_refused():
-    with pytest.raises(SystemExit, match="no notebook starts with 99"):
-        build.lessons(["99"])
+def test_an_unknown_name_is_refused(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        build.main(["99", "--check"])
+    assert "no notebook starts with 99" in capsys.readouterr().err
+
+
+def test_notebooks_are_not_written_without_the_jit(monkeypatch, capsys):
+    monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")
+    with pytest.raises(SystemExit, match="2"):
+        build.main([])
+    assert "leaves out the cells tagged timing" in capsys.readouterr().err
 
 
 def test_cell_ids_do_not_change_from_build_to_build():

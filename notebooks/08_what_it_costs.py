@@ -1,24 +1,14 @@
-# ---
-# jupyter:
-#   jupytext:
-#     text_representation:
-#       extension: .py
-#       format_name: percent
-#   kernelspec:
-#     display_name: Python 3
-#     language: python
-#     name: python3
-# ---
-
 # %% [markdown]
-# # What it costs
+# # 8. What it costs
 #
-# Depthwise separable convolution became famous because it is cheap. How cheap, exactly? In this lesson we
-# derive the costs, prove them by counting every single multiplication, see where nothing is saved at all,
-# and end with the question that everyone asks sooner or later: *if it does so much less work, why is it not
-# that much faster?*
+# Depthwise separable convolution became famous because it is cheap. How cheap, exactly? And a question that
+# everyone asks sooner or later: *if it does so much less work, why is it not that much faster?*
 #
-# The words, for one image:
+# At the end you can derive the costs of any convolution, prove them by counting every single multiplication,
+# say where nothing is saved at all, and tell multiplications, memory and time apart.
+#
+# You need notebook 1: what a standard, a depthwise and a pointwise convolution compute. The words, for one
+# image:
 #
 # | symbol | meaning |
 # |---|---|
@@ -38,7 +28,7 @@ from time import perf_counter
 
 import numpy as np
 
-from npdsconv import complexity, plots
+from npdsconv import complexity, exercise, plots
 from npdsconv.layers import (
     Conv2d,
     DepthwiseConv2d,
@@ -167,7 +157,7 @@ plots.ratio_curves([1, 2, 4, 8, 16, 32, 64, 128, 256])
 # Sentences such as "separable convolution significantly reduces the amount of computation", which is all
 # that the first of this project's source documents says, need the ratio beside them.
 
-# %%
+# %% tags=["E09"]
 no_saving = {
     "C' = 1, K = 3": (1, 3, 1),
     "C' = 1, K = 7": (1, 7, 1),
@@ -246,7 +236,7 @@ assert mine.params / standard.params == mine.macs / standard.macs == complexity.
 # be $H'W'$. The two agree only when the layer keeps the size. Elsewhere the document counts too much, by
 # the factor $HW / H'W'$:
 
-# %%
+# %% tags=["E08"]
 print(" input  K stride  pad dilation  output     C K² H W        true  too much")
 for h, k, s, p, d in (
     (28, 3, 1, 1, 1),
@@ -432,91 +422,102 @@ plots.shares(
 # %% [markdown]
 # ## Exercises
 #
-# Give each answer in the cell below in place of `None`, and run it.
+# Put your answer in the place of the line that raises, and run the cell and the one below it: it says
+# whether you are right.
 #
-# 1. A layer has $K = 3$ and depth multiplier $M = 2$. From how many output channels on does it cost at most
-#    *half* of the standard layer? *Hint: solve $M(1/C' + 1/K^2) \le 1/2$ for $C'$ and round up.*
-# 2. Turn the block round: pointwise first ($C \to C'$), then depthwise with stride $s$. Write its MACs as a
-#    function. *Hint: at which size does the pointwise step run now, and how many channels does the
-#    depthwise step see?*
-# 3. A *spatially* separable layer filters each channel with a column ($K \times 1$), then with a row
-#    ($1 \times K$). What does it cost relative to a $K \times K$ depthwise layer that keeps the size? Write
-#    the ratio as a function of $K$. *Hint: two layers, each with $K$ taps.*
-# 4. MobileNet has a width factor $\alpha$ on all channel counts. Which of 0.25, 0.5 and 0.75 is the largest
-#    that stays below 200 million MACs at $224 \times 224$? Guess first: pointwise MACs are proportional to
-#    $\alpha^2$.
+# ### Exercise 1: from how many channels on?
+#
+# A layer with $K = 3$ and $M = 2$ may cost at most *half* of the standard layer. From how many output channels
+# on does it? Write the answer for any $K$, $M$ and any part of the cost. *Hint: solve*
+# $M(1/C' + 1/K^2) \le \text{part}$ *for* $C'$. *Sometimes there is no answer.*
 
 
-# %% tags=["checks"]
-def block(c, o, k, stride):
-    depthwise = DepthwiseConv2d(o, k, stride=stride, padding=k // 2, bias=False)
-    return Sequential(PointwiseConv2d(c, o, bias=False), depthwise)
+# %% tags=["exercise"]
+def channels_for(part, k, m):
+    """The smallest C' with a ratio of at most `part` (a Fraction); None if no C' is enough."""
+    raise NotImplementedError("your code here")
 
 
-def macs_of_pair(k):
-    column, row = (DepthwiseConv2d(3, size, padding="same") for size in ((k, 1), (1, k)))
-    return complexity.summary(Sequential(column, row), (3, 9, 8)).macs
+# %% tags=["check"]
+@exercise.check
+def exercise_1():
+    def ratio(o, k, m):
+        return m * (Fraction(1, o) + Fraction(1, k**2))
+
+    for part, k, m in product((Fraction(1, 2), Fraction(1, 4), Fraction(1)), (2, 3, 5), (1, 2, 3)):
+        mine = channels_for(part, k, m)
+        case = f"at most {part} with K = {k}, M = {m}: {mine}?"
+        if Fraction(m, k**2) >= part:  # 1/C' is never zero
+            assert mine is None, case
+        else:
+            assert mine is not None, case
+            assert ratio(mine, k, m) <= part, case
+            assert mine == 1 or ratio(mine - 1, k, m) > part, case
 
 
-def below(width):
-    return complexity.summary(mobilenet_v1(width, rng=0), (3, 224, 224)).macs < 200e6
+# %% [markdown]
+# ### Exercise 2: the other way round
+#
+# Turn the block round: pointwise first ($C \to C'$), then depthwise with stride $s$. Write its MACs as a
+# function; the padding is `k // 2`. *Hint: at which size does the pointwise step run now, and how many channels
+# does the depthwise step see?*
 
 
-def check(half_from, macs_pointwise_first, spatial_ratio, largest_width):
-    """Say of each answer whether it is right; an answer of None is simply not given yet."""
-    answers = half_from, macs_pointwise_first(4, 6, 3, 9, 8, 2), spatial_ratio(5), largest_width
-    tests = (
-        lambda o: complexity.ratio(o, 3, 2) <= 0.5 < complexity.ratio(o - 1, 3, 2),
-        lambda macs: macs == complexity.summary(block(4, 6, 3, 2), (4, 9, 8)).macs,
-        lambda ratio: np.isclose(ratio, macs_of_pair(5) / complexity.depthwise_macs(3, 5, (9, 8))),
-        lambda a: below(a) and not any(below(b) for b in (0.25, 0.5, 0.75) if b > a),
-    )
-    verdicts = []
-    for number, (answer, right) in enumerate(zip(answers, tests, strict=True), 1):
-        verdicts.append("not answered" if answer is None else "right" if right(answer) else "not yet right")
-        print(f"exercise {number}: {verdicts[-1]}")
-    return verdicts
-
-
-# %%
-half_from = None  # exercise 1: a number
-
-
-def macs_pointwise_first(c, o, k, h, w, stride):  # exercise 2: return a formula; the padding is k // 2
-    return None
-
-
-def spatial_ratio(k):  # exercise 3: return a formula
-    return None
-
-
-largest_width = None  # exercise 4: a number
-
-verdicts = check(half_from, macs_pointwise_first, spatial_ratio, largest_width)
-
-# %% tags=["solution"]
-# SOLUTIONS
-
-# 1. 2/C' <= 1/2 - 2/9 gives C' >= 7.2, so from 8 channels on.
-half_from = 8
-
-
-# 2. The pointwise step now runs at the full input size, and the depthwise step on C' channels.
-#    When the layer shrinks the picture, this order is usually the dearer one.
+# %% tags=["exercise"]
 def macs_pointwise_first(c, o, k, h, w, stride):
-    rows, columns = ((size + 2 * (k // 2) - k) // stride + 1 for size in (h, w))
-    return o * c * h * w + o * k**2 * rows * columns
+    """MACs of a 1×1 convolution from c to o channels, then a k×k depthwise one, on an h×w image."""
+    raise NotImplementedError("your code here")
 
 
-# 3. Two layers with K taps each instead of one with K². This restricts the shape of each filter,
-#    whereas a depthwise separable layer restricts how filters and channels combine.
+# %% tags=["check"]
+@exercise.check
+def exercise_2():
+    for c, o, k, h, w, stride in ((4, 6, 3, 9, 8, 2), (5, 2, 5, 11, 7, 3), (3, 4, 3, 6, 5, 1)):
+        depthwise = DepthwiseConv2d(o, k, stride=stride, padding=k // 2, bias=False, rng=rng)
+        turned = Sequential(PointwiseConv2d(c, o, bias=False, rng=rng), depthwise)
+        assert macs_pointwise_first(c, o, k, h, w, stride) == complexity.summary(turned, (c, h, w)).macs
+
+
+# %% [markdown]
+# ### Exercise 3: another kind of separable
+#
+# A *spatially* separable layer filters each channel with a column ($K \times 1$), then with a row
+# ($1 \times K$). What does it cost relative to a $K \times K$ depthwise layer that keeps the size? *Hint: two
+# layers, each with $K$ taps.*
+
+
+# %% tags=["exercise"]
 def spatial_ratio(k):
-    return 2 * k / k**2
+    """MACs of the column and the row, divided by those of the K×K layer."""
+    raise NotImplementedError("your code here")
 
 
-# 4. About a quarter of the MACs at width one. A little more, since the depthwise steps and the first
-#    layer shrink only in proportion to the width.
-largest_width = 0.5
+# %% tags=["check"]
+@exercise.check
+def exercise_3():
+    for k in (1, 3, 5, 7):
+        column, row = (DepthwiseConv2d(3, size, padding="same", rng=rng) for size in ((k, 1), (1, k)))
+        pair = complexity.summary(Sequential(column, row), (3, 9, 8)).macs
+        assert np.isclose(spatial_ratio(k), pair / complexity.depthwise_macs(3, k, (9, 8))), f"K = {k}"
 
-verdicts = check(half_from, macs_pointwise_first, spatial_ratio, largest_width)
-assert verdicts == ["right"] * 4
+
+# %% [markdown]
+# ### Exercise 4: a budget
+#
+# MobileNet has a width factor $\alpha$ on all channel counts. Which of 0.25, 0.5, 0.75 and 1 is the largest that
+# stays within a budget of MACs at $224 \times 224$? Guess for 200 million first: pointwise MACs are proportional
+# to $\alpha^2$.
+
+
+# %% tags=["exercise"]
+def widest(budget):
+    """The largest of the four widths whose model takes at most `budget` MACs."""
+    raise NotImplementedError("your code here")
+
+
+# %% tags=["check"]
+@exercise.check
+def exercise_4():
+    macs = {a: complexity.summary(mobilenet_v1(a, rng=0), (3, 224, 224)).macs for a in (0.25, 0.5, 0.75, 1.0)}
+    for budget in (200e6, *macs.values()):
+        assert widest(budget) == max(a for a in macs if macs[a] <= budget), f"{budget:,.0f} MACs"

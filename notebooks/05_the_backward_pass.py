@@ -1,10 +1,11 @@
 # %% [markdown]
-# # 2. The backward pass
+# # 5. The backward pass
 #
 # A network learns by asking one question about each of its numbers: *if this number grew a little, how much
-# would the loss grow?* The answer is a derivative. The backward pass computes all of them at once. Here you
-# derive it for depthwise and pointwise convolution, work two examples by hand in whole numbers, and then
-# meet the checker that catches a wrong backward pass.
+# would the loss grow?* The answer is a derivative. The backward pass computes all of them at once.
+#
+# At the end you can derive it for depthwise and pointwise convolution, carry it out by hand in whole numbers,
+# write it, and catch a wrong one with a checker.
 #
 # You need notebook 1 and the chain rule. New symbols:
 #
@@ -28,6 +29,7 @@ from npdsconv import (
     col2im,
     depthwise_conv2d,
     depthwise_conv2d_backward,
+    exercise,
     im2col,
     pictures,
     pointwise_conv2d_backward,
@@ -497,78 +499,95 @@ report
 # %% [markdown]
 # ## Exercises
 #
-# Replace the dots and run the cell. Solutions are in the last cell.
+# Put your answer in the place of the line that raises, and run the cell and the one below it: it says
+# whether you are right.
 #
-# 1. The image is 3×3, the kernel $\begin{bmatrix}1&2\\3&4\end{bmatrix}$, stride 1, no padding. Only the
-#    lower right output pixel has $dy = 10$, the others have 0. What is $dx$?
-# 2. A 10×10 image meets a 3×3 kernel with stride 4 and no padding. How many pixels get a $dx$ of exactly
-#    zero, whatever $dy$ and $w$ are?
-# 3. Write $dw$ of a depthwise convolution with $M = 1$, stride 1, no padding, for one image.
-# 4. Write a *wrong* backward pass for $y = w \cdot x$ (two arrays of one shape, multiplied number by
-#    number) that a test with all-ones $dy$ cannot see, but `check` does.
-
-# %%
-dx_1 = ...  # exercise 1: 3 rows of 3 numbers
-unread = ...  # exercise 2: a number
+# ### Exercise 1: by hand
+#
+# The image is 3×3, the kernel $\begin{bmatrix}1&2\\3&4\end{bmatrix}$, stride 1, no padding. The lower right
+# output pixel has $dy = 10$, the upper right one has $dy = 1$, the others have 0. What is $dx$?
 
 
-def my_dw(dy, x, shape):  # exercise 3: dy (C, OH, OW), x (C, H, W) -> an array of `shape`, (C, KH, KW)
-    return ...
+# %% tags=["exercise"]
+def dx_by_hand():
+    """dx, as three rows of three numbers."""
+    raise NotImplementedError("your code here")
 
 
-def sly(dy, x, w):  # exercise 4: -> wrong (dx, dw), but right where dy is all ones
-    return ...
+# %% tags=["check"]
+@exercise.check
+def exercise_1():
+    dy = np.array([[0.0, 1], [0, 10]])[None, None]
+    right, _, _ = depthwise_conv2d_backward(dy, first.x, np.array([[[[1.0, 2], [3, 4]]]]), impl="naive")
+    mine = np.array(dx_by_hand())
+    assert mine.shape == (3, 3), f"the shape is {mine.shape}"
+    assert np.array_equal(mine, right[0, 0])
 
-
-def mark(dx_1, unread, my_dw, sly):
-    """Say for each answer whether it is right; True if all are."""
-    lower_right = np.array([[0.0, 0], [0, 10]])[None, None]
-    exact_dx, _, _ = depthwise_conv2d_backward(lower_right, first.x, kernel[None, None], impl="naive")
-    photo, filters, dy = (rng.standard_normal(shape) for shape in ((1, 3, 7, 6), (3, 1, 2, 3), (1, 3, 6, 4)))
-    _, exact_dw, _ = depthwise_conv2d_backward(dy, photo, filters, impl="naive")
-    p, q, ones = *rng.standard_normal((2, 4, 3)), np.ones((4, 3))
-    trick = sly(ones, p, q)
-    if trick is not ...:
-        blind = np.allclose(trick[0], q) and np.allclose(trick[1], p)
-        trick = blind and not check(lambda x, w: w * x, sly, p, q).ok
-    answers = {
-        1: (dx_1, exact_dx[0, 0]),
-        2: (unread, (times_read(10, 3, stride=4) == 0).sum()),
-        3: (my_dw(dy[0], photo[0], (3, 2, 3)), exact_dw[:, 0]),
-        4: (trick, True),
-    }
-    right = {}
-    for number, (mine, expected) in answers.items():
-        right[number] = (
-            mine is not ... and np.shape(mine) == np.shape(expected) and np.allclose(mine, expected)
-        )
-        said = "still open" if mine is ... else "right" if right[number] else "not yet right"
-        print(f"exercise {number}: {said}")
-    return all(right.values())
-
-
-all_right = mark(dx_1, unread, my_dw, sly)
 
 # %% [markdown]
-# ## Solutions
+# ### Exercise 2: the pixels that nobody reads
 #
-# 1. The kernel, multiplied by 10, lies on the lower right window. All other pixels get nothing.
-# 2. Windows start at 0 and 4 and cover rows 0–2 and 4–6. Rows 3, 7, 8, 9 are never read, nor are those
-#    columns. Six rows by six columns are read, and the other pixels are not.
-# 3. For each tap, multiply $dy$ with the pixels that this tap has met, and add up.
-# 4. Anything that rearranges $dy$, for instance reading it backwards. A sheet of ones does not change.
+# How many pixels get a $dx$ of exactly zero, whatever $dy$ and $w$ are? No padding, dilation 1. Try 10×10
+# pixels, 3×3 taps and stride 4 with a pencil first.
 
 
-# %%
-def my_solution(dy, x, shape):
-    (_, OH, OW), dw = dy.shape, np.zeros(shape)
-    for u, v in np.ndindex(shape[1:]):
-        dw[:, u, v] = (dy * x[:, u : u + OH, v : v + OW]).sum(axis=(1, 2))
-    return dw
+# %% tags=["exercise"]
+def unread(size, taps, stride):
+    """The number of pixels of a size × size image that no window of taps × taps pixels covers."""
+    raise NotImplementedError("your code here")
 
 
-def backwards(dy, x, w):
-    return dy[::-1] * w, dy[::-1] * x
+# %% tags=["check"]
+@exercise.check
+def exercise_2():
+    for size, taps, stride in ((10, 3, 4), (9, 3, 3), (11, 2, 1), (12, 4, 3), (13, 2, 5)):
+        mine, right = unread(size, taps, stride), (times_read(size, taps, stride=stride) == 0).sum()
+        assert mine == right, f"{size} pixels, {taps} taps, stride {stride}: {mine}?"
 
 
-assert mark([[0, 0, 0], [0, 10, 20], [0, 30, 40]], 10 * 10 - 6 * 6, my_solution, backwards)
+# %% [markdown]
+# ### Exercise 3: write $dw$
+#
+# Write $dw$ of a depthwise convolution for one image: $M = 1$, no padding, and a stride.
+
+
+# %% tags=["exercise"]
+def my_dw(dy, x, kernel_size, stride):
+    """dy (C, OH, OW), x (C, H, W), kernel_size (KH, KW) -> dw (C, KH, KW)."""
+    raise NotImplementedError("your code here")
+
+
+# %% tags=["check"]
+@exercise.check
+def exercise_3():
+    for stride in (1, 2):
+        photo, filters = rng.standard_normal((1, 3, 8, 7)), rng.standard_normal((3, 1, 2, 3))
+        y = depthwise_conv2d(photo, filters, stride=stride, impl="naive")
+        dy = rng.standard_normal(y.shape)
+        _, right, _ = depthwise_conv2d_backward(dy, photo, filters, stride=stride, impl="naive")
+        mine = my_dw(dy[0], photo[0], (2, 3), stride)
+        assert mine.shape == (3, 2, 3), f"the shape is {mine.shape}"
+        assert np.allclose(mine, right[:, 0]), f"not right with stride {stride}"
+
+
+# %% [markdown]
+# ### Exercise 4: fool a bad test
+#
+# Write a *wrong* backward pass for $y = w \cdot x$ (two arrays of one shape, multiplied number by number). A
+# test with $dy$ of all ones must not see it; `check` does.
+
+
+# %% tags=["exercise"]
+def sly(dy, x, w):
+    """Wrong (dx, dw), but right where dy is all ones."""
+    raise NotImplementedError("your code here")
+
+
+# %% tags=["check"]
+@exercise.check
+def exercise_4():
+    x, w = rng.standard_normal((2, 4, 3))
+    dx, dw = sly(np.ones((4, 3)), x, w)
+    assert np.allclose(dx, w), "the test with all ones sees that dx is wrong"
+    assert np.allclose(dw, x), "the test with all ones sees that dw is wrong"
+    assert not check(lambda x, w: w * x, sly, x, w).ok, "this one is right"
