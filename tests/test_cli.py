@@ -214,5 +214,7 @@ def test_help_imports_nothing_heavy(command):
         "except SystemExit as stop: assert stop.code == 0\n"
         "heavy = {'numba', 'scipy', 'matplotlib.pyplot'} & set(sys.modules); assert not heavy, heavy"
     )
-    output = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout
+    output = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True
+    ).stdout
     assert output.startswith("usage: npdsconv")

@@ -92,9 +92,18 @@ def settle(phi: Line, steps: Sequence[float], tolerance: float, first: Quotient)
         tried[step] = quotient(phi, step)
     best = min(tried.values(), key=lambda q: q.doubt)
     settled = best.doubt <= tolerance
-    pairs = [(tried[step].jump, tried[16 * step].jump) for step in tried if 16 * step in tried]
-    steady = any(tolerance < abs(a) and abs(a - b) <= 0.1 * abs(a) for a, b in pairs)
-    return Slope(best.value, settled, kink=steady and not settled)
+    return Slope(best.value, settled, kink=not settled and _steady_jump(tried, tolerance))
+
+
+def _steady_jump(tried: dict[float, Quotient], tolerance: float) -> bool:
+    """Whether three steps, each sixteen times the one before, agree on a jump. Rounding would not: it grows as 1/h."""
+
+    def near(a: float, b: float) -> bool:
+        return tolerance < abs(a) and abs(a - b) <= 0.1 * abs(a)
+
+    triples = [(h, 16 * h, 256 * h) for h in tried if 16 * h in tried and 256 * h in tried]
+    jumps = [tuple(tried[h].jump for h in triple) for triple in triples]
+    return any(near(a, b) and near(b, c) for a, b, c in jumps)
 
 
 def typical_size(array: Array) -> float:
