@@ -8,8 +8,9 @@ import sys
 import numpy as np
 import pytest
 
-from npdsconv import checkpoint, cli, data, train
+from npdsconv import checkpoint, cli, data, recorded, train
 from npdsconv.data import Dataset
+from npdsconv.recipes import recipe
 
 SMALL = ["--width", "0.125", "--impl", "im2col", "--batch-size", "32", "--epochs", "3"]
 
@@ -218,3 +219,17 @@ def test_help_imports_nothing_heavy(command):
         [sys.executable, "-c", program], check=True, capture_output=True, text=True
     ).stdout
     assert output.startswith("usage: npdsconv")
+
+
+def test_the_recorded_twin_is_shown_for_the_recipe_itself(tmp_path, monkeypatch):
+    runs = [
+        {"dataset": "mnist5k", "standard": True, "accuracy": 0.5},
+        {"dataset": "mnist5k", "standard": True, "accuracy": 0.7},
+        {"dataset": "mnist5k", "standard": False, "accuracy": 0.9},
+    ]
+    (tmp_path / "recorded.json").write_text(json.dumps(runs))
+    monkeypatch.setattr(recorded, "FILE", tmp_path / "recorded.json")
+    found = recorded.accuracy(recipe("mnist5k", seed=7, standard=True))
+    np.testing.assert_allclose(found, (0.6, 0.1 * np.sqrt(2), 2))
+    assert recorded.accuracy(recipe("mnist5k", epochs=31)) is None
+    assert recorded.accuracy(recipe("mnist")) is None

@@ -37,6 +37,7 @@ MAY_IMPORT = {
     "checkpoint": {"shapes"},
     "train": {"shapes", "ops", "layers", "optim", "data", "metrics"},
     "recipes": EARLIER,
+    "recorded": {"recipes"},
     "runs": EARLIER,
     "plots": EARLIER,
     "pictures": EARLIER,

@@ -67,6 +67,7 @@ class Probes:
     def compare(self, largest: float) -> Row:
         """Settle every probe and compare; `largest` is the size of the largest gradient of all arrays."""
         floor = max(1e-3 * largest, self._visible())
+        # A single kink that stays below this, unseen, moves the value by at most 1.2 times as much.
         self.tolerance = 0.3 * self.point.threshold * max(self.largest, floor)
         slopes = self._slopes()
         analytic = np.array([float(np.vdot(self.gradient, direction)) for direction in self])
