@@ -7,7 +7,7 @@ import npdsconv
 from npdsconv import gradcases, layers, models, ops
 from npdsconv.gradcases import CASES, run, select
 
-SLOW = ("mobilenet_v1", "mobilenet_v2")
+SLOW = ("standard_twin", "mobilenet_v1", "mobilenet_v2")
 
 
 @pytest.mark.parametrize(
