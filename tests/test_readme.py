@@ -63,5 +63,9 @@ def test_links_lead_somewhere():
 
 def test_the_results_are_the_recorded_ones():
     for dataset, standard in {(r["dataset"], r["standard"]) for r in recorded.runs()}:
-        scores = [100 * r["accuracy"] for r in recorded.runs() if (r["dataset"], r["standard"]) == (dataset, standard)]
+        scores = [
+            100 * r["accuracy"]
+            for r in recorded.runs()
+            if (r["dataset"], r["standard"]) == (dataset, standard)
+        ]
         assert f"{np.mean(scores):.2f} %" in README, (dataset, standard)
