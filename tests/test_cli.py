@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from npdsconv import checkpoint, cli, data, recorded, train
+from npdsconv import checkpoint, cli, data, gradcases, gradcheck, recorded, train
 from npdsconv.data import Dataset
 from npdsconv.recipes import recipe
 
@@ -150,6 +150,27 @@ def test_gradcheck_prints_a_table(capsys):
     assert code == 0
     assert last_json(out)["ok"] is True
     assert "linear" in out
+
+
+def test_a_wrong_gradient_is_told_with_exit_code_1(capsys, monkeypatch):
+    def doubled(dy, x):
+        return 2 * dy
+
+    def broken(dy, x):
+        return dy[:1]
+
+    def cases():
+        for backward in (doubled, broken):
+            report = gradcheck.check(lambda x: x * 1.0, backward, np.linspace(-1, 2, 7))
+            yield gradcases.Case("op", backward.__name__, lambda impl, report=report: report)
+
+    monkeypatch.setattr(gradcases, "CASES", tuple(cases()))
+    code, out, err = call(capsys, "gradcheck", "all", "--json")
+    assert code == 1
+    assert out.count("FAILED") == 2
+    assert last_json(out)["ok"] is False
+    assert "doubled" in err
+    assert "broken" in err
 
 
 def test_complexity_beside_the_twin(capsys):
