@@ -29,6 +29,7 @@ MAY_IMPORT = {
     "models": {"shapes", "layers"},
     "optim": {"shapes", "layers"},
     "metrics": {"shapes"},
+    "memory": set(),
     "data": set(),
     "gradcheck": set(),
     "complexity": {"shapes", "ops", "layers"},

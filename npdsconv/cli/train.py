@@ -16,6 +16,7 @@ from npdsconv.cli import print_json
 from npdsconv.complexity import summary
 from npdsconv.data import Dataset, Split
 from npdsconv.layers import Sequential
+from npdsconv.memory import keep_freed_memory
 from npdsconv.metrics import f1
 from npdsconv.recipes import MODELS, OPTIMIZERS, RECIPES, SCHEDULES, Recipe, recipe
 from npdsconv.runs import RunFolder, fresh_folder, latest_folder
@@ -79,6 +80,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train, measure, write the run folder, print the table."""
+    keep_freed_memory()
     if args.threads is not None:
         npdsconv.set_num_threads(args.threads)
     folder, settings, saved = _prepare(args)
