@@ -5,7 +5,7 @@
     python benchmarks/accuracy.py table
 
 Each run is one call of `npdsconv train ... --json` in a fresh process. The recipe of `npdsconv/recipes.py` is taken
-as it is; every seed that was run is in the results, which are kept in benchmarks/results/accuracy.json.
+as it is; every seed that was run is in the results, which are kept in npdsconv/recorded.json.
 """
 
 import argparse
@@ -14,9 +14,8 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from pathlib import Path
 
-RESULTS = Path(__file__).parent / "results" / "accuracy.json"
+from npdsconv.recorded import FILE, runs
 
 
 def train(dataset: str, seed: int, standard: bool) -> dict:
@@ -40,38 +39,32 @@ def train(dataset: str, seed: int, standard: bool) -> dict:
     return {"dataset": dataset, "seed": seed, "standard": standard} | {key: report[key] for key in kept}
 
 
-def load() -> list[dict]:
-    return json.loads(RESULTS.read_text()) if RESULTS.exists() else []
-
-
 def record(result: dict) -> None:
     """Replace the result of the same data set, network and seed."""
     same = ("dataset", "seed", "standard")
-    others = [r for r in load() if any(r[key] != result[key] for key in same)]
+    others = [r for r in runs() if any(r[key] != result[key] for key in same)]
     results = sorted([*others, result], key=lambda r: tuple(r[key] for key in same))
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text("[\n" + ",\n".join("  " + json.dumps(r) for r in results) + "\n]\n")
+    FILE.write_text("[\n" + ",\n".join("  " + json.dumps(r) for r in results) + "\n]\n")
 
 
 def table() -> str:
     """The README's table, in Markdown."""
     lines = [
-        "| data | network | parameters | multiply-adds | seeds | accuracy, mean ± sd (each) | training, 2 cores |",
-        "|---|---|---|---|---|---|---|",
+        "| data | network | parameters | multiply-adds | epochs | accuracy, mean ± sd (each seed) |",
+        "|---|---|---|---|---|---|",
     ]
     groups: dict[tuple, list[dict]] = {}
-    for r in load():
+    for r in runs():
         groups.setdefault((r["dataset"], r["standard"], r["scored_on"]), []).append(r)
-    for (dataset, standard, scored_on), runs in groups.items():
-        scores = [100 * r["accuracy"] for r in runs]
+    for (dataset, standard, scored_on), group in groups.items():
+        scores = [100 * r["accuracy"] for r in group]
         spread = f" ± {statistics.stdev(scores):.2f}" if len(scores) > 1 else ""
         each = " ".join(f"{score:.2f}" for score in scores)
-        seconds = statistics.median(r["train_seconds"] for r in runs)
-        cost = runs[0]["model"]
+        cost = group[0]["model"]
         name = "standard twin" if standard else "separable_cnn"
         lines.append(
-            f"| {dataset}, {scored_on} | {name} | {cost['params']:,} | {cost['macs']:,} | {len(runs)} "
-            f"| {statistics.mean(scores):.2f} %{spread} ({each}) | {seconds:.0f} s, {runs[0]['epochs']} epochs |"
+            f"| {dataset}, {scored_on} | {name} | {cost['params']:,} | {cost['macs']:,} | {group[0]['epochs']} "
+            f"| {statistics.mean(scores):.2f} %{spread} ({each}) |"
         )
     return "\n".join(lines)
 

@@ -4,8 +4,8 @@
 ...     print(kind, name, report.ok)
 op relu True
 
-Images are never square and no two sizes are equal, so that swapped axes show. Parameters are moved off
-their initial values: a batch norm whose weight is 1 would hide a missing factor.
+Images and kernels are never square, and input and output channels differ, so that swapped axes show.
+Parameters are moved off their initial values: a batch norm whose weight is 1 would hide a missing factor.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -19,6 +19,7 @@ import npdsconv
 from npdsconv import layers, models, ops
 from npdsconv.gradcheck import Report, check
 from npdsconv.layers import Layer
+from npdsconv.models.mobilenet import inverted_residual
 from npdsconv.shapes import Array
 
 KINDS = ("op", "layer", "model")
@@ -122,7 +123,7 @@ _WINDOWS: dict[str, dict[str, Any]] = {
     "dilated": {"dilation": (2, 3)},
     "everything": {"stride": (2, 1), "padding": ((2, 0), (1, 3)), "dilation": (1, 2)},
 }
-_X = _normal(2, 4, 8, 7)
+_X = _normal(2, 4, 7, 5)
 
 
 def _bilinear_ops() -> Iterator[Case]:
@@ -141,27 +142,36 @@ def _bilinear_ops() -> Iterator[Case]:
     yield _op("pointwise_conv2d", ops.pointwise_conv2d, ops.pointwise_conv2d_backward, x, w, b, bilinear=True)
     x = _normal(6, 5)
     yield _op("linear", ops.linear, ops.linear_backward, x, w, b, bilinear=True, numpy=True)
+    yield from _window_matrices()
+
+
+def _window_matrices() -> Iterator[Case]:
+    """im2col and its transpose: each is the backward of the other."""
+    size = (7, 5)
     how: dict[str, Any] = {
         "kernel_size": (3, 2),
         "stride": (2, 1),
         "padding": ((1, 0), (0, 2)),
         "dilation": (1, 2),
     }
-    cols = partial(ops.im2col, **how)
-    image = partial(ops.col2im, size=_X.shape[2:], **how)
-    yield _op("im2col", cols, lambda dy: image(dy), _X, bilinear=True, impls=False)
-    yield _op(
-        "col2im",
-        lambda cols: image(cols),
-        lambda dy: cols(dy),
-        _normal(*cols(_X).shape),
-        bilinear=True,
-        impls=False,
-    )
+
+    def columns(x: Array) -> Array:
+        return ops.im2col(x, **how)
+
+    def image(cols: Array) -> Array:
+        return ops.col2im(cols, size, **how)
+
+    yield _op("im2col", columns, image, _X, bilinear=True, impls=False)
+    yield _op("col2im", image, columns, _normal(*columns(_X).shape), bilinear=True, impls=False)
 
 
 def _pools() -> Iterator[Case]:
-    overlapping = {"kernel_size": (3, 2), "stride": (2, 1), "padding": ((1, 0), (0, 1)), "dilation": (1, 2)}
+    overlapping: dict[str, Any] = {
+        "kernel_size": (3, 2),
+        "stride": (2, 1),
+        "padding": ((1, 0), (0, 1)),
+        "dilation": (1, 2),
+    }
     for label, options in (("plain", {"kernel_size": (3, 2)}), ("overlapping", overlapping)):
         yield _op(f"max_pool2d {label}", ops.max_pool2d, ops.max_pool2d_backward, _X, **options)
         yield _op(
@@ -200,7 +210,7 @@ def _batch_norm(label: str, **given: Array) -> Case:
     )
 
 
-def _loss(label: str, **options: float) -> Case:
+def _loss(label: str, **options: Any) -> Case:
     labels = np.array([2, 0, 4, 2, 1, 5])
 
     def backward(dy: Array, logits: Array, labels: Array) -> Array:
@@ -246,7 +256,7 @@ def _scattered(layer: Layer, rng: np.random.Generator) -> Layer:
 
 def _layers() -> Iterator[Case]:
     window: dict[str, Any] = {"stride": (2, 1), "padding": ((1, 0), (0, 2)), "dilation": (1, 2)}
-    image = (2, 4, 8, 7)
+    image = (2, 4, 7, 5)
     yield _layer(
         "Conv2d", lambda r: layers.Conv2d(4, 6, (3, 2), groups=2, rng=r, **window), image, bilinear=True
     )
@@ -275,7 +285,7 @@ def _layers() -> Iterator[Case]:
 
 
 def _composites() -> Iterator[Case]:
-    image, small = (2, 4, 8, 7), (2, 4, 5, 6)
+    image, small = (2, 4, 7, 5), (2, 4, 5, 6)
     block = layers.DepthwiseSeparableConv2d
     window: dict[str, Any] = {"stride": (2, 1), "padding": ((1, 0), (0, 2)), "dilation": (1, 2)}
     whole = partial(block, 4, 5, (3, 2), depth_multiplier=3, **window)
@@ -292,6 +302,7 @@ def _composites() -> Iterator[Case]:
         image,
     )
     yield _layer("Residual identity", lambda r: layers.Residual(block(4, 4, 3, padding=1, rng=r)), small)
+    yield _layer("Residual inverted", lambda r: inverted_residual(4, 4, stride=1, expansion=3, rng=r), small)
     yield _layer(
         "Residual shortcut",
         lambda r: layers.Residual(
@@ -308,9 +319,10 @@ def _composites() -> Iterator[Case]:
             layers.Conv2d(4, 5, (3, 2), rng=r).freeze(),
             layers.BatchNorm2d(5),
             layers.ReLU(),
+            layers.MaxPool2d((3, 2)),
             layers.Flatten(),
             layers.Dropout(0.3, rng=r),
-            layers.Linear(5 * 3 * 5, 6, rng=r),
+            layers.Linear(5 * 1 * 2, 6, rng=r),
         ),
         small,
         labels=np.array([4, 1]),
@@ -318,18 +330,21 @@ def _composites() -> Iterator[Case]:
 
 
 def _models() -> Iterator[Case]:
-    model = partial(_layer, kind="model", method="directions", directions=2)
+    model = partial(_layer, kind="model", method="directions")
     yield model("small_cnn", lambda r: models.small_cnn(width=0.5, size=12, rng=r), (3, 1, 12, 12))
+    image = (3, 1, 13, 10)
+    yield model("separable_cnn", lambda r: models.separable_cnn(width=0.5, dropout=0.2, rng=r), image)
     yield model(
-        "separable_cnn", lambda r: models.separable_cnn(width=0.5, dropout=0.2, rng=r), (3, 1, 13, 10)
+        "standard_twin", lambda r: models.standard_twin(models.separable_cnn(width=0.5, rng=r), rng=r), image
     )
+    image = (8, 3, 17, 12)
+    yield model("mobilenet_v1", lambda r: models.mobilenet_v1(0.125, classes=7, rng=r), image, directions=2)
+    # Fifty batch norms over a few images amplify rounding and kinks beyond what differences can resolve. So the whole
+    # is checked with running statistics, and its block, above, with those of the batch.
+    image, how = (3, 3, 9, 11), dict[str, Any](train=False, directions=2)
     yield model(
-        "standard_twin",
-        lambda r: models.standard_twin(models.separable_cnn(width=0.5, rng=r), r),
-        (3, 1, 13, 10),
+        "mobilenet_v2 evaluation", lambda r: models.mobilenet_v2(0.125, classes=7, rng=r), image, **how
     )
-    yield model("mobilenet_v1", lambda r: models.mobilenet_v1(0.125, classes=7, rng=r), (3, 3, 33, 36))
-    yield model("mobilenet_v2", lambda r: models.mobilenet_v2(0.125, classes=7, rng=r), (3, 3, 33, 36))
 
 
 CASES: tuple[Case, ...] = (

@@ -116,7 +116,7 @@ def resolve_window(
 
 def check_floats(op: str, **arrays: Array | None) -> None:
     """All arrays are NumPy arrays of one dtype, float32 or float64; only a bias or a statistic may be None."""
-    given = {name: a for name, a in arrays.items() if a is not None or name not in OPTIONAL}
+    given: dict[str, Any] = {name: a for name, a in arrays.items() if a is not None or name not in OPTIONAL}
     for name, a in given.items():
         if not isinstance(a, np.ndarray):
             raise TypeError(f"{op}: {name} must be a NumPy array, got {type(a).__name__}")

@@ -8,8 +8,9 @@ import sys
 import numpy as np
 import pytest
 
-from npdsconv import checkpoint, cli, data, train
+from npdsconv import checkpoint, cli, data, gradcases, gradcheck, recorded, train
 from npdsconv.data import Dataset
+from npdsconv.recipes import recipe
 
 SMALL = ["--width", "0.125", "--impl", "im2col", "--batch-size", "32", "--epochs", "3"]
 
@@ -151,6 +152,27 @@ def test_gradcheck_prints_a_table(capsys):
     assert "linear" in out
 
 
+def test_a_wrong_gradient_is_told_with_exit_code_1(capsys, monkeypatch):
+    def doubled(dy, x):
+        return 2 * dy
+
+    def broken(dy, x):
+        return dy[:1]
+
+    def cases():
+        for backward in (doubled, broken):
+            report = gradcheck.check(lambda x: x * 1.0, backward, np.linspace(-1, 2, 7))
+            yield gradcases.Case("op", backward.__name__, lambda impl, report=report: report)
+
+    monkeypatch.setattr(gradcases, "CASES", tuple(cases()))
+    code, out, err = call(capsys, "gradcheck", "all", "--json")
+    assert code == 1
+    assert out.count("FAILED") == 2
+    assert last_json(out)["ok"] is False
+    assert "doubled" in err
+    assert "broken" in err
+
+
 def test_complexity_beside_the_twin(capsys):
     code, out, _ = call(capsys, "complexity", "separable_cnn", "--input", "1x28x28", "--json")
     report = last_json(out)
@@ -214,5 +236,21 @@ def test_help_imports_nothing_heavy(command):
         "except SystemExit as stop: assert stop.code == 0\n"
         "heavy = {'numba', 'scipy', 'matplotlib.pyplot'} & set(sys.modules); assert not heavy, heavy"
     )
-    output = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout
+    output = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True
+    ).stdout
     assert output.startswith("usage: npdsconv")
+
+
+def test_the_recorded_twin_is_shown_for_the_recipe_itself(tmp_path, monkeypatch):
+    runs = [
+        {"dataset": "mnist5k", "standard": True, "accuracy": 0.5},
+        {"dataset": "mnist5k", "standard": True, "accuracy": 0.7},
+        {"dataset": "mnist5k", "standard": False, "accuracy": 0.9},
+    ]
+    (tmp_path / "recorded.json").write_text(json.dumps(runs))
+    monkeypatch.setattr(recorded, "FILE", tmp_path / "recorded.json")
+    found = recorded.accuracy(recipe("mnist5k", seed=7, standard=True))
+    np.testing.assert_allclose(found, (0.6, 0.1 * np.sqrt(2), 2))
+    assert recorded.accuracy(recipe("mnist5k", epochs=31)) is None
+    assert recorded.accuracy(recipe("mnist")) is None

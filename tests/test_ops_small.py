@@ -368,3 +368,34 @@ def test_crop_takes_off_what_pad_put_on():
     assert np.isinf(padded).sum() == padded.size - x.size
     equal(crop(padded, sides), x)
     assert np.shares_memory(crop(padded, sides), padded)
+
+
+@pytest.mark.parametrize("impl", ["numpy", "numba"])
+def test_relu_passes_the_gradient_of_infinity(impl):
+    dy = np.array([3.0, 5.0, 7.0])
+    dx = npdsconv.relu_backward(dy, np.array([np.inf, -np.inf, 1.0]), impl=impl)
+    np.testing.assert_array_equal(dx, [3.0, 0.0, 7.0])
+
+
+@pytest.mark.parametrize("impl", ["naive", "im2col", "numba"])
+def test_max_pooling_never_sends_gradient_into_the_padding(impl):
+    x, dy = np.full((1, 1, 2, 2), -np.inf), np.arange(1.0, 10).reshape(1, 1, 3, 3)
+    dx = npdsconv.max_pool2d_backward(dy, x, 2, stride=1, padding=1, impl=impl)
+    np.testing.assert_array_equal(dx[0, 0], [[12, 9], [15, 9]])
+
+
+@pytest.mark.parametrize("impl", ["numpy", "numba"])
+def test_batch_norm_keeps_its_digits_where_the_mean_is_large(impl):
+    rng = np.random.default_rng(7)
+    x = (1000 + rng.standard_normal((16, 3, 9, 8))).astype(np.float32)
+    weight, bias = rng.standard_normal((2, 3)).astype(np.float32)
+    y, _, var = npdsconv.batch_norm2d(x, weight, bias, impl=impl)
+    exact = npdsconv.batch_norm2d(*(a.astype(np.float64) for a in (x, weight, bias)), impl="numpy")
+    np.testing.assert_allclose(y, exact[0], atol=2e-4)
+    np.testing.assert_allclose(var, exact[2], rtol=1e-5)
+
+
+def test_batch_norm_backward_names_missing_statistics():
+    x, weight = np.zeros((2, 3, 4, 5)), np.ones(3)
+    with pytest.raises(TypeError, match="mean and var must be what batch_norm2d returned"):
+        npdsconv.batch_norm2d_backward(x, x, weight, None, None)

@@ -28,7 +28,7 @@ def run(args: argparse.Namespace) -> int:
     cases = gradcases.run(args.names, impl=args.impl)
     width = max(len(case.name) for case in gradcases.select(args.names))
     print(f"{'':6} {'':{width}}  {'max error':>9}  {'checked':>7}  {'kinks':>5}")
-    results, failed = [], []
+    results, failed, worst = [], [], 0.0
     for kind, name, report in cases:
         verdict = "ok" if report.ok else "FAILED"
         print(
@@ -36,13 +36,12 @@ def run(args: argparse.Namespace) -> int:
             flush=True,
         )
         results.append({"kind": kind, "name": name, **report.as_dict()})
+        worst = max(worst, report.max_error)
         if not report.ok:
             failed.append((name, report))
     for name, report in failed:
         print(f"\n{name}\n{report}", file=sys.stderr)
-    print(
-        f"{len(results)} checked, {len(failed)} failed; worst error {max(r['max_error'] for r in results):.1e}"
-    )
+    print(f"{len(results)} checked, {len(failed)} failed; worst error {worst:.1e}")
     if args.json:
         print_json({"ok": not failed, "results": results})
     return 1 if failed else 0

@@ -123,11 +123,12 @@ def check(
     The error of one array is `max|a - n| / max(‖a‖∞, ‖n‖∞, floor)`, `a` from backward, `n` numeric.
     The floor is 1e-3 of the largest gradient of all arrays: a bias before batch norm has a true gradient of
     zero, where a relative error would compare rounding with rounding. Nor can the floor be lower than what
-    the rounding of forward itself lets one see.
+    the rounding of forward itself lets one see. For directions ‖a‖₂, the usual size of `<a, v>`, takes the
+    place of ‖a‖∞.
 
     The numeric derivative uses six values and two Richardson steps, with an error near 1e-12, so a gradient
     that is wrong by one part in a million is caught. Where the values say that the stretch holds a kink
-    (ReLU, the ties of max pooling), shorter stretches are tried, down to 1e-8 of the array's size. A kink
+    (ReLU, the ties of max pooling), shorter stretches are tried, down to 1e-9 of the array's size. A kink
     at the very point is counted and left out; the check fails if more than a tenth of the probes are.
     `npdsconv.gradcheck.numeric` tells how.
 

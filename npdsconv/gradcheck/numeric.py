@@ -13,10 +13,10 @@ Six values `φ(±h), φ(±2h), φ(±4h)` give two things, each by Richardson's e
 
 When the spread and the jump are both small, the function is smooth on the whole stretch and the derivative
 is good to about 1e-12. When they are not, the stretch contains a kink or is too long for so curved a
-function, and a shorter one is tried, down to 1e-8 of the array's size. If none is smooth and the jump is the
-same for two of them, one sixteen times as long as the other, then there is a kink *at* the point, or so close
-that rounding hides the difference: there is no derivative to compare with. All this is decided from forward
-alone. The gradient under test is never looked at, so a wrong one cannot pass as a kink.
+function, and a shorter one is tried, down to 1e-9 of the array's size. If none is smooth and the jump is the
+same for three of them, each sixteen times as long as the one before, then there is a kink *at* the point, or
+so close that rounding hides the difference: there is no derivative to compare with. All this is decided from
+forward alone. The gradient under test is never looked at, so a wrong one cannot pass as a kink.
 """
 
 from __future__ import annotations
@@ -92,9 +92,18 @@ def settle(phi: Line, steps: Sequence[float], tolerance: float, first: Quotient)
         tried[step] = quotient(phi, step)
     best = min(tried.values(), key=lambda q: q.doubt)
     settled = best.doubt <= tolerance
-    pairs = [(tried[step].jump, tried[16 * step].jump) for step in tried if 16 * step in tried]
-    steady = any(tolerance < abs(a) and abs(a - b) <= 0.1 * abs(a) for a, b in pairs)
-    return Slope(best.value, settled, kink=steady and not settled)
+    return Slope(best.value, settled, kink=not settled and _steady_jump(tried, tolerance))
+
+
+def _steady_jump(tried: dict[float, Quotient], tolerance: float) -> bool:
+    """Whether three steps, each sixteen times the one before, agree on a jump; rounding, being ~ 1/h, would not."""
+
+    def near(a: float, b: float) -> bool:
+        return tolerance < abs(a) and abs(a - b) <= 0.1 * abs(a)
+
+    triples = [(h, 16 * h, 256 * h) for h in tried if 16 * h in tried and 256 * h in tried]
+    jumps = [tuple(tried[h].jump for h in triple) for triple in triples]
+    return any(near(a, b) and near(b, c) for a, b, c in jumps)
 
 
 def typical_size(array: Array) -> float:

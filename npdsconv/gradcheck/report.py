@@ -87,8 +87,8 @@ class Report:
 
     @property
     def ok(self) -> bool:
-        """Whether every row passes and not too many probes lie on kinks."""
-        return all(row.ok for row in self.rows) and not self.too_many_kinks
+        """Whether something was compared, every row passes, and not too many probes lie on kinks."""
+        return self.checked > 0 and all(row.ok for row in self.rows) and not self.too_many_kinks
 
     def __bool__(self) -> bool:
         return self.ok
@@ -122,6 +122,8 @@ class Report:
     def reasons(self) -> list[str]:
         """What has to be said about single rows, and about the number of kinks."""
         said = [f"{row.name}: {row.reason}" for row in self.rows if row.reason]
+        if not self.checked and all(row.ok for row in self.rows):
+            said.append("nothing was compared, so nothing is shown to be right")
         if self.too_many_kinks:
             share = (
                 f"{self.kinks} of {self.kinks + self.checked} probes lie on a kink, more than {MAX_KINKS:.0%}"

@@ -120,6 +120,10 @@ class LayerSubject:
     """
 
     def __init__(self, layer: LayerLike, x: Any, labels: Any, train: bool) -> None:
+        needed = ("forward", "named_parameters", "named_buffers", "astype")
+        missing = [name for name in needed if not hasattr(layer, name)]
+        if missing:
+            raise TypeError(f"check: {type(layer).__name__} is no layer, it has no {', '.join(missing)}")
         self._layer = copy.deepcopy(layer).astype(np.float64)
         self._train = train
         self._labels = None if labels is None else np.asarray(labels)

@@ -33,10 +33,6 @@ from threadpoolctl import ThreadpoolController
 
 __all__ = ["get_num_threads", "kernel", "prange", "serial", "set_num_threads"]
 
-# A worker of GNU's OpenMP spins while it waits, and on a busy machine takes the core from those that have work: a
-# training step beside other programs took 5 times as long. Let it sleep, unless the user has decided otherwise.
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-
 _BLAS = ThreadpoolController()
 _LAUNCH = threading.Lock()
 _DAMAGED = (EOFError, pickle.UnpicklingError, ImportError, AttributeError, IndexError, ValueError)

@@ -36,9 +36,9 @@ def _clamp(x, ceiling, y):
 
 @kernel
 def _clamp_gradient(dy, x, ceiling, dx):
-    zero = x.dtype.type(0)
+    zero, unbounded = x.dtype.type(0), ceiling == np.inf
     for block in prange((x.shape[0] + BLOCK - 1) // BLOCK):
         first, last = block * BLOCK, min(x.shape[0], (block + 1) * BLOCK)
         slope, a, b = dy[first:last], x[first:last], dx[first:last]
         for k in range(a.shape[0]):
-            b[k] = slope[k] if zero < a[k] < ceiling else zero
+            b[k] = slope[k] if a[k] > zero and (unbounded or a[k] < ceiling) else zero

@@ -29,11 +29,11 @@ def statistics(x: Array) -> tuple[Array, Array]:
     return mean.astype(x.dtype), (spread.sum(axis=0, dtype=np.float64) / len(rows)).astype(x.dtype)
 
 
-def scale_and_shift(x: Array, scale: Array, shift: Array) -> Array:
-    """y[n,c,i,j] = x[n,c,i,j]·scale[c] + shift[c]."""
+def normalise(x: Array, mean: Array, scale: Array, bias: Array) -> Array:
+    """y[n,c,i,j] = (x[n,c,i,j] - mean[c])·scale[c] + bias[c]."""
     rows = _rows(x)
     y = np.empty(rows.shape, x.dtype)
-    _scale_and_shift(rows, layout.readonly(scale), layout.readonly(shift), y)
+    _normalise(rows, layout.readonly(mean), layout.readonly(scale), layout.readonly(bias), y)
     return _images(y, x)
 
 
@@ -47,11 +47,12 @@ def gradient_sums(dy: Array, x: Array, mean: Array) -> tuple[Array, Array]:
     return total[0], total[1]
 
 
-def combine(dy: Array, a: Array, x: Array, b: Array, c: Array) -> Array:
-    """dy·a[c] + x·b[c] + c[c]: what the gradient for x comes down to."""
+def combine(dy: Array, a: Array, x: Array, mean: Array, b: Array, c: Array) -> Array:
+    """dy·a[c] + (x - mean[c])·b[c] + c[c]: what the gradient for x comes down to."""
     rows = _rows(x)
     dx = np.empty(rows.shape, x.dtype)
-    _combine(_rows(dy), layout.readonly(a), rows, layout.readonly(b), layout.readonly(c), dx)
+    per_channel = (layout.readonly(v) for v in (mean, b, c))
+    _combine(_rows(dy), layout.readonly(a), rows, *per_channel, dx)
     return _images(dx, x)
 
 
@@ -68,13 +69,13 @@ def _images(rows: Array, like: Array) -> Array:
 def _statistics(x, means, squares):
     for block in prange(means.shape[0]):
         first, last = block * ROWS, min(x.shape[0], (block + 1) * ROWS)
-        mean, square = means[block], squares[block]
+        pivot, mean, square = x[first], means[block], squares[block]
         for r in range(first, last):
             row = x[r]
             for c in range(row.shape[0]):
-                mean[c] += row[c]
+                mean[c] += row[c] - pivot[c]  # of numbers near the mean, a sum keeps more digits
         for c in range(mean.shape[0]):
-            mean[c] /= last - first
+            mean[c] = pivot[c] + mean[c] / (last - first)
         for r in range(first, last):
             row = x[r]
             for c in range(row.shape[0]):
@@ -82,12 +83,12 @@ def _statistics(x, means, squares):
 
 
 @kernel
-def _scale_and_shift(x, scale, shift, y):
+def _normalise(x, mean, scale, bias, y):
     for block in prange((x.shape[0] + ROWS - 1) // ROWS):
         for r in range(block * ROWS, min(x.shape[0], (block + 1) * ROWS)):
             row, out = x[r], y[r]
             for c in range(row.shape[0]):
-                out[c] = row[c] * scale[c] + shift[c]
+                out[c] = (row[c] - mean[c]) * scale[c] + bias[c]
 
 
 @kernel
@@ -103,9 +104,9 @@ def _gradient_sums(dy, x, mean, sums):
 
 
 @kernel
-def _combine(dy, a, x, b, c, dx):
+def _combine(dy, a, x, mean, b, c, dx):
     for block in prange((x.shape[0] + ROWS - 1) // ROWS):
         for r in range(block * ROWS, min(x.shape[0], (block + 1) * ROWS)):
             slope, row, out = dy[r], x[r], dx[r]
             for k in range(row.shape[0]):
-                out[k] = slope[k] * a[k] + (row[k] * b[k] + c[k])
+                out[k] = slope[k] * a[k] + ((row[k] - mean[k]) * b[k] + c[k])

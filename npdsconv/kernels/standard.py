@@ -134,8 +134,10 @@ def _input_gradient(dy, wt, dx, bordered, taps, stride, corner, dilation):
             border[:] = 0
             slope = dy[k].reshape(oh * ow, outputs)
             for g in range(groups):
-                part = np.ascontiguousarray(slope[:, g * per_group : (g + 1) * per_group])
-                np.dot(part, wt[g], cols)
+                if groups == 1:
+                    np.dot(slope, wt[0], cols)
+                else:
+                    np.dot(slope[:, g * per_group : (g + 1) * per_group].copy(), wt[g], cols)
                 _scatter(cols, border, g * inputs, inputs, ow, taps, stride, dilation)
             take(border, dx[k], corner)
 
@@ -154,8 +156,10 @@ def _weight_gradient(images, dy, partial, bordered, taps, stride, corner, dilati
             slope = dy[k].reshape(oh * ow, outputs)
             for g in range(groups):
                 _gather(border, g * inputs, inputs, cols, ow, taps, stride, dilation)
-                part = np.ascontiguousarray(slope[:, g * per_group : (g + 1) * per_group])
-                np.dot(cols.T, part, product)
+                if groups == 1:
+                    np.dot(cols.T, slope, product)
+                else:
+                    np.dot(cols.T, slope[:, g * per_group : (g + 1) * per_group].copy(), product)
                 for r in range(depth):
                     total, term = partial[chunk, g, r], product[r]
                     for o in range(per_group):

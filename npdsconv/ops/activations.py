@@ -63,4 +63,4 @@ def _clamp_backward(op: str, dy: Array, x: Array, ceiling: float, impl: str) -> 
         from npdsconv.kernels import elementwise
 
         return elementwise.clamp_gradient(dy, x, ceiling)
-    return dy * ((x > 0) & (x < x.dtype.type(ceiling)))
+    return dy * ((x > 0) & ((x < x.dtype.type(ceiling)) | (ceiling == np.inf)))

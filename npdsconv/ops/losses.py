@@ -44,7 +44,7 @@ def softmax_cross_entropy(
     >>> round(loss, 6), p
     (1.386294, array([[0.25, 0.25, 0.25, 0.25]]))
     """
-    targets = _targets("softmax_cross_entropy", logits, labels, label_smoothing)
+    targets = _targets("softmax_cross_entropy", "logits", logits, labels, label_smoothing)
     shifted = logits - logits.max(axis=1, keepdims=True)  # softmax does not see it, exp() does
     log_p = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
     loss = -(targets * log_p).sum(dtype=np.float64) / len(logits)
@@ -55,7 +55,8 @@ def softmax_cross_entropy_backward(
     probabilities: Array, labels: Array, *, label_smoothing: float = 0.0
 ) -> Array:
     """``dlogits[n, k] = (p[n, k] - t[n, k]) / N``."""
-    targets = _targets("softmax_cross_entropy_backward", probabilities, labels, label_smoothing)
+    op = "softmax_cross_entropy_backward"
+    targets = _targets(op, "probabilities", probabilities, labels, label_smoothing)
     return (probabilities - targets) / probabilities.dtype.type(len(labels))
 
 
@@ -66,15 +67,15 @@ def softmax(logits: Array) -> Array:
     return e / e.sum(axis=-1, keepdims=True)
 
 
-def _targets(op: str, scores: Array, labels: Array, smoothing: float) -> Array:
-    check_floats(op, logits=scores)
-    check_ndim(op, "logits", scores, "N, K")
+def _targets(op: str, name: str, scores: Array, labels: Array, smoothing: float) -> Array:
+    check_floats(op, **{name: scores})
+    check_ndim(op, name, scores, "N, K")
     n, k = scores.shape
     labels = np.asarray(labels)
     if labels.dtype.kind not in "iu":
         raise TypeError(f"{op}: labels have dtype {labels.dtype}, must be integers")
     if labels.shape != (n,):
-        raise ValueError(f"{op}: labels have shape {labels.shape}, expected ({n},) for logits {scores.shape}")
+        raise ValueError(f"{op}: labels have shape {labels.shape}, expected ({n},) for {name} {scores.shape}")
     if n == 0:
         raise ValueError(f"{op}: the mean over an empty batch does not exist")
     if labels.min() < 0 or labels.max() >= k:

@@ -86,12 +86,12 @@ def batch_norm2d(
             )
         mean, var = _statistics(x, impl)
     scale = weight / np.sqrt(var + x.dtype.type(eps))
-    shift = bias - mean * scale
     if impl == "numba":
         from npdsconv.kernels import norm
 
-        return norm.scale_and_shift(x, scale, shift), mean, var
-    return x * _column(scale) + _column(shift), mean, var
+        return norm.normalise(x, mean, scale, bias), mean, var
+    # Subtracted first: x·scale + (bias - mean·scale) would cancel where the mean is large beside the deviation.
+    return (x - _column(mean)) * _column(scale) + _column(bias), mean, var
 
 
 def batch_norm2d_backward(
@@ -115,6 +115,8 @@ def batch_norm2d_backward(
     """
     op = "batch_norm2d_backward"
     _check(op, x, weight, impl, mean=mean, var=var)
+    if mean is None or var is None:
+        raise TypeError(f"{op}: mean and var must be what batch_norm2d returned, got None")
     check_floats(op, dy=dy, x=x)
     check_shape(op, "dy", dy, x.shape, "N, C, H, W")
     check_needs(op, needs, ("x", "weight", "bias"))
@@ -142,17 +144,17 @@ def _input_gradient(
     given: bool,
     impl: str,
 ) -> Array:
-    """dx = a·dy + b·x + c, with one a, b, c for each channel: the formula above, sorted by dy, x and the rest."""
+    """dx = a·dy + b·(x - mean) + c, one a, b, c for each channel: the formula above, sorted by dy, x and the rest."""
     a = weight * inverse
     count = np.inf if given else x.size / x.shape[1]
     b = -a * inverse * along_xhat / count
-    c = -a * along_1 / count - b * mean
+    c = -a * along_1 / count
     a, b, c = (v.astype(x.dtype) for v in (a, b, c))
     if impl == "numba":
         from npdsconv.kernels import norm
 
-        return norm.combine(dy, a, x, b, c)
-    return dy * _column(a) + (x * _column(b) + _column(c))
+        return norm.combine(dy, a, x, mean, b, c)
+    return dy * _column(a) + ((x - _column(mean)) * _column(b) + _column(c))
 
 
 def _statistics(x: Array, impl: str) -> tuple[Array, Array]:

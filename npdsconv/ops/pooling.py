@@ -52,10 +52,14 @@ def naive_max(x: Array, window: Window) -> Array:
 
 
 def naive_max_backward(dy: Array, x: Array, window: Window) -> Array:
-    xpad = pad(x, window.padding, -np.inf)
+    xpad, inside = pad(x, window.padding, -np.inf), pad(np.ones(x.shape, bool), window.padding, False)
     dxpad = np.zeros(xpad.shape, dy.dtype)
     for at, field in _positions(x.shape, window):
         winner = np.unravel_index(xpad[field].argmax(), window.kernel)
+        if not inside[field][
+            winner
+        ]:  # the window is -inf altogether: its first pixel wins, never a padded place
+            winner = np.unravel_index(inside[field].argmax(), window.kernel)
         dxpad[field][winner] += dy[at]
     return crop(dxpad, window.padding)
 
@@ -65,9 +69,12 @@ def im2col_max(x: Array, window: Window) -> Array:
 
 
 def im2col_max_backward(dy: Array, x: Array, window: Window) -> Array:
-    fields = windows(pad(x, window.padding, -np.inf), window)
     n, c = x.shape[:2]
-    winner = fields.reshape(n, c, window.pixels, window.taps).argmax(axis=3)
+    flat = (n, c, window.pixels, window.taps)
+    winner = windows(pad(x, window.padding, -np.inf), window).reshape(flat).argmax(axis=3)
+    inside = windows(pad(np.ones(x.shape, bool), window.padding, False), window).reshape(flat)
+    padded = ~np.take_along_axis(inside, winner[..., None], axis=3)[..., 0]
+    winner = np.where(padded, inside.argmax(axis=3), winner)  # as in the naive tier
     cols = np.zeros((n, c, window.taps, window.pixels), dy.dtype)
     np.put_along_axis(cols, winner[:, :, None], dy.reshape(n, c, 1, window.pixels), axis=2)
     return scatter_columns(cols, x.shape, window)
@@ -193,7 +200,8 @@ def max_pool2d_backward(
 ) -> Array:
     """``dx[n, c, p, q] = Σ dy[n, c, i, j]`` over the windows that pixel (p, q) won; of equals, the first wins."""
     op = "max_pool2d_backward"
-    window = _check(op, x, kernel_size, stride, padding, dilation, impl, dy)
+    window = _check(op, x, kernel_size, stride, padding, dilation, impl)
+    _check_dy(op, dy, x, window)
     return MAX_IMPLS[impl].backward(dy, x, window)
 
 
@@ -234,7 +242,9 @@ def avg_pool2d_backward(
     impl: str = "numba",
 ) -> Array:
     """Every pixel of a window receives the same share of its gradient. Only the shape of `x` is read."""
-    window = _check("avg_pool2d_backward", x, kernel_size, stride, padding, dilation, impl, dy)
+    op = "avg_pool2d_backward"
+    window = _check(op, x, kernel_size, stride, padding, dilation, impl)
+    _check_dy(op, dy, x, window)
     return AVG_IMPLS[impl].backward(dy, x, window, _share(x, window, count_include_pad))
 
 
@@ -296,7 +306,6 @@ def _check(
     padding: PaddingLike,
     dilation: Stride,
     impl: str,
-    dy: Array | None = None,
 ) -> Window:
     check_choice(op, "impl", impl, MAX_IMPLS)
     _check_images(op, x)
@@ -308,7 +317,9 @@ def _check(
                 f"{op}: padding {window.padding} puts a window of kernel {kernel} wholly into the padding "
                 f"(output {axis} {np.flatnonzero(inside == 0).tolist()}): every window must meet the image"
             )
-    if dy is not None:
-        check_floats(op, dy=dy, x=x)
-        check_shape(op, "dy", dy, (*x.shape[:2], *window.output), "N, C, OH, OW")
     return window
+
+
+def _check_dy(op: str, dy: Array, x: Array, window: Window) -> None:
+    check_floats(op, dy=dy, x=x)
+    check_shape(op, "dy", dy, (*x.shape[:2], *window.output), "N, C, OH, OW")
