@@ -480,7 +480,7 @@ plt.show()
 # number; batch norm divides by it again. So He weights with right and with wrong fans should give the *same*
 # network, and a network with Xavier weights as well.
 
-# %%
+# %% tags=["rounding"]
 with_relu = {name: scheme for name, scheme in schemes.items() if scheme[2]}
 x, dy = np.random.default_rng(21).standard_normal((2, 2, C, 8, 8), np.float32)
 outputs, first_gradients = {}, {}
