@@ -204,7 +204,7 @@ right = {name: result.predictions == held.labels for name, result in results.ite
 only = [int((a & ~b).sum()) for a, b in (tuple(right.values()), tuple(right.values())[::-1])]
 print(f"only the plain one is right on {only[0]} pictures, only the augmented one on {only[1]}")
 chosen = min(results, key=lambda name: results[name].loss)
-model, validation = candidates[chosen][0], results[chosen]
+model = candidates[chosen][0]
 print("chosen:", chosen)
 assert only[0] - only[1] == right["plain"].sum() - right["augmented"].sum()
 
@@ -300,7 +300,7 @@ assert forgiven["6 pixels right"].accuracy > 0.8
 # %% [markdown]
 # Six pixels to the right is farther than any training picture went, and does little harm. That is the
 # convolution's gift: it does the same at every place, and the global average does not ask where. Mirroring is
-# another matter: the (nearly) symmetric digits 0, 1 and 8 survive, of the others hardly any but some 4s and
+# another matter: the (nearly) symmetric digits 0, 1 and 8 survive, of the others hardly any but 4s and some
 # 9s. Which augmentation is right is a question about the *data*. And inverted pictures fail altogether:
 # whoever feeds a photograph of dark ink on white paper has to turn it into MNIST's form first.
 #
