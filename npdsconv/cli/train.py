@@ -106,17 +106,15 @@ def run(args: argparse.Namespace) -> int:
         "out": str(folder.path),
         "config": settings.as_dict(),
     }
-    twin_accuracy = None
     if not settings.standard:
         twin = models.standard_twin(model, rng=settings.seed)
         report["twin"] = _figures(twin)
         if args.twin:
             print(f"\nthe same recipe for the standard-convolution twin, in {folder.path / 'twin'}")
-            twin_accuracy = _train_twin(folder, settings, learn, held, score)
-            report["twin"]["accuracy"] = twin_accuracy
+            report["twin"]["accuracy"] = _train_twin(folder, settings, learn, held, score)
         elif not settings.hold_out:
             report["twin"]["recorded"] = _recorded(dataclasses.replace(settings, standard=True))
-    print(_table(settings, report, evaluation.accuracy, twin_accuracy, scored_on))
+    print(_table(settings, report))
     if args.json:
         print_json(report)
     return 0
@@ -267,17 +265,17 @@ def _pictures(folder: RunFolder, confusion: np.ndarray, scored_on: str) -> None:
     plots.save(plots.confusion(confusion, title=scored_on), folder.path / "confusion.png")
 
 
-def _table(
-    settings: Recipe, report: dict, accuracy: float, twin_accuracy: float | None, scored_on: str
-) -> str:
-    rows = [("", scored_on, "parameters", "multiply-adds")]
+def _table(settings: Recipe, report: dict[str, Any]) -> str:
+    rows = [("", report["scored_on"], "parameters", "multiply-adds")]
     name = f"{settings.model}{' (standard)' if settings.standard else ''}"
-    rows.append((name, f"{accuracy:.2%}", f"{report['model']['params']:,}", f"{report['model']['macs']:,}"))
+    rows.append(
+        (name, f"{report['accuracy']:.2%}", f"{report['model']['params']:,}", f"{report['model']['macs']:,}")
+    )
     if "twin" in report:
         known = report["twin"].get("recorded")
         shown = f"{known['mean']:.2%} *" if known else "not trained (--twin)"
-        if twin_accuracy is not None:
-            shown = f"{twin_accuracy:.2%}"
+        if "accuracy" in report["twin"]:
+            shown = f"{report['twin']['accuracy']:.2%}"
         rows.append(("standard twin", shown, f"{report['twin']['params']:,}", f"{report['twin']['macs']:,}"))
     widths = [max(len(row[k]) for row in rows) for k in range(4)]
     lines = [

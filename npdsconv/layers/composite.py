@@ -148,7 +148,7 @@ class DepthwiseSeparableConv2d(Layer):
             if choice is not None:
                 check_choice("DepthwiseSeparableConv2d", name, choice, ACTIVATIONS)
         bias = not batch_norm if bias is None else bias
-        rng = np.random.default_rng() if rng is None else rng
+        rng = np.random.default_rng(rng)
         middle = in_channels * depth_multiplier
         self.depthwise = DepthwiseConv2d(
             in_channels,

@@ -10,10 +10,6 @@ from npdsconv.ops import dense, depthwise, pointwise, standard
 from npdsconv.shapes import Array, PaddingLike, Stride, check_choice, pair
 
 
-def _generator(rng: np.random.Generator | None) -> np.random.Generator:
-    return np.random.default_rng() if rng is None else rng
-
-
 def _zeros(n: int) -> Parameter:
     return Parameter(np.zeros(n, np.float32))
 
@@ -70,7 +66,7 @@ class Conv2d(Layer):
         self.impl = impl
         shape = (out_channels, in_channels // groups, *self.kernel_size)
         fan_in, _ = init.fans("standard", shape, groups)
-        self.weight = Parameter(init.he_normal(shape, fan_in, _generator(rng)))
+        self.weight = Parameter(init.he_normal(shape, fan_in, np.random.default_rng(rng)))
         self.bias = _zeros(out_channels) if bias else None
 
     def forward(self, x: Array, *, train: bool) -> tuple[Array, Backward]:
@@ -122,7 +118,7 @@ class DepthwiseConv2d(Layer):
         self.impl = impl
         shape = (in_channels, depth_multiplier, *self.kernel_size)
         fan_in, _ = init.fans("depthwise", shape)
-        self.weight = Parameter(init.he_normal(shape, fan_in, _generator(rng)))
+        self.weight = Parameter(init.he_normal(shape, fan_in, np.random.default_rng(rng)))
         self.bias = _zeros(in_channels * depth_multiplier) if bias else None
 
     def forward(self, x: Array, *, train: bool) -> tuple[Array, Backward]:
@@ -165,7 +161,9 @@ class PointwiseConv2d(Layer):
         check_counts("PointwiseConv2d", in_channels=in_channels, out_channels=out_channels)
         check_choice("PointwiseConv2d", "impl", impl, pointwise.IMPLS)
         self.impl = impl
-        self.weight = Parameter(init.he_normal((out_channels, in_channels), in_channels, _generator(rng)))
+        self.weight = Parameter(
+            init.he_normal((out_channels, in_channels), in_channels, np.random.default_rng(rng))
+        )
         self.bias = _zeros(out_channels) if bias else None
 
     def forward(self, x: Array, *, train: bool) -> tuple[Array, Backward]:
@@ -201,7 +199,9 @@ class Linear(Layer):
         check_counts("Linear", in_features=in_features, out_features=out_features)
         check_choice("Linear", "impl", impl, dense.IMPLS)
         self.impl = impl
-        self.weight = Parameter(init.lecun_normal((out_features, in_features), in_features, _generator(rng)))
+        self.weight = Parameter(
+            init.lecun_normal((out_features, in_features), in_features, np.random.default_rng(rng))
+        )
         self.bias = _zeros(out_features) if bias else None
 
     def forward(self, x: Array, *, train: bool) -> tuple[Array, Backward]:

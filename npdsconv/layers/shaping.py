@@ -191,7 +191,7 @@ class Dropout(Layer):
         if not 0 <= p < 1:
             raise ValueError(f"Dropout: p must be in [0, 1), got {p}")
         self.p = p
-        rng = np.random.default_rng() if rng is None else rng
+        rng = np.random.default_rng(rng)
         self.key = Buffer(rng.integers(2**63, size=1, dtype=np.uint64))
         self.counter = Buffer(np.zeros(1, np.uint64))
 

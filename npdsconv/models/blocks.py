@@ -2,7 +2,17 @@
 
 import numpy as np
 
-from npdsconv.layers import BatchNorm2d, Conv2d, Layer, ReLU, ReLU6
+from npdsconv.layers import (
+    BatchNorm2d,
+    Conv2d,
+    Dropout,
+    Flatten,
+    GlobalAvgPool2d,
+    Layer,
+    Linear,
+    ReLU,
+    ReLU6,
+)
 
 _ACTIVATION = {"relu": ReLU, "relu6": ReLU6}
 
@@ -22,6 +32,12 @@ def conv_bn(
         BatchNorm2d(outputs),
     ]
     return layers + ([_ACTIVATION[activation]()] if activation else [])
+
+
+def head(c: int, classes: int, dropout: float, rng: np.random.Generator) -> list[Layer]:
+    """From `c` feature maps to logits: global average pooling, dropout (where wanted), a dense layer."""
+    drop = [Dropout(dropout, rng=rng)] if dropout else []
+    return [GlobalAvgPool2d(), Flatten(), *drop, Linear(c, classes, rng=rng)]
 
 
 def generator(rng: np.random.Generator | int | None) -> np.random.Generator:

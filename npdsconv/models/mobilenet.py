@@ -5,17 +5,13 @@ import numpy as np
 from npdsconv.layers import (
     BatchNorm2d,
     DepthwiseSeparableConv2d,
-    Dropout,
-    Flatten,
-    GlobalAvgPool2d,
     Layer,
-    Linear,
     PointwiseConv2d,
     ReLU6,
     Residual,
     Sequential,
 )
-from npdsconv.models.blocks import channels, conv_bn, generator
+from npdsconv.models.blocks import channels, conv_bn, generator, head
 
 # Version 1: (output channels, stride) of each separable block; table 1 of the paper.
 V1_BLOCKS = (
@@ -73,7 +69,7 @@ def mobilenet_v1(
         outputs = channels(base, width)
         model.append(DepthwiseSeparableConv2d(c, outputs, 3, stride=stride, padding=1, rng=rng))
         c = outputs
-    return Sequential(*model, *_head(c, classes, dropout, rng))
+    return Sequential(*model, *head(c, classes, dropout, rng))
 
 
 def inverted_residual(
@@ -127,11 +123,4 @@ def mobilenet_v2(
             c = outputs
     last = channels(1280, max(1.0, width), 8)
     model += [PointwiseConv2d(c, last, bias=False, rng=rng), BatchNorm2d(last), ReLU6()]
-    return Sequential(*model, *_head(last, classes, dropout, rng))
-
-
-def _head(c: int, classes: int, dropout: float, rng: np.random.Generator) -> list[Layer]:
-    head: list[Layer] = [GlobalAvgPool2d(), Flatten()]
-    if dropout:
-        head.append(Dropout(dropout, rng=rng))
-    return [*head, Linear(c, classes, rng=rng)]
+    return Sequential(*model, *head(last, classes, dropout, rng))

@@ -2,15 +2,8 @@
 
 import numpy as np
 
-from npdsconv.layers import (
-    DepthwiseSeparableConv2d,
-    Dropout,
-    Flatten,
-    GlobalAvgPool2d,
-    Linear,
-    Sequential,
-)
-from npdsconv.models.blocks import channels, conv_bn, generator
+from npdsconv.layers import DepthwiseSeparableConv2d, Sequential
+from npdsconv.models.blocks import channels, conv_bn, generator, head
 
 # (output channels, stride) of each separable block
 BLOCKS = ((64, 2), (64, 1), (128, 2), (128, 1))
@@ -57,5 +50,4 @@ def separable_cnn(
         stride = 1 if k == 0 and stem_stride == 2 else stride
         model.append(DepthwiseSeparableConv2d(c, outputs, 3, stride=stride, padding=1, rng=rng))
         c = outputs
-    head = [GlobalAvgPool2d(), Flatten(), *([Dropout(dropout, rng=rng)] if dropout else [])]
-    return Sequential(*model, *head, Linear(c, classes, rng=rng))
+    return Sequential(*model, *head(c, classes, dropout, rng))
