@@ -39,7 +39,7 @@ from npdsconv import (
 from npdsconv.kernels import depthwise as compiled
 from npdsconv.ops import _tiers, depthwise, standard, windows
 from npdsconv.pictures import number, sum_of_products
-from npdsconv.pictures_code import SideBySide
+from npdsconv.pictures.code import SideBySide
 from npdsconv.plots import INPUT, KERNEL, OUTPUT, WINDOW
 from npdsconv.shapes import resolve_window
 

@@ -34,7 +34,7 @@ from npdsconv import (
 )
 from npdsconv.ops import windows
 from npdsconv.pictures import show
-from npdsconv.pictures_memory import coloured, pixel_colours, zeros_and_ones
+from npdsconv.pictures.memory import coloured, pixel_colours, zeros_and_ones
 from npdsconv.plots import INPUT, KERNEL, OUTPUT, WINDOW
 from npdsconv.shapes import resolve_window
 

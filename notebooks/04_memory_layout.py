@@ -27,7 +27,7 @@ import numpy as np
 from npdsconv import complexity, depthwise_conv2d, dropout, exercise, layout, pointwise_conv2d, relu
 from npdsconv.layers import DepthwiseConv2d
 from npdsconv.models import separable_cnn
-from npdsconv.pictures_memory import CHANNELS, strip
+from npdsconv.pictures.memory import CHANNELS, strip
 
 rng = np.random.default_rng(5)
 

@@ -36,7 +36,6 @@ from npdsconv import (
     depthwise_conv2d,
     exercise,
     pictures,
-    pictures_separable,
     pointwise_conv2d,
     relu,
     worked_examples,
@@ -44,6 +43,7 @@ from npdsconv import (
 from npdsconv.layers import Conv2d, DepthwiseSeparableConv2d
 from npdsconv.models import separable_cnn
 from npdsconv.pictures import INPUT, KERNEL, OUTPUT, PALE, WINDOW, show
+from npdsconv.pictures.separable import chain, equation, reached
 
 rng = np.random.default_rng(7)
 
@@ -93,9 +93,7 @@ for each in worked_examples.ALL:
 print(
     len(worked_examples.ALL), "worked examples: the layer returns the integers that were worked out by hand"
 )
-pictures_separable.chain(
-    [("x", example.x[0], INPUT), ("d", d[0], WINDOW), ("p", p[0], OUTPUT)], ["depthwise", "pointwise"]
-)
+chain([("x", example.x[0], INPUT), ("d", d[0], WINDOW), ("p", p[0], OUTPUT)], ["depthwise", "pointwise"])
 
 # %% [markdown]
 # ## Around and across
@@ -128,7 +126,7 @@ for name, places in reach.items():
 assert np.unique(reach["depthwise"][:, 0]).tolist() == [1]
 assert np.unique(reach["pointwise"][:, 1:], axis=0).tolist() == [[2, 3]]
 assert np.array_equal(reach["separable"], reach["standard"])
-pictures_separable.reached(change)
+reached(change)
 
 # %% [markdown]
 # ## One after the other, never added
@@ -217,7 +215,7 @@ for m in range(1, KH * KW + 1):
     print(f"M = {m}: ranks {ranks}, {weights:3} weights, {weights / standard:.2f} of the standard layer's")
     assert ranks == [min(m, O, KH * KW)] * C
     assert np.isclose(weights / standard, complexity.ratio(O, (KH, KW), m))
-pictures_separable.equation(
+equation(
     [
         (f"$w^p$, columns of channel {c}", columns, KERNEL),
         (f"$w^d$ of channel {c}", filters, KERNEL),
@@ -258,10 +256,10 @@ def fitted(A, m, rng, rounds=200):
     return np.linalg.norm(A - columns @ rows)
 
 
-reached = [fitted(A, 1, rng) for _ in range(20)]
-print(f"20 random starts end at distances from {min(reached):.3f} to {max(reached):.3f}")
+distances = [fitted(A, 1, rng) for _ in range(20)]
+print(f"20 random starts end at distances from {min(distances):.3f} to {max(distances):.3f}")
 assert np.linalg.matrix_rank(A) == 2
-assert min(reached) > sigma[1] - 1e-9
+assert min(distances) > sigma[1] - 1e-9
 assert np.isclose(sigma[1], np.linalg.norm(vertical))
 
 skewed = rng.standard_normal((6, 9))  # here the singular values differ, and the best answer is unique

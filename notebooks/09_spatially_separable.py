@@ -27,7 +27,7 @@ from scipy import ndimage
 from npdsconv import complexity, conv2d, data, depthwise_conv2d, exercise
 from npdsconv.gradcheck import check
 from npdsconv.pictures import INPUT, KERNEL, OUTPUT, PALE, WINDOW, show
-from npdsconv.pictures_separable import chain, equation
+from npdsconv.pictures.separable import chain, equation
 
 rng = np.random.default_rng(9)
 

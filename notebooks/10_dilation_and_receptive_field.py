@@ -21,7 +21,7 @@ import inspect
 import matplotlib.pyplot as plt
 import numpy as np
 
-from npdsconv import complexity, conv2d, data, depthwise_conv2d, exercise, pictures_reach
+from npdsconv import complexity, conv2d, data, depthwise_conv2d, exercise
 from npdsconv.layers import (
     BatchNorm2d,
     Conv2d,
@@ -36,6 +36,7 @@ from npdsconv.layers import (
     set_impl,
 )
 from npdsconv.ops import depthwise
+from npdsconv.pictures.reach import reach, read_by, tree
 
 rng = np.random.default_rng(10)
 
@@ -98,7 +99,7 @@ for d, read in zip((1, 2, 3, 4), one_layer.values(), strict=True):
     rows = np.flatnonzero(read.any(axis=1))
     assert np.count_nonzero(read) == 3 * 3  # nine taps, whatever the dilation
     assert rows[-1] - rows[0] + 1 == d * (3 - 1) + 1  # the span
-pictures_reach.reach(one_layer)
+reach(one_layer)
 
 # %% [markdown]
 # Blue pixels are read, white ones are not. The orange frame is the span. It grows with $d$; the number of
@@ -210,10 +211,10 @@ shown = {
     "stride 2, then d = 1, 2": [(3, 2, 1), (3, 1, 1), (3, 1, 2)],
 }
 for steps in shown.values():
-    positions = pictures_reach.read_by(steps)[0]
+    positions = read_by(steps)[0]
     assert max(positions) + 1 == receptive_field(steps)
     assert len(positions) == receptive_field(steps)  # every pixel of the field is read
-pictures_reach.tree(shown)
+tree(shown)
 
 # %% [markdown]
 # ## Holes
@@ -224,12 +225,12 @@ pictures_reach.tree(shown)
 # %%
 gridded = {"d = 2, 2, 2": [(3, 1, 2)] * 3, "d = 1, 2, 5": [(3, 1, 1), (3, 1, 2), (3, 1, 5)]}
 for title, steps in gridded.items():
-    positions = pictures_reach.read_by(steps)[0]
+    positions = read_by(steps)[0]
     print(f"{title}: R = {receptive_field(steps)}, distinct pixels along an axis {len(positions)}")
 assert receptive_field(gridded["d = 2, 2, 2"]) == 13
-assert len(pictures_reach.read_by(gridded["d = 2, 2, 2"])[0]) == 7
-assert len(pictures_reach.read_by(gridded["d = 1, 2, 5"])[0]) == receptive_field(gridded["d = 1, 2, 5"])
-pictures_reach.tree(gridded)
+assert len(read_by(gridded["d = 2, 2, 2"])[0]) == 7
+assert len(read_by(gridded["d = 1, 2, 5"])[0]) == receptive_field(gridded["d = 1, 2, 5"])
+tree(gridded)
 
 # %% [markdown]
 # With $d = 2, 2, 2$ every path takes even steps only, so an output never learns about its odd neighbours.
@@ -248,7 +249,7 @@ for ds, taps in dilations.items():
     assert fields[ds].sum() == 9**3  # three layers of nine taps: as many paths, however they are spread
     holes = "no holes" if taps == R else f"{R**2 - taps**2} of {R**2} pixels are holes"
     print(f"d = {ds}: {R:2}×{R:2}, reads {taps}×{taps}: {holes}")
-pictures_reach.reach({f"d = {ds}": field for ds, field in fields.items()})
+reach({f"d = {ds}": field for ds, field in fields.items()})
 
 # %% [markdown]
 # When are there no holes? Suppose the layers so far read $R$ pixels in a row. One more layer with three taps
@@ -347,7 +348,7 @@ fields = {title: paths(layer, (1, 3, 15, 15)) for title, layer in alone.items()}
 read = [int(np.count_nonzero(field)) for field in fields.values()]
 print("pixels read:", dict(zip(fields, read, strict=True)))
 assert read == [9, 1, 9]
-pictures_reach.reach(fields)
+reach(fields)
 
 # %% [markdown]
 # ## The document's own code
@@ -437,7 +438,7 @@ for title, share in shares.items():
     print(f"{title:26} the inner {half}×{half} pixels, {half**2 / R**2:.0%} of the field, get {share:.0%}")
 assert min(shares.values()) > half**2 / R**2
 assert max(shares, key=shares.get) == "15 layers, d = 1"
-pictures_reach.reach(fields, side=3.2)
+reach(fields, side=3.2)
 
 # %% [markdown]
 # All three lean to the middle, where more paths lead. Fifteen plain layers hardly look further: there the

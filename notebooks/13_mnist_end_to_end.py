@@ -36,9 +36,10 @@ from math import log, sqrt
 import numpy as np
 from matplotlib.figure import Figure
 
-from npdsconv import complexity, data, exercise, metrics, optim, pictures_models, plots, train
+from npdsconv import complexity, data, exercise, metrics, optim, plots, train
 from npdsconv.data.images import prepare
 from npdsconv.models import separable_cnn
+from npdsconv.pictures.models import gallery, guesses, picture
 
 # %% [markdown]
 # ## Look at the data first
@@ -87,7 +88,7 @@ baseline = metrics.accuracy(held.labels, distance.argmin(axis=1))
 print(f"{len(learn)} to learn from, {len(held)} held out, {len(digits.test)} to test")
 print(f"nearest mean picture: {baseline:.1%} of the held-out pictures right; guessing would give 10 %")
 assert 0.7 < baseline < 0.9
-pictures_models.gallery(means, [f"mean {k}" for k in range(10)], columns=10)
+gallery(means, [f"mean {k}" for k in range(10)], columns=10)
 
 # %% [markdown]
 # ## The network
@@ -260,9 +261,7 @@ print(
 )
 assert sure[hit].mean() > sure[~hit].mean()
 assert not hit[worst].any()
-pictures_models.guesses(
-    digits.test.images[worst], digits.test.labels[worst], test.probabilities[worst], columns=4
-)
+guesses(digits.test.images[worst], digits.test.labels[worst], test.probabilities[worst], columns=4)
 
 # %% [markdown]
 # ## Which changes does it forgive?
@@ -313,7 +312,7 @@ assert forgiven["6 pixels right"].accuracy > 0.8
 first = model[0].weight.value
 print("first convolution, w", first.shape)
 assert first.shape == (16, 1, 3, 3)
-pictures_models.gallery(first[:, 0], [f"{o}" for o in range(len(first))], columns=8, size=0.7, signed=True)
+gallery(first[:, 0], [f"{o}" for o in range(len(first))], columns=8, size=0.7, signed=True)
 
 # %% [markdown]
 # And the depthwise filters of all four blocks, the first sixteen of each (one block a row). Here *each
@@ -328,7 +327,7 @@ for k, layer in enumerate(separable):
     w, mix = layer.depthwise.weight.value, layer.pointwise.weight.value
     print(f"block {k}: depthwise {w.shape}, {w.size} weights; pointwise {mix.shape}, {mix.size} weights")
     assert w.shape[0] == mix.shape[1]
-pictures_models.gallery(shown, columns=16, size=0.52, signed=True)
+gallery(shown, columns=16, size=0.52, signed=True)
 
 # %% [markdown]
 # Many have a green side and a pink side: they take a difference in some direction. Some are of one colour:
@@ -355,7 +354,7 @@ for k in depths:
     print(f"model[:{k}](x): {y.shape}")
 titles = [t.replace("stem: ", "stem ").replace(": ", " ") for t in titles]
 np.testing.assert_array_equal(model[depths[-1] :](model[: depths[-1]](x)), model(x))
-pictures_models.gallery(maps, titles, columns=8, size=1.05, colour="#E45756")
+gallery(maps, titles, columns=8, size=1.05, colour="#E45756")
 
 # %% [markdown]
 # Dark is large. Early maps are drawings of the digit: edges, strokes, or the paper around them. Later ones
@@ -411,7 +410,7 @@ for k in chosen_images:
 assert all(panel.shape == (28, 28) for panel in panels)
 figure = Figure(figsize=(9.5, 3.9), layout="constrained")
 for ax, panel, title in zip(figure.subplots(2, 6).flat, panels, titles, strict=True):
-    pictures_models.picture(ax, panel, title, signed=not title.startswith("x"))
+    picture(ax, panel, title, signed=not title.startswith("x"))
 figure
 
 # %% [markdown]
@@ -459,13 +458,13 @@ print("centre of mass, rows", np.round(rows, 1), "columns", np.round(columns, 1)
 assert ready.shape == (4, 1, 28, 28)
 assert np.abs(np.concatenate([rows, columns]) - 14).max() < 1
 darkness = [1 - paper for paper in papers]  # the gallery draws large numbers dark
-pictures_models.gallery(darkness, [f"paper {paper.shape}" for paper in papers], columns=4, size=2)
+gallery(darkness, [f"paper {paper.shape}" for paper in papers], columns=4, size=2)
 
 # %% tags=["rounding"]
 for k, p in zip(drawings, probabilities, strict=True):
     print(f"drawn {k}: read as {p.argmax()} with probability {p.max():.2f}")
 assert sum(int(p.argmax()) == k for k, p in zip(drawings, probabilities, strict=True)) >= 3
-pictures_models.guesses(ready, np.array(list(drawings)), probabilities, columns=4)
+guesses(ready, np.array(list(drawings)), probabilities, columns=4)
 
 # %% [markdown]
 # The small pictures are what the network really sees. `npdsconv predict photo.png` does the same for a

@@ -39,10 +39,11 @@ from math import floor, prod
 import numpy as np
 from matplotlib.figure import Figure
 
-from npdsconv import complexity, exercise, pictures_models
+from npdsconv import complexity, exercise
 from npdsconv.layers import DepthwiseSeparableConv2d, Residual, Sequential, set_impl
 from npdsconv.models import mobilenet_v1, mobilenet_v2, standard_twin
 from npdsconv.models.mobilenet import inverted_residual
+from npdsconv.pictures.models import by_stage
 
 # %% [markdown]
 # ## Version 1 is one block, thirteen times
@@ -202,7 +203,7 @@ for number, k in enumerate(where, 1):
 stages["dense"] = total.rows[-1:]
 quantities = {"parameters (M)": "params", "MACs (M)": "macs", "activations (MB)": "activation_bytes"}
 assert sum(row.macs for rows in stages.values() for row in rows) == total.macs
-pictures_models.by_stage(stages, quantities)
+by_stage(stages, quantities)
 
 # %% [markdown]
 # Three quantities, three places. Parameters sit at the end, where there are many channels; a quarter of them
@@ -442,7 +443,7 @@ assert total_2.params < total.params
 assert total_2.activation_bytes > total.activation_bytes
 assert total_2.peak_bytes > total.peak_bytes
 assert of_kind(total_2, "Linear")[0].params > total_2.params / 3
-pictures_models.by_stage(stages_2, quantities)
+by_stage(stages_2, quantities)
 
 # %% [markdown]
 # Version 2 nearly halves the MACs. But more than a third of its parameters now sit in the dense layer, which

@@ -58,7 +58,7 @@ from npdsconv.layers import (
 )
 from npdsconv.optim import Adam
 from npdsconv.pictures import show
-from npdsconv.pictures_documents import Claims
+from npdsconv.pictures.documents import Claims
 from npdsconv.shapes import resolve_window
 from npdsconv.train import evaluate, fit, train_step
 

@@ -57,7 +57,7 @@ from npdsconv.layers import (
 from npdsconv.models import mobilenet_v1, mobilenet_v2, separable_cnn, standard_twin
 from npdsconv.optim import Adam
 from npdsconv.pictures import show
-from npdsconv.pictures_documents import Claims
+from npdsconv.pictures.documents import Claims
 from npdsconv.shapes import resolve_window
 from npdsconv.train import train_step
 

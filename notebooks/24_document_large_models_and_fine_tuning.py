@@ -54,7 +54,7 @@ from npdsconv.layers import (
 from npdsconv.models import separable_cnn
 from npdsconv.optim import Adam
 from npdsconv.pictures import show
-from npdsconv.pictures_documents import Claims
+from npdsconv.pictures.documents import Claims
 from npdsconv.plots import INPUT, KERNEL, OUTPUT
 from npdsconv.shapes import resolve_window
 from npdsconv.train import evaluate, fit

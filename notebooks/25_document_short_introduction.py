@@ -48,7 +48,7 @@ from npdsconv.layers import (
 )
 from npdsconv.optim import Adam
 from npdsconv.pictures import show
-from npdsconv.pictures_documents import Claims
+from npdsconv.pictures.documents import Claims
 from npdsconv.plots import INPUT, OUTPUT, WINDOW
 from npdsconv.train import evaluate, fit
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from npdsconv.pictures import INK, tensor
+from npdsconv.pictures.convolution import INK, tensor
 from npdsconv.plots import OUTPUT
 from npdsconv.shapes import Array
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from npdsconv.pictures import INK, PALE, SERIES, number
+from npdsconv.pictures.convolution import INK, PALE, SERIES, number
 from npdsconv.plots import INPUT
 from npdsconv.shapes import Array
 

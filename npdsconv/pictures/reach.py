@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from npdsconv.pictures import INK, PALE
+from npdsconv.pictures.convolution import INK, PALE
 from npdsconv.plots import INPUT, KERNEL, OUTPUT, WINDOW, _figure
 from npdsconv.shapes import Array
 
