@@ -2,10 +2,12 @@
 # # 9. The other separable: spatially separable kernels
 #
 # "Separable convolution" means two different things. *Depthwise* separable: first space, then channels. *Spatially*
-# separable: first rows, then columns. At the end of this lesson you can tell which kernels split into a column and a
-# row, split them, say what each of the two factorisations saves, and never mix them up again.
+# separable: first rows, then columns.
 #
-# You need to know standard and depthwise convolution, matrix rank, and the singular value decomposition (SVD).
+# At the end you can tell which kernels split into a column and a row, split them, say what each of the two
+# factorisations saves, and never mix them up again.
+#
+# You need lessons 1, 5, 7 and 8, matrix rank, and the singular value decomposition (SVD).
 #
 # | symbol | shape | meaning |
 # |---|---|---|
@@ -14,6 +16,8 @@
 # | $b$ | $(K)$ | a row: its weights run to the right |
 # | $a\,b^{\mathsf T}$ | $(K, K)$ | the outer product: $k_{u,v} = a_u\, b_v$ |
 # | $w$ | $(O, C, K, K)$ | the kernel of a standard convolution |
+#
+# Indices as ever: $(i, j)$ for an output pixel, $(u, v)$ for a tap, $c$ and $o$ for input and output channels.
 
 # %%
 from functools import partial
@@ -24,7 +28,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from scipy import ndimage
 
-from npdsconv import complexity, conv2d, data, depthwise_conv2d, exercise
+from npdsconv import complexity, conv2d, conv2d_backward, data, depthwise_conv2d, exercise
 from npdsconv.gradcheck import check
 from npdsconv.pictures import INPUT, KERNEL, OUTPUT, PALE, WINDOW, show
 from npdsconv.pictures.separable import chain, equation
@@ -37,6 +41,13 @@ def one(matrix):
     return np.asarray(matrix, dtype=float)[None, None]
 
 
+# %% [markdown]
+# ## A kernel that is a product
+#
+# The Sobel kernel responds to vertical edges: it smooths downwards and takes a difference to the right. It is a
+# column times a row. Row $u$ of it is $a_u$ times the one row $b$.
+
+# %%
 smooth, difference = np.array([1.0, 2, 1]), np.array([-1.0, 0, 1])
 sobel = np.outer(smooth, difference)
 equation(
@@ -46,62 +57,75 @@ equation(
 # %% [markdown]
 # ## Two passes equal one
 #
-# Above is the Sobel kernel, which answers to vertical edges: it smooths downwards and takes a difference to the
-# right. All its rows are multiples of one row. Put $k_{u,v} = a_u b_v$ into the convolution and take the factor that
-# does not depend on $v$ out of the inner sum:
+# Put $k_{u,v} = a_u b_v$ into the convolution, and take the factor that does not depend on $v$ out of the inner sum:
 #
 # $$y_{i,j} = \sum_{u,v} a_u\, b_v\; x_{i+u,\,j+v}
 # = \sum_u a_u \underbrace{\Big(\sum_v b_v\; x_{i+u,\,j+v}\Big)}_{\text{a pass with the row } b}$$
 #
-# So one pass with a $1 \times K$ kernel and one with a $K \times 1$ kernel give the same as the $K \times K$ kernel,
-# in either order. Each multiplication by $b_v$ is done once for a row of pixels and then used by $K$ windows. In
-# whole numbers the two are equal to the last digit. Stride, padding and dilation split too: each pass takes the part
-# for its own axis.
+# So one pass with a $1 \times K$ kernel and one with a $K \times 1$ kernel give the same as the $K \times K$ kernel.
+# The sums can be swapped, so the order does not matter. Where is the gain? Each number of the row pass is computed
+# once and then used by $K$ windows, those that lie one below the other.
+#
+# Stride, padding and dilation split too: each pass takes the part for its own axis.
 
 # %%
 x = rng.integers(0, 10, (1, 1, 5, 6)).astype(float)
-column, row = one(smooth[:, None]), one(difference[None])
-middle = conv2d(x, column, impl="naive")
-y = conv2d(middle, row, impl="naive")
+row, column = one(difference[None]), one(smooth[:, None])
+middle = conv2d(x, row, impl="naive")
+y = conv2d(middle, column, impl="naive")
 assert np.array_equal(y, conv2d(x, one(sobel), impl="naive"))
-assert np.array_equal(y, conv2d(conv2d(x, row, impl="naive"), column, impl="naive"))
-print("kernels", column.shape[2:], "and", row.shape[2:], "instead of", sobel.shape)
+assert np.array_equal(y, conv2d(conv2d(x, column, impl="naive"), row, impl="naive"))
+print("kernels", row.shape[2:], "and", column.shape[2:], "in either order, instead of", sobel.shape)
 
 (sh, sw), (ph, pw), (dh, dw) = (2, 1), (1, 2), (1, 2)
 at_once = conv2d(x, one(sobel), stride=(sh, sw), padding=(ph, pw), dilation=(dh, dw), impl="naive")
-first = conv2d(x, column, stride=(sh, 1), padding=(ph, 0), dilation=(dh, 1), impl="naive")
-second = conv2d(first, row, stride=(1, sw), padding=(0, pw), dilation=(1, dw), impl="naive")
-assert np.array_equal(at_once, second)
+across = conv2d(x, row, stride=(1, sw), padding=(0, pw), dilation=(1, dw), impl="naive")
+down = conv2d(across, column, stride=(sh, 1), padding=(ph, 0), dilation=(dh, 1), impl="naive")
+assert np.array_equal(at_once, down)
 print("with stride, padding and dilation: equal, too")
-chain([("x", x[0], INPUT), ("middle", middle[0], WINDOW), ("y", y[0], OUTPUT)], ["column\n3×1", "row\n1×3"])
+chain([("x", x[0], INPUT), ("middle", middle[0], WINDOW), ("y", y[0], OUTPUT)], ["row\n1×3", "column\n3×1"])
 
 # %% [markdown]
 # ## Which kernels split?
 #
-# A kernel is an outer product exactly if it has **rank 1**: one singular value, all others zero. Here are the
-# well-known ones.
+# Ask the SVD. It writes a matrix as a sum of outer products, the largest first:
 #
-# * **Box** and **binomial** are outer products by construction. So is the **Gaussian**, for every width, and exactly:
-#   $e^{-(u^2+v^2)/2s^2} = e^{-u^2/2s^2}\, e^{-v^2/2s^2}$.
-# * The **Laplacian** is not. It is a *sum* of two outer products, the second difference downwards plus the one to the
-#   right.
-# * A **diagonal** line is the worst case: every row is different, so the rank is $K$.
+# $$k = \sum_r \sigma_r\, a_r b_r^{\mathsf T}, \qquad \sigma_1 \ge \sigma_2 \ge \dots \ge 0,$$
+#
+# with columns $a_r$ of length 1 at right angles to each other, and rows $b_r$ alike. The number of singular values
+# $\sigma_r$ that are not zero is the rank. So a kernel splits exactly if it has **rank 1**.
+#
+# The first term is also the nearest outer product of all (Eckart and Young;
+# [lesson 7](07_depthwise_separable.ipynb) used it for channels). What it *misses* is the rest of the sum, compared
+# with the whole kernel:
+#
+# $$\text{missed} = \sqrt{\frac{\sigma_2^2 + \sigma_3^2 + \dots}{\sigma_1^2 + \sigma_2^2 + \sigma_3^2 + \dots}}$$
+#
+# Here are the well-known kernels.
+#
+# * **Box** and **binomial** are outer products by construction. So is the **Gaussian**, for every width $s$, and
+#   exactly: $e^{-(u^2+v^2)/2s^2} = e^{-u^2/2s^2}\, e^{-v^2/2s^2}$.
+# * The **Laplacian** is not. It is a *sum* of two outer products, the second difference downwards plus the one to
+#   the right. The version with eight neighbours is a sum of two as well: a box minus a single tap.
+# * A **diagonal** line is the worst case. No row is a combination of the others, so the rank is $K$, and all $K$
+#   terms are equally large: the first one misses all but $\frac1K$ of the sum of squares.
 # * A **slanted Gaussian**, longer along the diagonal, does not split either, though it is just the usual one turned
 #   and stretched. Rows and columns are special directions here.
 #
-# In the picture, the bars below each kernel are its singular values. A single bar means that it splits.
+# In the picture green weights are positive, pink ones negative. The bars below each kernel are its singular values,
+# divided by the largest. A single bar means that the kernel splits.
 
 # %%
 K = 7
 u, v = np.meshgrid(np.arange(K) - K // 2, np.arange(K) - K // 2, indexing="ij")
-tap, second = np.eye(3)[1], np.array([1.0, -2, 1])
+tap, bend = np.eye(3)[1], np.array([1.0, -2, 1])
 binomial = np.array([1.0, 6, 15, 20, 15, 6, 1])
 kernels = {
     "box": np.ones((K, K)),
     "binomial": np.outer(binomial, binomial),
     "Gaussian": np.exp(-(u**2 + v**2) / (2 * 1.5**2)),
     "Sobel": sobel,
-    "Laplacian": np.outer(second, tap) + np.outer(tap, second),
+    "Laplacian": np.outer(bend, tap) + np.outer(tap, bend),
     "Laplacian, 8 neighbours": np.ones((3, 3)) - 9 * np.outer(tap, tap),
     "slanted Gaussian": np.exp(-((u + v) ** 2) / 30 - (u - v) ** 2 / 4),
     "diagonal": np.eye(K),
@@ -109,12 +133,13 @@ kernels = {
 }
 singular = {name: np.linalg.svd(k, compute_uv=False) for name, k in kernels.items()}
 ranks = {name: int((s > 1e-12 * s[0]).sum()) for name, s in singular.items()}
-lost = {name: np.sqrt((s[1:] ** 2).sum() / (s**2).sum()) for name, s in singular.items()}
+missed = {name: np.sqrt((s[1:] ** 2).sum() / (s**2).sum()) for name, s in singular.items()}
 for name, k in kernels.items():
-    print(f"{name:24} {k.shape}  rank {ranks[name]}  the best a bᵀ misses {lost[name]:6.1%}")
+    print(f"{name:24} {k.shape}  rank {ranks[name]}  the best a bᵀ misses {missed[name]:6.1%}")
 assert all(ranks[name] == 1 for name in ("box", "binomial", "Gaussian", "Sobel"))
 assert ranks["Laplacian"] == ranks["Laplacian, 8 neighbours"] == 2
 assert ranks["diagonal"] == K
+assert np.isclose(missed["diagonal"] ** 2, 1 - 1 / K)
 assert ranks["slanted Gaussian"] > 1
 
 figure, axes = plt.subplots(2, len(kernels), figsize=(12.5, 2.9), height_ratios=[3, 2], layout="constrained")
@@ -128,14 +153,15 @@ for (top, bottom), (name, k) in zip(axes.T, kernels.items(), strict=True):
     bottom.bar(range(1, len(k) + 1), singular[name] / singular[name][0], color=KERNEL)
     bottom.set(xticks=[1, len(k)], yticks=[], ylim=(0, 1.05), xlim=(0.3, 7.7))
 axes[1, 0].set_ylabel("singular\nvalues", fontsize=8)
+plt.show()
 
 # %% [markdown]
-# ## Terms
+# ## A few terms instead of one
 #
-# What does not split into one outer product splits into several. The SVD finds them, the largest first:
-# $k = \sum_r \sigma_r\, a_r b_r^{\mathsf T}$. With $R$ terms there are $2R$ short passes, and $2RK$ multiplications
-# for each pixel instead of $K^2$. That pays as long as $R < K/2$. For the 3×3 Laplacian, $R = 2$ is already too much.
-# For a large smooth kernel a few terms go a long way. Here is the slanted Gaussian.
+# What does not split into one outer product splits into several: the terms of the SVD. With $R$ terms there are
+# $2R$ short passes, and $2RK$ multiplications for each output pixel instead of $K^2$. That pays as long as
+# $R < \frac K2$. For the 3×3 Laplacian, $R = 2$ is already too much. A large smooth kernel comes close with few
+# terms. Here is the slanted Gaussian.
 
 
 # %%
@@ -150,8 +176,8 @@ def by_passes(x, k, count):
     p = len(k) // 2
     y = np.zeros_like(x)
     for a, b in terms(k, count):
-        columns_done = conv2d(x, one(a[:, None]), padding=(p, 0), impl="im2col")
-        y += conv2d(columns_done, one(b[None]), padding=(0, p), impl="im2col")
+        across = conv2d(x, one(b[None]), padding=(0, p), impl="im2col")
+        y += conv2d(across, one(a[:, None]), padding=(p, 0), impl="im2col")
     return y
 
 
@@ -160,26 +186,33 @@ digit = data.load("mnist5k").train.images[3000:3001] / 255
 wanted = conv2d(digit, one(slanted), padding=K // 2, impl="im2col")
 shown = {"x": digit, "7×7 at once": wanted}
 print("terms  multiplications  kernel misses  output misses")
+output_errors = {}
 for count in (1, 2, 3, 7):
     rebuilt = sum(np.outer(a, b) for a, b in terms(slanted, count))
     shown[f"{count} term{'s' * (count > 1)}"] = got = by_passes(digit, slanted, count)
     kernel_error = np.linalg.norm(rebuilt - slanted) / np.linalg.norm(slanted)
-    output_error = np.linalg.norm(got - wanted) / np.linalg.norm(wanted)
-    print(f"{count:5}  {2 * count * K:4} against {K * K}  {kernel_error:13.1%}  {output_error:13.1%}")
-assert kernel_error < 1e-12
-assert output_error < 1e-12
+    output_errors[count] = np.linalg.norm(got - wanted) / np.linalg.norm(wanted)
+    print(f"{count:5}  {2 * count * K:4} against {K * K}  {kernel_error:13.1%}  {output_errors[count]:13.1%}")
+assert kernel_error < 1e-12  # with all seven terms
+assert output_errors[7] < 1e-12
+assert output_errors[3] < 0.02
+assert 2 * ranks["Laplacian"] * 3 > 3 * 3  # two terms of the small Laplacian cost more than all of it
 figure, axes = plt.subplots(1, len(shown), figsize=(11, 2.2), layout="constrained")
 for ax, (name, image) in zip(axes, shown.items(), strict=True):
-    ax.imshow(image[0, 0], cmap="Greys")
+    ax.imshow(image[0, 0], cmap="Greys", vmin=0, vmax=digit.max() if name == "x" else wanted.max())
     ax.set_title(f"{name} {image.shape[2:]}", fontsize=9)
     ax.axis("off")
+plt.show()
 
 # %% [markdown]
+# Three terms miss less than 2% of the output here, and still save a little. Seven are the whole kernel, at twice the
+# price.
+#
 # ## Directions
 #
-# So spatial separability favours some orientations. Turn an edge detector through all angles, and ask at each angle
-# how much the best $a\,b^{\mathsf T}$ misses: nothing at 0° and 90°, where the edge runs along the grid, and most at
-# 45°.
+# So spatial separability favours some orientations. Turn an edge detector, and ask at each angle how much the best
+# $a\,b^{\mathsf T}$ misses. At 0° it answers to a vertical edge, at 90° to a horizontal one: there it misses nothing.
+# The worst angle is 45°.
 
 # %%
 angles = np.arange(0, 181, 3)
@@ -193,55 +226,52 @@ def detector(degrees):
     return -across * np.exp(-(across**2) / 3 - along**2 / 16)
 
 
-def missed(k):
-    sigma = np.linalg.svd(k, compute_uv=False)
-    return np.sqrt((sigma[1:] ** 2).sum() / (sigma**2).sum())
-
-
-curve = np.array([missed(detector(angle)) for angle in angles])
-print(f"missed at 0°: {curve[0]:.1%}, at 45°: {curve[15]:.1%}, at 90°: {curve[30]:.1%}")
-assert max(curve[0], curve[30], curve[60]) < 1e-12
-assert abs(angles[curve[:31].argmax()] - 45) <= 15
+sigmas = [np.linalg.svd(detector(angle), compute_uv=False) for angle in angles]
+curve = dict(zip(angles, (np.sqrt((s[1:] ** 2).sum() / (s**2).sum()) for s in sigmas), strict=True))
+print("missed:", ", ".join(f"at {angle}° {curve[angle]:.1%}" for angle in (0, 45, 90)))
+assert max(curve[0], curve[90], curve[180]) < 1e-12
+assert max(angles[:31], key=curve.get) == 45  # of all up to 90°
 
 figure, axes = plt.subplots(1, 6, figsize=(11, 2.5), width_ratios=[3, 1, 1, 1, 1, 1], layout="constrained")
-axes[0].plot(angles, 100 * curve, color=KERNEL, linewidth=2)
+axes[0].plot(angles, 100 * np.array(list(curve.values())), color=KERNEL, linewidth=2)
 axes[0].set(xlabel="angle (degrees)", ylabel="missed (%)", xticks=range(0, 181, 45))
 axes[0].grid(alpha=0.3)
 for ax, angle in zip(axes[1:], (0, 22, 45, 67, 90), strict=True):
     ax.imshow(detector(angle), cmap="PiYG", vmin=-1, vmax=1)
     ax.set_title(f"{angle}° (9, 9)", fontsize=9)
     ax.axis("off")
+plt.show()
 
 # %% [markdown]
 # ## Two ways to factor one kernel
 #
-# A standard kernel $w_{o,c,u,v}$ has four indices. Each factorisation writes it as a product of smaller arrays, and
-# groups the indices differently:
+# A standard kernel $w_{o,c,u,v}$ has four indices. Each layer below computes with such a kernel, but with one of a
+# restricted form. ($w^d$ are depthwise weights with one filter for each channel, $w^p$ pointwise weights.)
 #
-# | layer | kernel | what is dropped or tied |
+# | layer | its kernel $w_{o,c,u,v}$ | the restriction |
 # |---|---|---|
-# | standard | $w_{o,c,u,v}$ | nothing |
-# | pointwise | $p_{o,c}$ | the sums over $u$ and $v$ |
-# | depthwise | $d_{c,u,v}$, for $o = c$ | the sum over $c$ |
-# | depthwise separable | $p_{o,c}\; d_{c,u,v}$ | space $(u,v)$ knows nothing of the output $o$ |
-# | spatially separable | $a_{o,c,u}\; b_{o,c,v}$ | row $u$ knows nothing of column $v$ |
-# | both | $p_{o,c}\; a_{c,u}\; b_{c,v}$ | both |
+# | standard | $w_{o,c,u,v}$ | none |
+# | pointwise | $w^p_{o,c}$ | one tap, $K = 1$ |
+# | depthwise | $w^d_{c,u,v}$ where $o = c$, else $0$ | output $c$ reads channel $c$ only |
+# | depthwise separable | $w^p_{o,c}\; w^d_{c,u,v}$ | $(u,v)$ and $o$ in different factors |
+# | spatially separable | $a_{o,c,u}\; b_{o,c,v}$ | $u$ and $v$ in different factors |
+# | both | $w^p_{o,c}\; a_{c,u}\; b_{c,v}$ | $o$, $u$ and $v$ in three factors |
 #
-# The two restrictions are independent. *Depthwise separable*: the $O \times K^2$ slice of each **input channel** has
-# rank 1. *Spatially separable*: the $K \times K$ slice of each **pair of channels** has rank 1. A kernel can be the
-# one, the other, both, or neither. The cell builds one of each, measures both ranks, and finds how many sums there
-# are for one output number.
+# Indices in different factors mean an outer product, and so rank 1. *Depthwise separable*: the $O \times K^2$ slice
+# of each **input channel** has rank 1. *Spatially separable*: the $K \times K$ slice of each **pair of channels**
+# has rank 1. The two restrictions are independent: a kernel can be the one, the other, both, or neither. The cell
+# builds one of each, counts its weights, and measures both ranks.
 
 # %%
 C, O, K = 4, 6, 5
-r = rng.standard_normal
-p, d = r((O, C)), r((C, K, K))
-a_c, b_c, a_oc, b_oc = r((C, K)), r((C, K)), r((O, C, K)), r((O, C, K))
+draw = rng.standard_normal
+w_p, w_d = draw((O, C)), draw((C, K, K))
+a_c, b_c, a_oc, b_oc = draw((C, K)), draw((C, K)), draw((O, C, K)), draw((O, C, K))
 built = {
-    "standard": (r((O, C, K, K)), O * C * K * K),
-    "depthwise separable": (np.einsum("oc,cuv->ocuv", p, d), p.size + d.size),
+    "standard": (draw((O, C, K, K)), O * C * K * K),
+    "depthwise separable": (np.einsum("oc,cuv->ocuv", w_p, w_d), w_p.size + w_d.size),
     "spatially separable": (np.einsum("ocu,ocv->ocuv", a_oc, b_oc), a_oc.size + b_oc.size),
-    "both": (np.einsum("oc,cu,cv->ocuv", p, a_c, b_c), p.size + a_c.size + b_c.size),
+    "both": (np.einsum("oc,cu,cv->ocuv", w_p, a_c, b_c), w_p.size + a_c.size + b_c.size),
 }
 
 
@@ -260,12 +290,30 @@ for name, (w, weights) in built.items():
     assert (by_channel == 1) == (name in ("depthwise separable", "both"))
     assert (by_pair == 1) == (name in ("spatially separable", "both"))
 
+# %% [markdown]
+# ## The same layers, in short passes
+#
+# *Both* is a row pass and a column pass for each channel, then a pointwise step. A *spatially separable* layer has a
+# row and a column for each *pair* of channels. Its column passes are a depthwise step with $O$ filters for each input
+# channel; its row passes, with the sum over input channels, are a grouped convolution with $O$ groups, one for each
+# output. In between the $CO$ channels have to be sorted by output. Each gives what its standard kernel gives.
+
+# %%
 x = rng.standard_normal((2, C, 9, 8))
-three_passes = depthwise_conv2d(x, a_c[:, None, :, None], impl="im2col")
-three_passes = depthwise_conv2d(three_passes, b_c[:, None, None, :], impl="im2col")
-three_passes = np.einsum("oc,ncij->noij", p, three_passes)
+across = depthwise_conv2d(x, b_c[:, None, None, :], impl="im2col")
+down = depthwise_conv2d(across, a_c[:, None, :, None], impl="im2col")
+three_passes = np.einsum("oc,ncij->noij", w_p, down)
 np.testing.assert_allclose(three_passes, conv2d(x, built["both"][0], impl="im2col"), atol=1e-12)
-print("'both': a column pass, a row pass and a pointwise step give the same as its standard kernel")
+
+columns = a_oc.transpose(1, 0, 2)[..., None]  # (C, O, K, 1): depth multiplier O
+down = depthwise_conv2d(x, columns, impl="im2col")  # channel c·O + o
+n, _, h, wide = down.shape
+by_output = down.reshape(n, C, O, h, wide).swapaxes(1, 2).reshape(n, O * C, h, wide)  # channel o·C + c
+spatial = conv2d(by_output, b_oc[:, :, None, :], groups=O, impl="im2col")
+np.testing.assert_allclose(spatial, conv2d(x, built["spatially separable"][0], impl="im2col"), atol=1e-12)
+print(
+    "both layers, in short passes, equal their standard kernels; outputs", three_passes.shape, spatial.shape
+)
 
 # %% [markdown]
 # ## What each of them saves
@@ -280,73 +328,65 @@ print("'both': a column pass, a row pass and a pointwise step give the same as i
 # | both | $2\, C K + O C$ | $\frac{2}{O K} + \frac1{K^2}$ |
 #
 # A spatially separable layer never gets below $\frac2K$: for $K = 3$ that is two thirds. A depthwise separable one is
-# far cheaper as soon as there are a few outputs. With $K = 3$ and many outputs, *both* saves next to nothing more: what
-# is left is the pointwise step. Only large kernels gain. That is why networks, with hundreds of channels and small
-# kernels, split channels from space, and image processing, with few channels and large kernels, rows from columns.
+# cheaper from two outputs on. With $K = 3$ and many outputs, *both* saves next to nothing more: what is left is the
+# pointwise step. Only large kernels gain. And at $K = 1$ all of them cost more than the standard layer: there is
+# nothing to separate.
 #
-# The formulas are held against the library's counts, and a spatially separable layer is built from its operators.
+# That is why networks, with hundreds of channels and small kernels, split channels from space, and image processing,
+# with few channels and large kernels, rows from columns.
+#
+# The cell holds the formulas against the library's counts.
 
 # %%
-pixels = (32, 32)
-
-
-def multiplications(layer, o, c, k):
-    """Counted by the library's rules, for an output of `pixels`."""
-    column_row = complexity.depthwise_macs(c, (k, 1), pixels) + complexity.depthwise_macs(c, (1, k), pixels)
-    return {
-        "standard": lambda: complexity.conv_macs(c, o, k, pixels),
-        "spatially separable": lambda: (
-            complexity.depthwise_macs(c, (k, 1), pixels, multiplier=o)
-            + complexity.conv_macs(o * c, o, (1, k), pixels, groups=o)
-        ),
-        "depthwise separable": lambda: complexity.separable_macs(c, o, k, pixels),
-        "both": lambda: column_row + complexity.pointwise_macs(c, o, pixels),
-    }[layer]()
-
-
-formulas = {
+ratios = {
     "standard": lambda o, k: 1,
     "spatially separable": lambda o, k: 2 / k,
     "depthwise separable": lambda o, k: 1 / o + 1 / k**2,
     "both": lambda o, k: 2 / (o * k) + 1 / k**2,
 }
-for layer, formula in formulas.items():
-    for o, c, k in product((1, 8, 64), (3, 32), (3, 7)):
-        ratio = multiplications(layer, o, c, k) / multiplications("standard", o, c, k)
-        assert np.isclose(ratio, formula(o, k))
 
-filters, row_filters = a_oc.transpose(1, 0, 2)[..., None], b_oc[:, :, None, :]
-middle = depthwise_conv2d(x, filters, impl="im2col")  # (N, C·O, ., .): every pair of channels has its column
-middle = (
-    middle.reshape(len(x), C, O, *middle.shape[2:]).swapaxes(1, 2).reshape(len(x), O * C, *middle.shape[2:])
-)
-spatial = conv2d(middle, row_filters, groups=O, impl="im2col")
-np.testing.assert_allclose(spatial, conv2d(x, built["spatially separable"][0], impl="im2col"), atol=1e-12)
+
+def counted(o, c, k, pixels=(32, 32)):
+    """Multiplications by the library's rules, for an output of `pixels`."""
+    row_column = complexity.depthwise_macs(c, (1, k), pixels) + complexity.depthwise_macs(c, (k, 1), pixels)
+    columns = complexity.depthwise_macs(c, (k, 1), pixels, multiplier=o)
+    return {
+        "standard": complexity.conv_macs(c, o, k, pixels),
+        "spatially separable": columns + complexity.conv_macs(o * c, o, (1, k), pixels, groups=o),
+        "depthwise separable": complexity.separable_macs(c, o, k, pixels),
+        "both": row_column + complexity.pointwise_macs(c, o, pixels),
+    }
+
+
+for o, c, k in product((1, 2, 8, 64), (3, 32), (1, 3, 7)):
+    macs = counted(o, c, k)
+    for layer, ratio in ratios.items():
+        assert np.isclose(macs[layer] / macs["standard"], ratio(o, k))
+        assert k > 1 or layer == "standard" or ratio(o, k) > 1  # nothing to separate
+assert all(ratios["depthwise separable"](o, 3) < ratios["spatially separable"](o, 3) for o in range(2, 65))
 
 sizes = np.arange(1, 16, 2)
 figure, axes = plt.subplots(1, 2, figsize=(9.6, 3.6), sharey=True, layout="constrained")
 for ax, outputs in zip(axes, (4, 64), strict=True):
-    for (layer, formula), colour in zip(formulas.items(), (PALE, INPUT, WINDOW, KERNEL), strict=True):
-        ax.semilogy(
-            sizes, [formula(outputs, k) for k in sizes], "o-", color=colour, markersize=4, label=layer
-        )
+    for (layer, ratio), colour in zip(ratios.items(), (PALE, INPUT, WINDOW, KERNEL), strict=True):
+        values = [ratio(outputs, k) for k in sizes]
+        ax.semilogy(sizes, values, "o-", color=colour, markersize=4, label=layer)
     ax.set(title=f"O = {outputs} outputs", xlabel="kernel size K", xticks=sizes)
     ax.grid(alpha=0.3)
 axes[0].set_ylabel("multiplications,\nrelative to standard")
 axes[0].legend(frameon=False, fontsize=9, loc="lower left")
-print("K = 3, O = 64:", {layer: round(formula(64, 3), 3) for layer, formula in formulas.items()})
-assert formulas["depthwise separable"](64, 3) < 0.2 * formulas["spatially separable"](64, 3)
-assert formulas["both"](64, 3) > 0.95 * formulas["depthwise separable"](64, 3)
-assert formulas["both"](64, 15) < 0.5 * formulas["depthwise separable"](64, 15)
+plt.show()
+print("K = 3, O = 64:", {layer: round(ratio(64, 3), 3) for layer, ratio in ratios.items()})
+assert ratios["depthwise separable"](64, 3) < 0.2 * ratios["spatially separable"](64, 3)
+assert ratios["both"](64, 3) > 0.95 * ratios["depthwise separable"](64, 3)
+assert ratios["both"](64, 15) < 0.5 * ratios["depthwise separable"](64, 15)
 
 # %% [markdown]
-# (At $K = 1$ all of them cost at least as much as the standard layer: there is nothing to separate.)
-#
 # ## Fewer multiplications, less time?
 #
 # Two passes read and write the image twice. For a 3×3 filter that may eat up the third that was saved. For a large
-# one the saving wins. The last column is measured, with SciPy's loops, on one channel. It differs from machine to
-# machine, and nothing is asserted about it.
+# one the saving wins. The cell compares one pass with two: first multiplications, then time, measured with SciPy's
+# loops on one channel. Times differ from machine to machine, and nothing is asserted about them.
 
 
 # %% tags=["timing"]
@@ -360,7 +400,7 @@ def best_time(f, repeats=15):
 
 
 photo = rng.standard_normal((96, 96))
-print(" K   multiplications    time")
+print("one pass : two passes\n K   multiplications    time")
 for k in (3, 7, 15):
     a, b = rng.standard_normal((2, k))
     whole = partial(ndimage.correlate, photo, np.outer(a, b), mode="constant")
@@ -382,33 +422,38 @@ for k in (3, 7, 15):
 #
 # $$da_u = \sum_v dk_{u,v}\, b_v \qquad\qquad db_v = \sum_u dk_{u,v}\, a_u$$
 #
-# Or run backward through the two passes: it is the same. The gradient checker agrees. Gradient descent then finds the
+# Or run backward through the two passes: it is the same. The gradient checker agrees. Then gradient descent finds the
 # Sobel kernel from its outputs alone. It finds $a$ and $b$ only up to a factor, since $(2a)(b/2)^{\mathsf T}$ is the
 # same kernel.
 
 
 # %%
-def kernel_gradient(dy, x, shape):
-    """dk of a convolution of one channel: dy slid over x, one tap at a time."""
-    _, _, oh, ow = dy.shape
-    return np.array(
-        [[(dy * x[:, :, u : u + oh, v : v + ow]).sum() for v in range(shape[1])] for u in range(shape[0])]
-    )
-
-
 def forward(x, a, b):
     return conv2d(x, one(np.outer(a, b)), impl="im2col")
 
 
 def backward(dy, x, a, b):
-    dk = kernel_gradient(dy, x, (len(a), len(b)))
-    return None, dk @ b, dk.T @ a  # no gradient for x here
+    _, dk, _ = conv2d_backward(dy, x, one(np.outer(a, b)), impl="im2col", needs=("w",))
+    return None, dk[0, 0] @ b, dk[0, 0].T @ a  # no gradient for x here
+
+
+def backward_by_passes(dy, x, a, b):
+    row, column = one(b[None]), one(a[:, None])
+    middle = conv2d(x, row, impl="im2col")
+    dmiddle, da, _ = conv2d_backward(dy, middle, column, impl="im2col")
+    _, db, _ = conv2d_backward(dmiddle, x, row, impl="im2col", needs=("w",))
+    return None, da.ravel(), db.ravel()
 
 
 images = rng.standard_normal((4, 1, 8, 9))
-report = check(forward, backward, images, rng.standard_normal(3), rng.standard_normal(4))
+a, b, dy = rng.standard_normal(3), rng.standard_normal(4), rng.standard_normal((4, 1, 6, 6))
+report = check(forward, backward, images, a, b)
 assert report, report
 print("gradients of a and b:", "right" if report.ok else "wrong", f"({report.checked} compared)")
+for at_once, by_two in zip(
+    backward(dy, images, a, b)[1:], backward_by_passes(dy, images, a, b)[1:], strict=True
+):
+    np.testing.assert_allclose(at_once, by_two)
 
 target = conv2d(images, one(sobel), impl="im2col")
 a, b = rng.standard_normal((2, 3))
@@ -419,12 +464,17 @@ for _ in range(400):
 show("learned a bᵀ", np.outer(a, b).round(6) + 0.0)
 print("a / a[0] =", (a / a[0]).round(6))
 np.testing.assert_allclose(np.outer(a, b), sobel, atol=1e-4)
+np.testing.assert_allclose(a / a[0], smooth, atol=1e-4)
 
 # %% [markdown]
+# ## Exercises
+#
+# Replace the line that raises. Each cell below an exercise checks your answer.
+#
 # ### Exercise 1: split a kernel without an SVD
 #
 # Return `(a, b)` with $a\,b^{\mathsf T} = k$ for a kernel of rank 1, and raise a `ValueError` for any other. *Hint:
-# every row is a multiple of one row. Which row, and which column, are safe to pick?*
+# every row is a multiple of one row. Which row, and which column, are safe to pick? Then test the product.*
 
 
 # %% tags=["exercise"]
@@ -451,8 +501,9 @@ def exercise_1():
 # ### Exercise 2: a Gaussian blur for large widths
 #
 # Blur images $(N, C, H, W)$ with a Gaussian of standard deviation `s`, by two passes of `depthwise_conv2d`. The
-# kernel has $2r + 1$ taps with $r = \lceil 3s \rceil$, and its weights add up to 1. The size stays; outside there are
-# zeros.
+# kernel has $2r + 1$ taps along each axis, with $r = \lceil 3s \rceil$. Its weights are proportional to
+# $e^{-(u^2+v^2)/2s^2}$, with $u = v = 0$ in the middle, and add up to 1. The size stays; outside there are zeros.
+# *Hint: depthwise weights have the shape $(C, 1, K_H, K_W)$.*
 
 
 # %% tags=["exercise"]
@@ -474,8 +525,8 @@ def exercise_2():
 # %% [markdown]
 # ### Exercise 3: when do terms pay?
 #
-# A kernel is $K_H \times K_W$, and its SVD has $R$ terms. Return the largest $R$ for which $R$ column passes and $R$
-# row passes need *fewer* multiplications for each pixel than the kernel at once; 0 if there is none.
+# A kernel has $K_H \times K_W$ taps. Return the largest $R$ for which $R$ column passes and $R$ row passes need
+# *fewer* multiplications for each output pixel than the kernel at once; 0 if there is none.
 
 
 # %% tags=["exercise"]
