@@ -7,13 +7,14 @@
 # At the end you can derive it for depthwise and pointwise convolution, carry it out by hand in whole numbers,
 # write it, and catch a wrong one with a checker.
 #
-# You need notebook 1 and the chain rule. New symbols:
+# You need the three convolutions and the two worked examples of [lesson 1](01_convolution_by_hand.ipynb), col2im
+# from [lesson 3](03_im2col_and_its_transpose.ipynb), and the chain rule. New symbols:
 #
 # | symbol | meaning |
 # |---|---|
 # | $L$ | the loss: one number that depends on everything |
 # | $dy$ | $\partial L / \partial y$: an array of the shape of $y$, one derivative for each of its numbers |
-# | $dx, dw, db$ | the same for $x$, $w$, $b$ |
+# | $dx, dw, db$ | the same for $x$, $w$, $b$: each has the shape of its array |
 #
 # Backward walks from the loss to the input. At every operator it is given $dy$ and has to return $dx$, $dw$
 # and $db$. It need not know what the loss is.
@@ -21,7 +22,6 @@
 # %%
 import inspect
 
-import matplotlib.pyplot as plt
 import numpy as np
 from scipy import signal
 
@@ -33,12 +33,10 @@ from npdsconv import (
     im2col,
     pictures,
     pointwise_conv2d_backward,
-    relu,
     relu_backward,
     worked_examples,
 )
 from npdsconv.gradcheck import check
-from npdsconv.layers import DepthwiseSeparableConv2d
 from npdsconv.ops import depthwise
 from npdsconv.pictures import show, sum_of_products
 from npdsconv.shapes import resolve_window
@@ -60,19 +58,18 @@ from npdsconv.shapes import resolve_window
 # * leave out $w$: what remains is $dw$.
 #
 # That is the whole backward pass. Here it is once more, with everything: $N$ images, $C$ channels, $M$
-# filters for each, stride, padding and dilation. Which pixel row does output row $i$ read with tap $u$?
-# Keep the answer in a table of zeros and ones:
+# filters for each, stride, padding and dilation. Which pixel row $p$ does output row $i$ read with tap $u$?
+# Keep the answer in a table of zeros and ones, and the same for columns in a table $Q_{q,j,v}$:
 #
 # $$R_{p,i,u} = 1 \quad\text{where}\quad p = i \cdot \text{stride} + u \cdot \text{dilation} - \text{padding}.$$
 #
-# $Q_{q,j,v}$ is the same table for columns. The first print below shows $R$ for a row of three pixels: the
-# middle pixel is read by output 0 with tap 1, and by output 1 with tap 0.
+# Now the sum may run over all pixels $(p, q)$. The tables pick those that are read:
 #
-# Then the three readings are three lines. They differ only in the letters after the arrow, which say what
-# is *not* summed over.
+# $$L = \sum dy_{n,c,m,i,j}\; w_{c,m,u,v}\; x_{n,c,p,q}\; R_{p,i,u}\; Q_{q,j,v}$$
 #
-# (As in the library's formulas, $(p, q)$ is a pixel of the input here. Further down, $p$ alone is the
-# result of the pointwise step, as in notebook 1.)
+# So the three readings are three lines of code. Each leaves one array out; the letters after the arrow say
+# what is *not* summed over. The first print shows $R$ for a row of three pixels: the middle one is read by
+# output 0 with tap 1, and by output 1 with tap 0.
 
 
 # %%
@@ -114,16 +111,16 @@ for mine, library in ((y, y_lib), (dx, dx_lib), (dw, dw_lib), (db, db_lib)):
     np.testing.assert_array_equal(mine.reshape(library.shape), library)
 
 # %% [markdown]
-# The three printed sums are the same $L$, grouped in three ways. So they must agree to the last digit. This
-# free test of a backward pass is called the *adjoint identity*. It needs no small steps, and no tolerance
-# beyond rounding.
+# The three printed sums are the same $L$, grouped in three ways. In whole numbers they must agree to the last
+# digit. This free test of a backward pass is called the *adjoint identity*. And $dx$, $dw$ and $db$ are what
+# the library returns.
 #
-# The bias is simpler still. It is added to every pixel of its channel, so its derivative is the sum of $dy$
-# over that channel.
+# The bias is simpler still. It is added to every pixel of its channel, in every image. So its derivative is
+# the sum of $dy$ over these pixels.
 #
 # ## The loops
 #
-# The naive version says the same index by index. `_terms` lists the triples of indices once. Forward, `dx`
+# The library's naive version says the same index by index. `_terms` lists the triples of indices. Forward, `dx`
 # and `dw` walk through the same list, and only the array that collects the products changes. Note the `+=`:
 # a pixel is read by several windows, a weight is used at every position, and each use adds its share.
 
@@ -135,21 +132,24 @@ for function in (depthwise.naive, depthwise.naive_dx, depthwise.naive_dw):
 # %% [markdown]
 # ## By hand: the first example
 #
-# Take the repaired first example of notebook 1: the image 1 to 9, two different filters, a pointwise
-# identity, ReLU. As there, $d$ is what depthwise returns, $p$ what pointwise makes of it, and $y$ what ReLU
-# leaves. Choose some $dy$, and walk back:
+# Take the repaired first example of lesson 1: the image 1 to 9, two different filters, a pointwise identity,
+# ReLU. From here on $d$ is what depthwise returns, $p$ what pointwise makes of it, and $y$ what ReLU leaves.
+# So $dd$, $dp$ and $dy$ are their derivatives. Choose some $dy$, and walk back:
 #
 # 1. **ReLU** lets $dy$ pass where its input $p$ was positive, and stops it elsewhere. The second map was −4
-#    throughout. So nothing comes through, and the second filter will learn nothing from this image.
-# 2. **Pointwise** is a matrix product at each pixel. Write the pixels of a map in a row. Then
-#    $p = w\,d + b$ is a product of two matrices, and so are $dw = dp\; d^{\mathsf T}$ and
-#    $dd = w^{\mathsf T} dp$. The derivative $db$ sums each row of $dp$.
-# 3. **Depthwise** is the sum above. Take one tap at a time. It has met one pixel for each output. Multiply
+#    throughout. So nothing comes through, and the second filter learns nothing from this image.
+# 2. **Pointwise** works at one pixel at a time. Number the pixels $r = 0, 1, 2, \dots$ and write each map as a
+#    row. Then $p = w\,d + b$ is a product of matrices, $L = \sum dp_{o,r}\, w_{o,c}\, d_{c,r} + \dots$, and the
+#    same reading works: leave out $w$, then $d$, then $b$:
+#    $$dw_{o,c} = \sum_r dp_{o,r}\, d_{c,r} \qquad dd_{c,r} = \sum_o w_{o,c}\, dp_{o,r} \qquad
+#    db_o = \sum_r dp_{o,r}$$
+#    In matrices: $dw = dp\; d^{\mathsf T}$ and $dd = w^{\mathsf T} dp$, and $db$ sums the rows of $dp$.
+# 3. **Depthwise** is the sum from above. Take one tap at a time. It has met one pixel for each output. Multiply
 #    these pixels by what arrives at the outputs and add up: that is its $dw$. Send what arrives, times the
 #    weight, back to these pixels: that is its share of $dx$.
 #
-# Every sum is written out for the depthwise weights, without the outputs where nothing arrives. Follow one
-# with your finger.
+# The sums for the depthwise weights are written out below, each product as *what arrives · pixel*, without the
+# outputs where nothing arrives. Follow one with your finger.
 
 
 # %%
@@ -203,6 +203,7 @@ def compare(example, found):
 
 first = worked_examples.two_filters_one_channel
 compare(first, backward_by_hand(first))
+assert (first.p[0, 1] == -4).all()
 assert not first.gradients.dw_depthwise[0, 1].any()  # the second filter learns nothing
 
 # %% [markdown]
@@ -210,39 +211,31 @@ assert not first.gradients.dw_depthwise[0, 1].any()  # the second filter learns 
 #
 # Forward, a window of pixels flows into one output pixel. Backward, that output pixel sends its $dy$ back
 # to the window, each share multiplied by the weight it came through. Windows overlap, so the shares
-# **add**. This is *col2im*, "columns to image". It is the transpose of im2col, not its inverse.
+# **add**. That is col2im, "columns to image", from lesson 3: the transpose of im2col, and not its inverse.
+# (The kernel here has four different weights, so that you can see it lie on each window.)
 #
-# Here the kernel has four different weights, so that you can see it lie on each window.
+# Look again and you find two more convolutions. With stride 1, $dx$ is the kernel *flipped*, slid over
+# $dy$ with $K - 1$ zeros around it. And $dw$ is $dy$ itself used as a kernel, slid over $x$. SciPy agrees:
 
 # %%
-kernel, arriving = np.array([[1.0, 2], [3, 4]]), first.gradients.dy[0, 0]
-dx, _, _ = depthwise_conv2d_backward(arriving[None, None], first.x, kernel[None, None], impl="naive")
+kernel, image, arriving = np.array([[1.0, 2], [3, 4]]), first.x[0, 0], first.gradients.dy[0, 0]
+dx, dw, _ = depthwise_conv2d_backward(arriving[None, None], first.x, kernel[None, None], impl="naive")
 dcols = kernel.reshape(4, 1) * arriving.reshape(1, 4)
 np.testing.assert_array_equal(col2im(dcols[None], (3, 3), 2), dx)
-pictures.scatter(arriving, kernel, (3, 3))
-
-# %% [markdown]
-# Look at the pictures again and you find two more convolutions. With stride 1, $dx$ is the kernel
-# *flipped*, slid over $dy$ with as much padding as fits. And $dw$ is $dy$ itself used as a kernel, slid
-# over $x$. SciPy agrees:
-
-# %%
-image = first.x[0, 0]
-dx, dw, _ = depthwise_conv2d_backward(arriving[None, None], first.x, kernel[None, None], impl="naive")
-np.testing.assert_array_equal(dx[0, 0], signal.convolve2d(arriving, kernel, mode="full"))
+np.testing.assert_array_equal(dx[0, 0], signal.convolve2d(arriving, kernel, mode="full"))  # flips its kernel
 np.testing.assert_array_equal(dw[0, 0], signal.correlate2d(image, arriving, mode="valid"))
-show("dx, the full true convolution of dy and w", dx[0, 0])
 show("dw, the cross-correlation of x with dy", dw[0, 0])
+pictures.scatter(arriving, kernel, (3, 3))
 
 # %% [markdown]
 # ## How often is a pixel read?
 #
-# Send a 1 back from every column entry, and col2im counts how often each pixel is read. Corners belong to
-# one window, the middle to many. Stride 2 leaves a pattern; networks that enlarge images with col2im
-# inherit it as checkerboards. With stride 4, a row and a column are never read, and there $dx$ is exactly
-# zero. Padding helps the border. Dilation spreads the reads. Here dilation 2 paints the same picture as
-# stride 2, and that is no accident: it reads rows $i + 2u$ where stride 2 reads $2i + u$, and both $i$ and
-# $u$ run over 0, 1, 2.
+# Send a 1 back from every column entry, and col2im counts how often each pixel is read; so many shares does
+# its $dx$ add up. Corners belong to one window, the middle to many. Stride 2 leaves a pattern. (Networks that
+# *enlarge* images run this step forward, and their pictures show the pattern as a checkerboard.) With stride
+# 4, one row and one column are never read, and there $dx$ is exactly zero. Padding helps the border. Dilation
+# spreads the reads. Here dilation 2 paints the same picture as stride 2, and that is no accident: it reads
+# rows $i + 2u$ where stride 2 reads $2i + u$, and both $i$ and $u$ run over 0, 1, 2.
 
 
 # %%
@@ -259,29 +252,25 @@ reads_of = {
     "dilation 2": times_read(7, 3, dilation=2),
 }
 assert (reads_of["plain"].min(), reads_of["plain"].max()) == (1, 9)
-assert (reads_of["stride 4"] == 0).any()
+never = reads_of["stride 4"] == 0
+assert np.array_equal(np.argwhere(never.all(axis=1)), [[3]])
+assert np.array_equal(np.argwhere(never.all(axis=0)), [[3]])
+assert reads_of["padding 1"].min() > reads_of["plain"].min()
 assert np.array_equal(reads_of["stride 2"], reads_of["dilation 2"])
-
-photo, taken = rng.standard_normal((1, 1, 7, 7)), {"kernel_size": 3, "stride": 2}
-cols = im2col(photo, **taken)
-other = rng.standard_normal(cols.shape)
-np.testing.assert_allclose(
-    (cols * other).sum(), (photo * col2im(other, (7, 7), **taken)).sum()
-)  # the transpose
-np.testing.assert_allclose(col2im(cols, (7, 7), **taken), photo * reads_of["stride 2"])  # not the inverse
 pictures.counts(reads_of)
 
 # %% [markdown]
 # ## By hand: the second example
 #
 # Three channels of different numbers, one filter each, four output channels. All of $p$ is positive, so
-# ReLU is transparent. Row 0 and row 2 of the pointwise matrix both read channels 0 and 2. Going back, its
-# columns matter: channels 0 and 2 hear the same, namely the sum of what arrives at outputs 0 and 2. So they
-# get the same $dd$, and since their filters are equal, the same $dx$. Their $dw$ differ, because their
-# pixels do.
+# ReLU lets everything through. Outputs 0 and 2 add up channels 0 and 2; outputs 1 and 3 copy channel 1. Going
+# back, the *columns* of the pointwise matrix matter: channels 0 and 2 both hear the sum of what arrives at
+# outputs 0 and 2. So they get the same $dd$, and since their filters are equal, the same $dx$. Their $dw$
+# differ, because their pixels do.
 
 # %%
 second = worked_examples.three_distinct_channels
+assert (second.p > 0).all()
 compare(second, backward_by_hand(second))
 assert np.array_equal(second.gradients.dx[0, 0], second.gradients.dx[0, 2])
 assert not np.array_equal(second.gradients.dw_depthwise[0], second.gradients.dw_depthwise[2])
@@ -295,7 +284,7 @@ assert not np.array_equal(second.gradients.dw_depthwise[0], second.gradients.dw_
 # $$\frac{\partial L}{\partial w} \approx \frac{L(w+h) - L(w-h)}{2h}$$
 #
 # Convolution is linear in its weights, so here the quotient is exact for every $h$, even $h = 1$. In whole
-# numbers there is not even rounding:
+# numbers there is not even rounding. Here are the depthwise weights of the first example once more, measured:
 
 
 # %%
@@ -315,11 +304,11 @@ np.testing.assert_array_equal(measured, first.gradients.dw_depthwise)
 # ## The checker
 #
 # `npdsconv.gradcheck.check` does this with care, for any pair of functions `forward(*arrays) -> y` and
-# `backward(dy, *arrays) -> gradients`, yours included. It draws a random $dy$, works in float64, moves
-# every element of every array, and reports the largest error of each array with the element where it
-# happened. With `bilinear=True` it also tests the adjoint identity. The error is relative to the largest
-# gradient; below the limit, which is printed with it, an array passes. (Of large arrays it moves all
-# elements at once, along random directions.)
+# `backward(dy, *arrays) -> gradients`, yours included. It draws a random $dy$, works in float64, and moves every
+# element of every array. It reports the largest error of each array, relative to the largest gradient, and
+# the element where it happened. An array passes if its error is below the printed limit. (A *kink* is a point
+# without a derivative, such as ReLU at 0; convolution has none.) With `bilinear=True`
+# the adjoint identity is tested too.
 
 # %% tags=["rounding"]
 x, w, b = rng.standard_normal((2, 3, 6, 5)), rng.standard_normal((3, 2, 2, 3)), rng.standard_normal(6)
@@ -346,14 +335,23 @@ report
 # been made in real code:
 #
 # * **flipped**: $dy$ is turned by 180° first (convolution taken for cross-correlation);
+# * **images exchanged**: the order of the batch is reversed;
 # * **assigned**: `=` where `+=` belongs, so that the last window wins;
 # * **first filter only**: with $M = 2$ filters a channel hears from both, and here only from the first;
 # * **bias over pixels only**: the images of the batch are not added up.
+#
+# And a second question. The most common test takes the loss $L = \sum y$, because it is easy to write. Then $dy$
+# is all ones. Compare the wrong gradients with the right ones for such a $dy$, and for a random one: which
+# mistakes can be seen at all?
 
 
 # %%
 def flipped(dy, x, w, b):
     return backward(dy[:, :, ::-1, ::-1], x, w, b)
+
+
+def images_exchanged(dy, x, w, b):
+    return backward(dy[::-1], x, w, b)
 
 
 def assigned(dy, x, w, b):
@@ -377,17 +375,29 @@ def bias_over_pixels_only(dy, x, w, b):
     return dx, dw, dy.sum(axis=(2, 3))
 
 
-wrong = (flipped, assigned, first_filter_only, bias_over_pixels_only)
-for mistake in wrong:
+mistakes = (flipped, images_exchanged, assigned, first_filter_only, bias_over_pixels_only)
+noise = rng.standard_normal(forward(x, w, b).shape)
+visible = {}
+print(f"{'':24} {'seen with ones':15} {'seen with random dy':20} found wrong by the checker")
+for mistake in mistakes:
+    visible[mistake] = [
+        not all(np.allclose(p, q) for p, q in zip(backward(dy, x, w, b), mistake(dy, x, w, b), strict=True))
+        for dy in (np.ones_like(noise), noise)
+    ]
     report = check(forward, mistake, x, w, b)
-    failed = [row.name for row in report.rows if not row.ok]
-    print(f"{mistake.__name__:24} caught: {not report.ok},  wrong gradient of {', '.join(failed)}")
-    assert not report.ok
+    failed = [f"d{row.name}" for row in report.rows if not row.ok]
+    print(f"{mistake.__name__:24} {visible[mistake][0]!s:15} {visible[mistake][1]!s:20} {', '.join(failed)}")
+    assert failed
+assert all(with_noise for _, with_noise in visible.values())
+assert [mistake for mistake in mistakes if not visible[mistake][0]] == [flipped, images_exchanged]
 
 # %% [markdown]
-# This is what a failing report looks like. Each array has its row. `backward` and `numeric` are the two
-# values at the worst element. For `first_filter_only` it is $dx$ that disagrees; $dw$ and $db$ are
-# innocent, and the report says so.
+# The checker catches all of them, and says which gradient is wrong. With ones, two cannot be seen, whatever
+# the tolerance: a sheet of ones, turned by 180°, is the same sheet of ones, and so is a stack of such sheets
+# in another order. **Never test a backward pass with $dy$ of all ones.**
+#
+# This is what a failing report looks like. `backward` and `numeric` are the two values at the worst element. It
+# is $dx$ that disagrees; $dw$ and $db$ are innocent, and the report says so.
 
 # %% tags=["rounding"]
 report = check(forward, first_filter_only, x, w, b, title="depthwise_conv2d, first filter only")
@@ -395,108 +405,10 @@ assert [row.ok for row in report.rows] == [False, True, True]
 report
 
 # %% [markdown]
-# ## Why never with all ones?
+# Convolution is easy to check, because it is linear. How to check what is curved, such as batch norm, or has
+# kinks, such as ReLU, why float32 will not do, and how to check a layer or a whole model, is the subject of
+# [lesson 6](06_gradient_checking.ipynb).
 #
-# The most common test of a backward pass takes the loss $L = \sum y$, because it is easy to write. Then
-# $dy$ is all ones. But a sheet of ones, turned by 180°, is the same sheet of ones. So is one whose images
-# or channels have been exchanged. The test cannot see such mistakes, whatever the tolerance. A random $dy$
-# sees all of them.
-
-# %%
-ones, noise = np.ones_like(forward(x, w, b)), rng.standard_normal(forward(x, w, b).shape)
-
-
-def images_exchanged(dy, x, w, b):
-    return backward(dy[::-1], x, w, b)
-
-
-for mistake in (flipped, images_exchanged):
-    seen = [
-        not all(np.allclose(p, q) for p, q in zip(backward(dy, x, w, b), mistake(dy, x, w, b), strict=True))
-        for dy in (ones, noise)
-    ]
-    print(f"{mistake.__name__:18} seen with all ones: {seen[0]},  seen with random dy: {seen[1]}")
-    assert seen == [False, True]
-
-# %% [markdown]
-# ## Why not in float32?
-#
-# Convolution was easy, because it is linear. Most losses are curved, and a curve forces a compromise. A
-# large step $h$ misses the curvature: the error grows like $h^2$. A small step subtracts two nearly equal
-# numbers, and divides their rounding error by $2h$. Numbers in float32 have about 7 digits, in float64
-# about 16. So in float32 even the best step leaves an error that a real mistake can hide behind. See it for
-# the function $e^t$, which is its own derivative, at a few points $t$. The checker casts everything to
-# float64, and says so if your forward pass falls back.
-
-# %%
-steps = 2.0 ** -np.arange(0, 34, 2)
-figure, ax = plt.subplots(figsize=(6.4, 3.6), layout="constrained")
-best = {}
-for dtype, colour in ((np.float32, pictures.OUTPUT), (np.float64, pictures.INPUT)):
-    t, h = np.linspace(0.5, 1.5, 11, dtype=dtype), steps.astype(dtype)[:, None]
-    quotient = (np.exp(t + h) - np.exp(t - h)) / (2 * h)
-    error = np.abs(quotient / np.exp(t.astype(float)) - 1).max(axis=1)
-    ax.loglog(steps, error, "o-", color=colour, markersize=4, label=dtype.__name__)
-    best[dtype.__name__] = error.min()
-ax.set(xlabel="step h", ylabel="largest relative error", title="Central differences of exp")
-ax.legend(frameon=False)
-ax.grid(alpha=0.3)
-assert best["float32"] > 1e-6
-assert best["float64"] < 1e-9
-
-careless = check(
-    lambda x, w: depthwise_conv2d(x.astype(np.float32), w.astype(np.float32), impl="im2col"),
-    lambda dy, x, w: depthwise_conv2d_backward(dy, x, w, impl="im2col")[:2],
-    x,
-    w,
-)
-print(careless.reasons()[0])
-assert not careless.ok
-
-# %% [markdown]
-# ## The kink of ReLU
-#
-# ReLU has no derivative at zero: to the right the slope is 1, to the left 0, and the central difference
-# says ½. The library returns 0 there. Nobody is wrong. A checker that reports such a point as an error
-# teaches people to ignore errors. This one recognises a kink from the forward pass alone, counts it and
-# leaves it out. If more than a tenth of the points lie on kinks, it refuses to say "ok" and asks you to
-# move.
-
-
-# %%
-def relu_report(values):
-    report = check(lambda x: relu(x, impl="numpy"), lambda dy, x: relu_backward(dy, x, impl="numpy"), values)
-    print(f"ok: {report.ok},  {report.checked} points compared,  {report.kinks} on a kink")
-    print(*report.reasons())
-    return report
-
-
-h = 1e-3
-by_difference = (max(h, 0) - max(-h, 0)) / (2 * h)
-by_library = relu_backward(np.ones(1), np.zeros(1), impl="numpy")[0]
-print(f"slope of ReLU at 0: {by_difference} by central difference, {by_library} by relu_backward")
-values = rng.standard_normal(40)
-values[7] = 0
-some = relu_report(values)
-assert some.ok
-assert some.kinks == 1
-many = relu_report(np.where(rng.random(40) < 0.5, 0, values))
-assert not many.ok
-
-# %% [markdown]
-# ## A whole block in one line
-#
-# A layer of the library brings its own backward pass and its own parameters, so the checker needs only the
-# layer and an input. Here is a complete depthwise separable block: depthwise, batch norm, ReLU, pointwise,
-# batch norm, ReLU.
-
-# %% tags=["rounding"]
-block = DepthwiseSeparableConv2d(3, 4, 3, stride=2, padding=1, rng=np.random.default_rng(5), impl="im2col")
-report = check(block, rng.standard_normal((2, 3, 7, 6)))
-assert report.ok
-report
-
-# %% [markdown]
 # ## Exercises
 #
 # Put your answer in the place of the line that raises, and run the cell and the one below it: it says
