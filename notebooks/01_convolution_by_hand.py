@@ -2,13 +2,14 @@
 # # 1. Convolution by hand
 #
 # A convolution slides a small matrix of weights over an image. Here you do it by hand, with whole numbers,
-# until nothing about it is mysterious. Then you take two worked examples from the first source document of
-# this project, a text on *depthwise separable* convolution, and find that their printed results cannot be.
+# until nothing about it is mysterious. Then you take two worked examples from the
+# [first source document](21_document_theory_and_pytorch_project.ipynb) of this project, a text on *depthwise
+# separable* convolution, and find that their printed results cannot be.
 #
 # At the end you can compute standard, depthwise and pointwise convolutions with a pencil, say how large the
 # output is, prove that a printed result is impossible, and repair it.
 #
-# You need matrix products and a little Python. Every number below is computed in the cell that claims it,
+# You need matrix products, and a little Python and NumPy. Every number below is computed in the cell that claims it,
 # and an `assert` stands behind it. Run the cells in order, change them, and see what breaks.
 #
 # | symbol | shape | meaning |
@@ -19,7 +20,18 @@
 # | $y$ | $(N, O, O_H, O_W)$ | the output: $O$ channels of $O_H$ rows and $O_W$ columns |
 #
 # Indices count from 0: $n$ for the image, $c$ and $o$ for input and output channels, $(i, j)$ for an output
-# pixel, $(u, v)$ for a tap.
+# pixel, $(u, v)$ for a tap. Code and printed text write KH, KW, OH, OW for $K_H, K_W, O_H, O_W$; $K$ is the
+# size of a kernel along one axis.
+#
+# ## A window slides over an image
+#
+# One channel and one kernel first. Lay the kernel (green) on the upper left corner of the image (blue). It
+# covers a *window* (orange). Multiply each pixel in the window by the weight on it, and add up. That sum is
+# one output pixel (red). Move the window and repeat:
+#
+# $$y_{i,j} = \sum_{u,v} w_{u,v}\; x_{i+u,\,j+v}$$
+#
+# Small green numbers are the weights that lie on the pixels.
 
 # %%
 import inspect
@@ -45,19 +57,6 @@ from npdsconv.shapes import resolve_window
 x = worked_examples.two_equal_filters.x  # one image, one channel: the numbers 1 to 9
 w = np.array([[0.0, 1], [1, 0]])
 assert x.shape == (1, 1, 3, 3)
-
-# %% [markdown]
-# ## A window slides over an image
-#
-# One channel and one kernel first. Lay the kernel (green) on the upper left corner of the image (blue). It
-# covers a *window* (orange). Multiply each pixel in the window by the weight on it, and add up. That sum is
-# one output pixel (red). Move the window and repeat:
-#
-# $$y_{i,j} = \sum_{u,v} w_{u,v}\; x_{i+u,\,j+v}$$
-#
-# Small green numbers are the weights that lie on the pixels.
-
-# %%
 pictures.sliding(x[0, 0], w)
 
 # %% [markdown]
@@ -69,7 +68,9 @@ pictures.sliding(x[0, 0], w)
 # stride and a dilation, which come below.
 #
 # `_terms` lists the products that have to be added: each entry is a place in $y$, a place in $w$ and a
-# place in $x$. `naive` walks through the list and adds them up.
+# place in $x$. `naive` walks through the list and adds them up. `window` holds the kernel's size, stride,
+# padding, dilation and the output's size; `xpad` is $x$ with its padding. (The docstring says `dy` where you
+# may read $y$. The same list of terms serves the [backward pass](05_the_backward_pass.ipynb).)
 
 # %%
 print(inspect.getsource(standard._terms))
@@ -130,8 +131,9 @@ settings = {
     "padding 1, stride 2": {"padding": 1, "stride": 2},
 }
 for title, how in settings.items():
+    H, K = 3, 2
     s, d, pad = how.get("stride", 1), how.get("dilation", 1), how.get("padding", 0)
-    rule = (3 + 2 * pad - d * (2 - 1) - 1) // s + 1
+    rule = (H + 2 * pad - d * (K - 1) - 1) // s + 1
     y = conv2d(x, w[None, None], **how, impl="naive")[0, 0]
     assert y.shape == (rule, rule)
     print(f"{title:20} size {rule}   {y.astype(int).tolist()}")
@@ -146,7 +148,7 @@ pictures.geometries(x[0, 0], (2, 2), settings)
 # tuned so well as a matrix product.
 #
 # Each colour (and letter) is one window: a square in the image, a column in the matrix, a pixel of the
-# output.
+# output. ([im2col and its transpose](03_im2col_and_its_transpose.ipynb) tells the rest of the story.)
 
 # %%
 cols = im2col(x, 2)  # (N, C·KH·KW, OH·OW)
@@ -170,32 +172,25 @@ pictures.im2col_matrix(x[0, 0], w)
 #
 # **Depthwise**: every channel is filtered by itself. *There is no sum over channels.* With $M$ filters for
 # each channel (the *depth multiplier*), filter $m$ of channel $c$ fills output channel $cM + m$.
-# $$d_{cM+m,\,i,j} = \sum_{u,v} w_{c,m,u,v}\; x_{c,\,i+u,\,j+v}$$
+# $$d_{cM+m,\,i,j} = \sum_{u,v} w^{\text{depth}}_{c,m,u,v}\; x_{c,\,i+u,\,j+v}$$
 #
-# **Pointwise**: at every pixel one matrix mixes the channels. *There is no sum over pixels.* It is a 1×1
-# convolution.
-# $$p_{o,i,j} = b_o + \sum_{q} w_{o,q}\; d_{q,i,j}$$
+# **Pointwise**: at every pixel one matrix mixes the channels, here those of $d$. *There is no sum over
+# pixels.* It is a 1×1 convolution.
+# $$p_{o,i,j} = b_o + \sum_{c,m} w^{\text{point}}_{o,\,cM+m}\; d_{cM+m,\,i,j}$$
 #
 # Depthwise looks around but not across. Pointwise looks across but not around. One after the other they
-# form a **depthwise separable** convolution. In the picture a thick line is a whole $K_H \times K_W$
-# kernel, a thin one a single number. Thick lines are dear. Count them: that is the whole saving.
-
-# %%
-pictures.wiring(inputs=3, outputs=4)
-
-# %% [markdown]
-# ## The pair is a standard convolution in disguise
+# form a **depthwise separable** convolution.
 #
-# Put the depthwise sum into the pointwise one and sort the factors. With no bias and nothing in between, a
-# depthwise and a pointwise step are together one standard convolution, whose kernel is
+# It is not another kind of mathematics. Put the depthwise sum into the pointwise one and sort the factors:
+# with nothing in between, the two steps are one standard convolution, whose kernel is
 #
 # $$w^{\text{eff}}_{o,c,u,v} = \sum_{m} w^{\text{point}}_{o,\,cM+m}\; w^{\text{depth}}_{c,m,u,v} .$$
 #
-# So separable convolution is not another kind of mathematics. It is a standard convolution whose kernel has
-# a special form: for each input channel, the matrix with one row for every output channel and one column
-# for every tap is a sum of $M$ products of a column and a row. Its rank is at most $M$.
+# So its kernel has a special form. [Depthwise separable convolution](07_depthwise_separable.ipynb) says which
+# kernels have it. The letters in `einsum` below are the indices of the formula: a comment that is executed.
 #
-# The letters in `einsum` below are the indices of the formula. They work as a comment that is executed.
+# In the picture a thick line is a whole $K \times K$ kernel, a thin one a single number. Thick lines are dear.
+# Count them on the left, and count those of the two steps together.
 
 # %%
 rng = np.random.default_rng(1)
@@ -204,21 +199,25 @@ images = rng.integers(-3, 4, (N, C, H, W)).astype(float)
 w_depth = rng.integers(-3, 4, (C, M, KH, KW)).astype(float)
 w_point = rng.integers(-3, 4, (O, C * M)).astype(float)
 
-two_steps = pointwise_conv2d(depthwise_conv2d(images, w_depth, impl="naive"), w_point, impl="naive")
-w_eff = np.einsum("ocm,cmuv->ocuv", w_point.reshape(O, C, M), w_depth)
-one_step = conv2d(images, w_eff, impl="naive")
-np.testing.assert_array_equal(two_steps, one_step)
+d = depthwise_conv2d(images, w_depth, impl="naive")
+for c, m in np.ndindex(C, M):  # each map comes from one channel and one filter
+    alone = conv2d(images[:, c : c + 1], w_depth[c, m][None, None], impl="naive")
+    np.testing.assert_array_equal(d[:, c * M + m], alone[:, 0])
+p = pointwise_conv2d(d, w_point, impl="naive")
+for i, j in np.ndindex(p.shape[2:]):  # each pixel is mixed by the same matrix
+    np.testing.assert_array_equal(p[0, :, i, j], w_point @ d[0, :, i, j])
 
-ranks = [int(np.linalg.matrix_rank(w_eff[:, c].reshape(O, KH * KW))) for c in range(C)]
-print(f"two steps and one step agree on all {one_step.size} outputs")
+w_eff = np.einsum("ocm,cmuv->ocuv", w_point.reshape(O, C, M), w_depth)
+np.testing.assert_array_equal(p, conv2d(images, w_eff, impl="naive"))
+print(f"two steps and one step agree on all {p.size} outputs")
 print(f"weights: {w_depth.size + w_point.size} in two steps, {w_eff.size} in one")
-print("rank of each input channel's slice:", ranks, "with M =", M)
-assert max(ranks) <= M < min(O, KH * KW)
+pictures.wiring(inputs=3, outputs=4)
 
 # %% [markdown]
 # ## The first worked example
 #
-# The first source document prints this:
+# The [first source document](21_document_theory_and_pytorch_project.ipynb) prints this, in
+# letters of its own:
 #
 # * the input is 3×3: $X=\begin{bmatrix}1&2&3\\4&5&6\\7&8&9\end{bmatrix}$;
 # * the depthwise kernel is 3×3: $W_d=\begin{bmatrix}0&1\\1&0\end{bmatrix}$;
@@ -232,8 +231,8 @@ assert max(ranks) <= M < min(O, KH * KW)
 # * one channel and one filter give one map, but $W_p$ reads two;
 # * two output channels are announced, and one is shown.
 #
-# Perhaps the author padded, or strode, or flipped the kernel? Let us try every usual reading. The 2×2
-# kernel may also be a 3×3 kernel with zeros, in four ways.
+# Perhaps the author padded, or used a stride or a dilation? Let us try the usual readings. The 2×2 kernel may
+# also be a 3×3 kernel with zeros, in four ways: $W_d$ is then in one of its corners.
 
 # %% tags=["E10"]
 printed = np.array([[5.0, 4], [6, 5]])
@@ -243,7 +242,7 @@ readings = {
     "2×2 dilation 2": (w, {"dilation": 2}),
     "2×2 same size, zeros below and right": (w, {"padding": "same"}),
     "2×2 same size, zeros above and left": (w, {"padding": ((1, 0), (1, 0))}),
-    "2×2 padding 1 (every overlap)": (w, {"padding": 1}),
+    "2×2 padding 1": (w, {"padding": 1}),
     "2×2 padding 1, stride 2": (w, {"padding": 1, "stride": 2}),
 }
 for top, left in np.ndindex(2, 2):
@@ -251,13 +250,14 @@ for top, left in np.ndindex(2, 2):
     embedded = np.pad(w, ((top, 1 - top), (left, 1 - left)))
     readings[f"3×3 ({corner}) plain"] = (embedded, {})
     readings[f"3×3 ({corner}) padding 1, stride 2"] = (embedded, {"padding": 1, "stride": 2})
-    readings[f"3×3 ({corner}) the same, flipped"] = (embedded[::-1, ::-1], {"padding": 1, "stride": 2})
 
 for name, (kernel, how) in readings.items():
     out = conv2d(x, kernel[None, None], **how, impl="naive")[0, 0]
-    right = f"{int((out == printed).sum())} of 4 right" if out.shape == printed.shape else "another size"
-    print(f"{name:42} {out.astype(int).tolist()!s:58} {right}")
-    assert not np.array_equal(out, printed)
+    verdict = "another size"
+    if out.shape == printed.shape:
+        verdict = f"{out.astype(int).tolist()}, {int((out == printed).sum())} of 4 right"
+        assert not (out == printed).any()
+    print(f"{name:38} {out.shape}  {verdict}")
 
 # %% [markdown]
 # ## No kernel can print these numbers
@@ -270,18 +270,26 @@ for name, (kernel, how) in readings.items():
 # bias change neither. So **the step down and the step to the right have the same sign** (or both are zero),
 # for every kernel of every size.
 #
-# The printed map goes *up* by 1 from row to row and *down* by 1 from column to column. Such a map cannot
-# be.
+# The printed map goes *up* from row to row and *down* from column to column. Such a map cannot be.
 #
-# Check the argument on random kernels, then let least squares look for the best 2×2 kernel and bias.
+# The first cell below checks the argument on random kernels, strides and dilations, then lets least squares
+# look for the 2×2 kernel and bias that come closest.
+#
+# Padding breaks the even counting at the border, so the argument does not cover it. The second cell searches:
+# it pads with zeros, repeated or mirrored borders, up to two pixels on each side separately. It tries strides
+# up to 3 and dilations up to 2 on each axis separately, the kernel and its mirror image, and each of them with
+# zeros around it in a 3×3 frame. And it turns and mirrors the image, in case the author did.
 
 # %% tags=["E10"]
-for _ in range(20):
-    kernel = rng.integers(-9, 10, (1, 1, 2, 2)).astype(float)
-    out = conv2d(x, kernel, impl="naive")[0, 0]
-    total = kernel.sum()
-    assert (np.diff(out, axis=0) == 3 * total).all()
-    assert (np.diff(out, axis=1) == total).all()
+assert (np.diff(x[0, 0], axis=0) == 3).all()
+assert (np.diff(x[0, 0], axis=1) == 1).all()
+even = np.arange(70.0).reshape(1, 1, 7, 10)  # counts up evenly too: 10 more for each row, 1 for each column
+for _ in range(50):
+    kernel = rng.integers(-9, 10, rng.integers(1, 4, 2)).astype(float)
+    stride, dilation = [tuple(int(k) for k in rng.integers(1, 3, 2)) for _ in range(2)]
+    out = conv2d(even, kernel[None, None], stride=stride, dilation=dilation, impl="naive")[0, 0]
+    assert (np.diff(out, axis=0) == 10 * stride[0] * kernel.sum()).all()
+    assert (np.diff(out, axis=1) == stride[1] * kernel.sum()).all()
 
 down, right = np.diff(printed, axis=0), np.diff(printed, axis=1)
 print("printed steps down:", down.ravel(), " to the right:", right.ravel())
@@ -291,15 +299,8 @@ assert (right < 0).all()
 equations = np.column_stack([im2col(x, 2)[0].T, np.ones(4)])  # four taps and a bias for each of four pixels
 best, *_ = np.linalg.lstsq(equations, printed.ravel())
 miss = np.abs(equations @ best - printed.ravel())
-print("the best kernel and bias still miss by", miss.round(3))
-assert np.isclose(miss.max(), 0.8)
-
-# %% [markdown]
-# Padding breaks the even counting at the border, so the argument does not cover it. Let a search try many
-# ways to pad: with zeros, repeated or mirrored borders, up to two pixels on each side separately. It also
-# tries strides up to 3 and dilations up to 2 on each axis separately, the kernel and its mirror image, and
-# each of them with zeros around it in a 3×3 frame. And it turns and mirrors the image, in case the author
-# did.
+print("the closest kernel and bias still miss the four numbers by", miss.round(3))
+assert miss.min() > 0.3
 
 # %% tags=["E10"]
 MODES = {"zeros": "constant", "repeated": "edge", "mirrored": "reflect"}
@@ -326,11 +327,12 @@ for mode in MODES:
 
 print(f"{tried} readings give a 2×2 map")
 print(f"with the image as printed, at best {as_printed} of the 4 numbers agree")
-print(f"with the image turned or mirrored, all 4 agree {len(hits)} times; the first time with")
-print(*hits[0], sep="\n")
+print(f"with the image turned or mirrored, all 4 agree {len(hits)} times; the first time:")
+for label, value in zip(("image", "kernel", "padding with", "padding", "and"), hits[0], strict=True):
+    print(f"  {label:13}{value.astype(int).tolist() if isinstance(value, np.ndarray) else value}")
 
 made_up = np.linalg.solve(im2col(x, 2, padding=1, stride=2)[0].T, printed.ravel())
-print("a kernel made up to fit, with padding 1 and stride 2:", made_up.round(3))
+print("four weights made up to fit, with padding 1 and stride 2:", made_up.round(3))
 np.testing.assert_allclose(
     conv2d(x, made_up.reshape(1, 1, 2, 2), padding=1, stride=2, impl="naive")[0, 0], printed
 )
@@ -344,7 +346,7 @@ for image, kernel, mode, border, how in hits:
 
 # %% [markdown]
 # The image as it is printed never gives the printed map. But with the image on its side or upside down, a
-# few hits turn up. Look at the one shown: the image turned, the *other* kernel, zeros on two sides only,
+# few hits turn up. Look at the one shown: the image turned, the kernel mirrored, zeros on two sides only,
 # and stride and dilation of 2 along one axis only. In every sum one single product is left, all others are
 # zero. Nobody would call that a reading of the text. It is an accident, and a lesson about searching: try
 # enough forms, and something fits. (With padding one can also make up four weights to hit four numbers. The
@@ -353,53 +355,48 @@ for image, kernel, mode, border, how in hits:
 # ## The example, repaired
 #
 # Change as little as possible. Read the kernel as 2×2, without padding. Two output channels and a 2×2
-# matrix $W_p$ then ask for two depthwise maps: use the given filter twice, with depth multiplier $M = 2$.
-# Follow every number:
+# matrix $W_p$ then ask for two depthwise maps: use the given filter twice, with depth multiplier $M = 2$. Both
+# maps are the result of the sliding window above.
+#
+# This tests little: any kernel with the same sum and the same balance point gives the same numbers on such
+# an even image, and flipping changes nothing. A better exercise gives the second filter a shape of its own,
+# $\begin{bmatrix}1&0\\0&-1\end{bmatrix}$. Each window then subtracts its lower right pixel from its upper
+# left one: always −4. ReLU cuts these off. With a flipped kernel they would be +4 and stay. So this example
+# notices a flip, and shows what ReLU does. Follow every number:
 
 
 # %%
 def step_by_step(example):
     """Print every intermediate of a worked example and hold it against the stored integers."""
     x, w_d, w_p = example.x, example.w_depthwise, example.w_pointwise
-    C, M, KH, KW = w_d.shape
-    show("x", x[0])
-    for c in range(C):
-        if c and np.array_equal(x[0, c], x[0, 0]) and np.array_equal(w_d[c], w_d[0]):
-            print(f"channel {c} and its filter are those of channel 0\n")
-            continue
-        cols = im2col(x[:, c : c + 1], (KH, KW), padding=example.padding)[0]
-        show(f"windows of channel {c}, one in each column", cols)
-        show(f"filters of channel {c}, one in each row", w_d[c].reshape(M, -1))
-        show("filters times windows", w_d[c].reshape(M, -1) @ cols)
+    first = w_d[0].reshape(len(w_d[0]), -1)
+    cols = im2col(x[:, :1], w_d.shape[2:], padding=example.padding)[0]
     d = depthwise_conv2d(x, w_d, padding=example.padding, impl="naive")
     p = pointwise_conv2d(d, w_p, example.b, impl="naive")
     y = relu(p, impl="numpy")
-    show("d, the same numbers as maps", d[0])
-    show("w_pointwise", w_p)
-    show("p = w_pointwise times the channels, at every pixel", p[0])
+    show("x", x[0])
+    show("windows of channel 0, one in each column", cols)
+    show("filters of channel 0, one in each row", first)
+    show("filters times windows", first @ cols)
+    show("d, the same numbers as maps" + (", and those of the other channels" if len(w_d) > 1 else ""), d[0])
+    show("w_point", w_p)
+    show("p = w_point times the channels, at every pixel", p[0])
     show("y = p with negative numbers cut off", y[0])
+    np.testing.assert_array_equal((first @ cols).ravel(), d[0, : len(first)].ravel())
     for mine, stored in ((d, example.d), (p, example.p), (y, example.y)):
         np.testing.assert_array_equal(mine, stored)
 
 
-step_by_step(worked_examples.two_equal_filters)
+plain, example = worked_examples.two_equal_filters, worked_examples.two_filters_one_channel
+assert np.array_equal(plain.y[0], [conv2d(x, w[None, None])[0, 0]] * 2)
+for same_balance in ([[1, 0], [0, 1]], [[0.5, 0.5], [0.5, 0.5]]):  # they sum to 2, their centre is the middle
+    assert np.array_equal(conv2d(x, np.array([[same_balance]], dtype=float)), plain.d[:, :1])
 
-# %% [markdown]
-# This repaired example tests little: any kernel with the same sum and the same balance point gives the same
-# numbers on such an even image, and flipping changes nothing. A better exercise gives the second filter a
-# shape of its own, $\begin{bmatrix}1&0\\0&-1\end{bmatrix}$. Each window then subtracts its lower right
-# pixel from its upper left one: always −4. ReLU cuts these off. With a flipped kernel they would be +4 and
-# stay. So this example notices a flip, and shows what ReLU does.
-
-# %%
-example = worked_examples.two_filters_one_channel
 step_by_step(example)
-
 flipped = depthwise_conv2d(example.x, example.w_depthwise[..., ::-1, ::-1], impl="naive")
+assert (example.d[0, 1] == -4).all()
 assert (example.y[0, 1] == 0).all()
 assert (relu(flipped, impl="numpy")[0, 1] == 4).all()
-twins = [np.array(k, dtype=float)[None, None] for k in ([[0, 1], [1, 0]], [[1, 0], [0, 1]])]
-assert np.array_equal(*(conv2d(example.x, k, impl="naive") for k in twins))  # same sum, same balance point
 
 # %% [markdown]
 # ## The second worked example
@@ -422,9 +419,9 @@ assert np.array_equal(*(conv2d(example.x, k, impl="naive") for k in twins))  # s
 #    equal. Those of the printed $P$ are not. Multiply from the other side, and columns 0 and 2 would have
 #    to be equal. In other words, $W_p$ has rank 2, so has every product with it at most, and the printed
 #    $P$ has more.
-# 2. **No kernel gives $D$.** A 4×4 output of a 4×4 image needs padding (or a dilated kernel and more
-#    padding). Try every kernel shape below, with every padding up to 3, stride and dilation, and let least
-#    squares choose *any* real weights and bias. It never gets there.
+# 2. **No kernel gives $D$.** A 4×4 output of a 4×4 image needs padding. Try 2×2, 2×4 and 3×3 kernels, with up
+#    to three rows or columns of padding on each side, strides up to 2 and dilations up to 3. Let least squares
+#    choose *any* real weights and bias. If some of them gave $D$, it would find them. It never gets there.
 
 # %% tags=["E11"]
 X = worked_examples.three_equal_channels.x[:, :1]
@@ -439,6 +436,8 @@ for name, product in (("W_p @ D", W_p @ D), ("D @ W_p", D @ W_p)):
     assert not np.array_equal(product, D)
 assert np.array_equal((W_p @ D)[0], (W_p @ D)[2])
 assert not np.array_equal(D[0], D[2])
+assert np.array_equal((D @ W_p)[:, 0], (D @ W_p)[:, 2])
+assert not np.array_equal(D[:, 0], D[:, 2])
 
 geometries, closest = 0, np.inf
 for kernel_size in ((2, 2), (2, 4), (3, 3)):
@@ -456,7 +455,7 @@ for kernel_size in ((2, 2), (2, 4), (3, 3)):
                     best, *_ = np.linalg.lstsq(equations, D.ravel())
                     closest = min(closest, np.abs(equations @ best - D.ravel()).max())
                     geometries += 1
-print(f"{geometries} geometries; the best weights and bias of all still miss a pixel by {closest:.2f}")
+print(f"{geometries} geometries; even the closest fit misses a pixel by {closest:.2f}")
 assert geometries > 1000
 assert closest > 0.49
 
@@ -466,77 +465,56 @@ assert closest > 0.49
 # Keep the announced shapes: three channels, 2×2 kernels, four output channels. Put the given plane on each
 # of three channels. Give each the kernel $\begin{bmatrix}0&1\\1&0\end{bmatrix}$. Keep the first three
 # columns of $W_p$, since it reads three channels now.
-
-# %%
-step_by_step(worked_examples.three_equal_channels)
-
-# %% [markdown]
+#
 # Three equal channels hide any mistake that mixes up channels. So number the pixels of all three channels
 # in one go, 1 to 48. Channel 1 is then channel 0 plus 16, and its map is that of channel 0 plus 32, because
 # the kernel adds two pixels. Rows 0 and 2 of $W_p$ add maps 0 and 2; rows 1 and 3 copy map 1.
-#
-# There are more ways to make the parts fit. The library stores the results of all of them as integers,
-# worked out without its own code. Hold all three versions of the library against them, and the one standard
-# convolution that each pair amounts to.
 
 # %%
-example = worked_examples.three_distinct_channels
-show("d", example.d[0])
-show("p", example.p[0])
+equal, example = worked_examples.three_equal_channels, worked_examples.three_distinct_channels
+step_by_step(example)
+assert np.array_equal(equal.x[0], [example.x[0, 0]] * 3)
 assert np.array_equal(example.d[0, 1], example.d[0, 0] + 2 * 16)
-assert np.array_equal(example.p[0, 0], example.d[0, 0] + example.d[0, 2])
-assert np.array_equal(example.p[0, 1], example.d[0, 1])
+for row, maps in enumerate(([0, 2], [1], [0, 2], [1])):
+    assert np.array_equal(example.p[0, row], example.d[0, maps].sum(axis=0))
 
+# %% [markdown]
+# There are more ways to make the parts fit. The library stores the results of all of them as integers,
+# worked out without its own code. Hold all three versions of the library against them, and the one standard
+# convolution that each pair amounts to. The last cell of the lesson does so, and counts weights on the way.
+#
+# ## What did separating save?
+#
+# Count weights. A standard convolution has $O \cdot C \cdot K_H K_W$. The separable pair has
+# $CM \cdot K_H K_W$ for the depthwise step and $O \cdot CM$ for the pointwise one. Divide, and $C$ cancels:
+#
+# $$\frac{\text{separable}}{\text{standard}} = M\left(\frac1O + \frac1{K_H K_W}\right)$$
+#
+# Where the first example has two filters for its one channel, the ratio is above one: there separating
+# *costs*. It pays when $O$ is large and $M$ is small, which is the case in real networks. Each weight
+# multiplies once for each output pixel, so the ratio of multiplications is the same.
+# [What it costs](08_what_it_costs.ipynb) counts those, and looks at the clock.
+
+# %%
 names = {id(value): name for name, value in vars(worked_examples).items()}
+print(f"{'':27}{'x':12}{'p':12}{'weights':9}  ratio")
 for example in worked_examples.ALL:
-    C, M = example.w_depthwise.shape[:2]
+    (C, M, KH, KW), O = example.w_depthwise.shape, len(example.b)
     for impl in depthwise.IMPLS:
         d = depthwise_conv2d(example.x, example.w_depthwise, padding=example.padding, impl=impl)
         p = pointwise_conv2d(d, example.w_pointwise, example.b, impl=impl)
         np.testing.assert_array_equal(d, example.d)
         np.testing.assert_array_equal(p, example.p)
-    w_eff = np.einsum("ocm,cmuv->ocuv", example.w_pointwise.reshape(-1, C, M), example.w_depthwise)
+    w_eff = np.einsum("ocm,cmuv->ocuv", example.w_pointwise.reshape(O, C, M), example.w_depthwise)
     np.testing.assert_array_equal(conv2d(example.x, w_eff, padding=example.padding), example.p)
-    same = example.p.shape[1] > 2 and (example.p == example.d[:, :1]).all()
-    print(
-        f"{names[id(example)]:26} {example.x.shape[1:]} → {example.p.shape[1:]}"
-        + ("  every channel of p is d, as the text says" if same else "")
-    )
 
-# %% [markdown]
-# ## What did separating save?
-#
-# Count weights, and count multiplications by running the naive loop and counting its steps.
-#
-# A standard convolution multiplies $O \cdot C \cdot K_H K_W$ times for each output pixel. The separable
-# pair multiplies $CM \cdot K_H K_W$ times for the depthwise step and $O \cdot CM$ times for the pointwise
-# one. Divide:
-#
-# $$\frac{\text{separable}}{\text{standard}} = M\left(\frac1O + \frac1{K_H K_W}\right)$$
-#
-# The channels $C$ cancel, and so does the size of the image. In the repaired first example the ratio is
-# above one: there separating *costs*. It pays when $O$ is large and $M$ is small, which is the case in real
-# networks. What these multiplications cost in *time* is another question, and the subject of notebook 8.
-
-
-# %%
-def costs(example):
-    """Weights and multiplications: (separable, standard), both counted, not derived."""
-    (C, M, KH, KW), O, pixels = example.w_depthwise.shape, len(example.b), example.y[0, 0].size
-    window = resolve_window("costs", example.x.shape[2:], (KH, KW), padding=example.padding)
-    depth = sum(1 for _ in depthwise._terms((1, C, M), window))
-    whole = sum(1 for _ in standard._terms(1, (O, C, KH, KW), window, 1))
-    weights = example.w_depthwise.size + example.w_pointwise.size, O * C * KH * KW
-    return weights, (depth + example.w_pointwise.size * pixels, whole)
-
-
-for name in ("two_equal_filters", "one_filter_one_channel", "three_equal_channels"):
-    example = getattr(worked_examples, name)
-    (few, many), (some, most) = costs(example)
-    _, M, KH, KW = example.w_depthwise.shape
-    ratio = M * (Fraction(1, len(example.b)) + Fraction(1, KH * KW))
-    print(f"{name:24} weights {few} : {many}, multiplications {some} : {most}, ratio {float(ratio)}")
-    assert Fraction(few, many) == Fraction(some, most) == ratio
+    few, many = example.w_depthwise.size + example.w_pointwise.size, w_eff.size
+    assert Fraction(few, many) == M * (Fraction(1, O) + Fraction(1, KH * KW))
+    assert (few > many) == (M == 2)
+    shapes = f"{example.x.shape[1:]!s:12}{example.p.shape[1:]!s:12}"
+    print(f"{names[id(example)]:27}{shapes}{few:3} : {many:<3}  {few / many:.2f}")
+assert (example.p == example.d[:, :1]).all()
+print("In the last one every channel of p is d, as the text says.")
 
 # %% [markdown]
 # ## Exercises
@@ -547,7 +525,8 @@ for name in ("two_equal_filters", "one_filter_one_channel", "three_equal_channel
 # ### Exercise 1: how many zeros?
 #
 # With padding "same" the output has $\lceil H / s \rceil$ pixels. How many zeros does that take, at least?
-# Count those at both ends together. Solve the rule for the size of the output; begin with the last window.
+# Count those at both ends together. *Hint: where does the last window begin, and where does it end? The rule
+# for the size of the output need not be solved.*
 
 
 # %% tags=["exercise"]
@@ -571,30 +550,10 @@ def exercise_1():
 
 
 # %% [markdown]
-# ### Exercise 2: find the kernel
+# ### Exercise 2: by hand
 #
-# Find the 2×2 kernel with $y_{i,j} = x_{i,j+1} - x_{i,j}$: how much brighter is the next pixel?
-
-
-# %% tags=["exercise"]
-def brighter():
-    """The kernel, as two rows of two numbers."""
-    raise NotImplementedError("your code here")
-
-
-# %% tags=["check"]
-@exercise.check
-def exercise_2():
-    photo = rng.standard_normal((6, 5))
-    mine = conv2d(photo[None, None], np.array(brighter(), dtype=float)[None, None], impl="naive")[0, 0]
-    assert np.allclose(mine, np.diff(photo, axis=1)[:-1])
-
-
-# %% [markdown]
-# ### Exercise 3: by hand
-#
-# Take the example with two different filters, and change its pointwise matrix to
-# $\begin{bmatrix}1&1\\1&-1\end{bmatrix}$. What is $y$, after ReLU? Use a pencil.
+# Take the first example with two different filters (you find its $d$ above), and change its pointwise matrix
+# to $\begin{bmatrix}1&1\\1&-1\end{bmatrix}$. What is $y$, after ReLU? Use a pencil.
 
 
 # %% tags=["exercise"]
@@ -605,7 +564,7 @@ def two_channels():
 
 # %% tags=["check"]
 @exercise.check
-def exercise_3():
+def exercise_2():
     example = worked_examples.two_filters_one_channel
     mixed = pointwise_conv2d(example.d, np.array([[1.0, 1], [1, -1]]), impl="naive")
     mine, right = np.array(two_channels()), relu(mixed, impl="numpy")[0]
@@ -615,7 +574,7 @@ def exercise_3():
 
 
 # %% [markdown]
-# ### Exercise 4: write it
+# ### Exercise 3: write it
 #
 # Write depthwise convolution for one image ($M = 1$, stride 1, no padding), with loops or without.
 
@@ -628,7 +587,7 @@ def my_depthwise(x, w):
 
 # %% tags=["check"]
 @exercise.check
-def exercise_4():
+def exercise_3():
     for C, H, W, KH, KW in ((3, 6, 5, 2, 3), (2, 7, 9, 4, 1)):
         photo, filters = rng.standard_normal((C, H, W)), rng.standard_normal((C, KH, KW))
         mine = my_depthwise(photo, filters)
