@@ -107,8 +107,10 @@ def tree(stacks: Mapping[str, Steps], *, height: float = 1.9) -> Figure:
                     for u in range(kernel):
                         below = shift + starts[level - 1] + jumps[level - 1] * (stride * i + dilation * u)
                         ax.plot([below, places[i]], [level - 1, level], color=KERNEL, linewidth=1, zorder=1)
+            name = "input x" if level == 0 else "output y" if level == len(steps) else f"after layer {level}"
+            ax.text(-0.7, level, name, ha="right", va="center", fontsize=9, color=INK)
         read, span = len(levels[0]), max(levels[0]) + 1
-        ax.set(xlim=(-0.7, widest - 0.3), ylim=(-0.4, len(steps) + 0.4))
+        ax.set(xlim=(-2.7, widest - 0.3), ylim=(-0.4, len(steps) + 0.4))
         ax.set_title(f"{title}: spans {span} pixels, reads {read} of them", fontsize=10, color=INK)
         ax.axis("off")
     return fig
