@@ -9,8 +9,8 @@
 # At the end you can compute standard, depthwise and pointwise convolutions with a pencil, say how large the
 # output is, prove that a printed result is impossible, and repair it.
 #
-# You need matrix products, and a little Python and NumPy. Every number below is computed in the cell that claims it,
-# and an `assert` stands behind it. Run the cells in order, change them, and see what breaks.
+# You need matrix products, and a little Python and NumPy. Every number below is computed in the cell that
+# claims it, and an `assert` stands behind it. Run the cells in order, change them, and see what breaks.
 #
 # | symbol | shape | meaning |
 # |---|---|---|
@@ -189,8 +189,8 @@ pictures.im2col_matrix(x[0, 0], w)
 # So its kernel has a special form. [Depthwise separable convolution](07_depthwise_separable.ipynb) says which
 # kernels have it. The letters in `einsum` below are the indices of the formula: a comment that is executed.
 #
-# In the picture a thick line is a whole $K \times K$ kernel, a thin one a single number. Thick lines are dear.
-# Count them on the left, and count those of the two steps together.
+# In the picture a thick line is a whole $K \times K$ kernel, a thin one a single number. Thick lines are
+# dear. Count them on the left, and count those of the two steps together.
 
 # %%
 rng = np.random.default_rng(1)
@@ -275,10 +275,11 @@ for name, (kernel, how) in readings.items():
 # The first cell below checks the argument on random kernels, strides and dilations, then lets least squares
 # look for the 2×2 kernel and bias that come closest.
 #
-# Padding breaks the even counting at the border, so the argument does not cover it. The second cell searches:
-# it pads with zeros, repeated or mirrored borders, up to two pixels on each side separately. It tries strides
-# up to 3 and dilations up to 2 on each axis separately, the kernel and its mirror image, and each of them with
-# zeros around it in a 3×3 frame. And it turns and mirrors the image, in case the author did.
+# Padding breaks the even counting at the border, so the argument does not cover it. The second cell
+# searches: it pads with zeros, repeated or mirrored borders, up to two pixels on each side separately. It
+# tries strides up to 3 and dilations up to 2 on each axis separately, the kernel and its mirror image, and
+# each of them with zeros around it in a 3×3 frame. And it turns and mirrors the image, in case the author
+# did.
 
 # %% tags=["E10"]
 assert (np.diff(x[0, 0], axis=0) == 3).all()
@@ -354,9 +355,9 @@ for image, kernel, mode, border, how in hits:
 #
 # ## The example, repaired
 #
-# Change as little as possible. Read the kernel as 2×2, without padding. Two output channels and a 2×2
-# matrix $W_p$ then ask for two depthwise maps: use the given filter twice, with depth multiplier $M = 2$. Both
-# maps are the result of the sliding window above.
+# Change as little as possible. Read the kernel as 2×2, without padding. Two output channels and a 2×2 matrix
+# $W_p$ then ask for two depthwise maps: use the given filter twice, with depth multiplier $M = 2$. Both maps
+# are the result of the sliding window above.
 #
 # This tests little: any kernel with the same sum and the same balance point gives the same numbers on such
 # an even image, and flipping changes nothing. A better exercise gives the second filter a shape of its own,
@@ -419,9 +420,10 @@ assert (relu(flipped, impl="numpy")[0, 1] == 4).all()
 #    equal. Those of the printed $P$ are not. Multiply from the other side, and columns 0 and 2 would have
 #    to be equal. In other words, $W_p$ has rank 2, so has every product with it at most, and the printed
 #    $P$ has more.
-# 2. **No kernel gives $D$.** A 4×4 output of a 4×4 image needs padding. Try 2×2, 2×4 and 3×3 kernels, with up
-#    to three rows or columns of padding on each side, strides up to 2 and dilations up to 3. Let least squares
-#    choose *any* real weights and bias. If some of them gave $D$, it would find them. It never gets there.
+# 2. **No kernel gives $D$.** A 4×4 output of a 4×4 image needs padding. Try 2×2, 2×4 and 3×3 kernels, with
+#    up to three rows or columns of padding on each side, strides up to 2 and dilations up to 3. Let least
+#    squares choose *any* real weights and bias. If some of them gave $D$, it would find them. It never gets
+#    there.
 
 # %% tags=["E11"]
 X = worked_examples.three_equal_channels.x[:, :1]

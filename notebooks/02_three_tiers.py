@@ -1,16 +1,16 @@
 # %% [markdown]
-# # Three tiers: slow and obvious, then fast and equal
+# # 2. Three tiers: slow and obvious, then fast and equal
 #
 # At the end you can write the same convolution three ways (as loops, as a matrix product, as compiled
 # loops), prove each fast one equal to the slow one, and say what each step of speed has cost. You also know
 # why any forward pass here may be followed by any backward pass.
 #
-# You need the notebook *Convolution by hand*: windows, stride, padding, dilation, and the difference between
-# a standard and a depthwise convolution.
+# You need [Convolution by hand](01_convolution_by_hand.ipynb): windows, stride, padding, dilation, and the
+# difference between a standard and a depthwise convolution.
 #
 # | symbol | shape | meaning |
 # |---|---|---|
-# | $x$ | $(N, C, H, W)$ | the input: $N$ images of $C$ channels |
+# | $x$ | $(N, C, H, W)$ | the input: $N$ images of $C$ channels, $H$ rows and $W$ columns |
 # | $w$ | $(C, M, K_H, K_W)$ | depthwise weights: $M$ filters for each channel |
 # | $w$ | $(O, C, K_H, K_W)$ | standard weights: $O$ output channels, each reads all $C$ channels |
 # | $y$ | $(N, CM, O_H, O_W)$ or $(N, O, O_H, O_W)$ | the output; channel $cM+m$ is filter $m$ of channel $c$ |
@@ -60,7 +60,9 @@ assert digit.shape == (1, 1, 28, 28)
 #
 # ($s_h, s_w$ is the stride, $d_h, d_w$ the dilation, $x$ is already padded.) Seven indices, seven loops.
 # This is the library's slowest tier. `_terms` runs through all seven indices, and `naive` adds up one
-# product at a time. The marked line does the multiplying.
+# product at a time. The marked line does the multiplying. `window` holds what the caller has chosen: the
+# sizes of kernel and output, stride, padding and dilation. `xpad` is $x$ with its padding, `b` an optional
+# bias. (Where the docstring says `dy`, read $y$: the list serves the backward pass too, as you will see.)
 
 # %%
 SideBySide(
@@ -111,8 +113,9 @@ assert turns == y.size * edges.size
 # ones. So let *one* call make all windows (`windows`, then `columns`), and *one* matrix product `@` do all
 # the sums. The loops have not gone. They run inside NumPy, in compiled C, which was written by others.
 #
-# On the left the formula, on the right the same sum. Look for what became of each index:
-# $i$ and $j$ are the last axis of `cols`, $u$ and $v$ the axis before it, and `@` sums over $u, v$.
+# First the formula once more, then, beside or below it, the same sum as a product. Look for what became of
+# each index: $i$ and $j$ are the last axis of `cols`, $u$ and $v$ the axis before it, and `@` sums over
+# $u, v$. The images $n$ and channels $c$ are axes in front: `@` makes one small product for each of them.
 
 # %%
 SideBySide(
@@ -173,14 +176,14 @@ np.testing.assert_array_equal(depthwise_conv2d(x, w, **odd, impl="im2col"), expe
 #
 # im2col bought its speed with memory. Numba buys it otherwise: it translates Python loops into machine code,
 # the first time they are called. Then loops cost no more than they do in C, and the formula can stay as it
-# is. On the right is the inner part of the compiled tier. Read it beside the formula: the loops over
+# is. Beside or below the naive tier you see the inner part of the compiled one. The loops over
 # $i, j, u, v$ are back, and so is the marked line.
 #
 # Two things differ, and both have to do with memory:
 #
 # * the channel $c$ is the *innermost* loop. Pixels are stored with their channels side by side, so this loop
-#   runs straight through memory, and the processor does many channels with one instruction. *Memory layout*,
-#   two notebooks on, is about that;
+#   runs straight through memory, and the processor does many channels with one instruction.
+#   [Memory layout](04_memory_layout.ipynb) is about that;
 # * it reads from `border`, a small padded copy of one image, so that no loop asks whether it has left the
 #   picture.
 #
@@ -194,9 +197,10 @@ SideBySide(
 )
 
 # %% [markdown]
-# Again, compare. The cell also runs the loops of the right column *without* compiling them. `py_func` is
+# Again, compare. The cell also runs the loops of the compiled tier *without* compiling them: `py_func` is
 # the Python function that Numba was given. It takes one padded image with channels last, and taps with
-# channels last. The result is the same. Compilation changes the speed and nothing else.
+# channels last. On whole numbers nothing differs. Compilation changes the speed, and of real numbers at most
+# the last bits.
 
 # %%
 np.testing.assert_array_equal(depthwise_conv2d(digit, w_edges, impl="numba"), y)
@@ -204,9 +208,7 @@ np.testing.assert_array_equal(depthwise_conv2d(x, w, **odd, impl="numba"), expec
 
 by_python = np.empty((*y.shape[2:], 1))  # (OH, OW, C)
 image, taps = digit[0].transpose(1, 2, 0), edges[..., None]  # (H, W, C) and (KH, KW, C)
-plain = getattr(
-    compiled._correlate, "py_func", compiled._correlate
-)  # where Numba is off, it is plain already
+plain = getattr(compiled._correlate, "py_func", compiled._correlate)  # itself, where Numba is off
 plain(image, taps, np.zeros(1), by_python, (1, 1), (1, 1))
 np.testing.assert_array_equal(by_python[..., 0], y[0, 0])
 print("numba agrees, compiled and uncompiled")
@@ -246,12 +248,17 @@ SideBySide(
 # `impl="..."` looks one up. That is all.
 #
 # Look below at what `dx` and `dw` ask for: $dy$, the derivatives of the loss for the outputs; $x$ and $w$;
-# shapes. Nothing that only one forward pass could know, such as its columns. (How the two work is derived
-# in *The backward pass*.) So tiers can be mixed: run fast forward, check with the slow backward, or the
-# other way round.
+# shapes. Nothing that only one forward pass could know, such as its columns. (How the two work is derived in
+# [The backward pass](05_the_backward_pass.ipynb).) So tiers can be mixed: run fast forward, check with the
+# slow backward, or the other way round.
 #
 # Try all pairs. The loss is $L = \frac12 \sum y^2$, whose derivative for the outputs is $dy = y$: so each
 # backward starts from what that forward gave. Numbers are whole, so equal means equal.
+#
+# The last assertion is a check that costs nothing. Multiply $dy$ with $y$, $dx$ with $x$, or $dw$ with $w$,
+# number by number, and add up: all three are the same sum of $dy \cdot w \cdot x$ over the same terms. That
+# is what the docstring of `_terms` calls the *trilinear form*, and why one list of terms serves all three
+# functions.
 
 # %%
 print(inspect.getsource(_tiers.Tier))
@@ -278,7 +285,8 @@ for name, (forward, backward, weights) in operators.items():
 #
 # With real numbers the tiers need not agree to the last bit. Each adds up the same products in another
 # order, and rounded sums depend on the order. Compare with a tolerance that fits the type of the numbers:
-# float32 holds about 7 digits, float64 about 16.
+# float32 holds about 7 digits, float64 about 16. `eps` is the step from 1 to the next number of that type; we
+# allow a hundred such steps of the largest output.
 
 # %% tags=["rounding"]
 for dtype in (np.float32, np.float64):
@@ -297,13 +305,14 @@ for dtype in (np.float32, np.float64):
 # ## What speed is there to gain?
 #
 # Now the clock. The figures differ from machine to machine, and nothing is asserted about them. Expect the
-# compiled and the NumPy tier to be hundreds or thousands of times faster than the naive one. The scale is
+# compiled and the NumPy tier to be faster than the naive one by many powers of ten: the scale is
 # logarithmic. The first run is not timed: the numba tier compiles then, which takes seconds the very first
 # time and is remembered on disk. Everything runs on one core, so that code is compared with code; the numba
 # tier can use more.
 #
-# Compare the two pictures as well. A large matrix product is what im2col is good at. A standard convolution
-# gives it one, a depthwise convolution only many small ones.
+# Compare im2col and numba as well. A large matrix product is what im2col is good at. A standard convolution
+# gives it one for each image, a depthwise convolution only a small one for each channel. (The depthwise
+# batch has four images, the standard one a single image: the naive tier is slow enough.)
 
 # %% tags=["timing"]
 images, channels, outputs, repeats = 4, 16, 16, 20
@@ -351,14 +360,20 @@ set_num_threads(threads)
 # | numba | the formula, in another order | a compiler, and care for memory | to train |
 #
 # The order of work is always this: write the slow one, make sure of it by hand, write the fast one, hold
-# it against the slow one on odd problems. You do the same now: write two more tiers.
+# it against the slow one on odd problems.
+#
+# ## Exercises
+#
+# Now do the same: write two more tiers. Put your answer in the place of the line that raises, then run the
+# cell and the check below it.
 #
 # ### Exercise 1: a tier that loops over taps only
 #
 # `by_taps(x, w, stride)` is a depthwise convolution without padding and dilation. It may loop over the
 # $K_H K_W$ taps, and over nothing else. *Hint: all pixels that tap $(u, v)$ meets form one slice of $x$,
 # which begins at row $u$ and column $v$, and steps by the stride. Where must it end, so that it has $O_H$
-# rows?* With axes of length one, $w_{c,m}$ multiplies a whole map: give $x$ an axis for $m$.
+# rows? A slice is $(N, C, O_H, O_W)$, one weight for each filter is $(C, M)$: give both the missing axes of
+# length one, so that their product is $(N, C, M, O_H, O_W)$.*
 
 
 # %% tags=["exercise"]
@@ -402,7 +417,7 @@ def exercise_2_by_einsum():
 #
 # Write `dx` for `by_taps`, again with a loop over taps only. Forward, a tap read a slice of $x$. Backward,
 # it *adds* to the same slice of $dx$ what arrives at the outputs, times its weight, summed over the $M$
-# filters. The check mixes it with the library's forward passes, as above.
+# filters. $H$ and $W$ come with `shape`. The check mixes it with the library's forward passes, as above.
 
 
 # %% tags=["exercise"]

@@ -5,16 +5,17 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
-from itertools import zip_longest
 from textwrap import dedent
 
 from npdsconv.plots import WINDOW
 
-_BLOCK = "text-align:left;font-size:80%;line-height:1.35;background:none;white-space:pre-wrap;margin:0"
+_ROW = "display:flex;flex-wrap:wrap;gap:1em"
+_COLUMN = "flex:1 1 40em;min-width:0;text-align:left"
+_BLOCK = "font-size:80%;line-height:1.35;background:none;white-space:pre;overflow-x:auto;margin:0"
 
 
 class SideBySide:
-    """Columns of source code: a table in a notebook, plain text in a terminal.
+    """Columns of source code: side by side on a wide page, one below the other on a narrow one or in a terminal.
 
     Parameters
     ----------
@@ -48,29 +49,17 @@ class SideBySide:
         )
 
     def _repr_html_(self) -> str:
-        heads = "".join(f'<th style="text-align:left">{escape(title)}</th>' for title in self.columns)
-        cells = "".join(
-            f'<td style="vertical-align:top;text-align:left"><pre style="{_BLOCK}">{self._html_lines(code)}</pre>'
-            "</td>"
-            for code in self.columns.values()
+        columns = "".join(
+            f'<div style="{_COLUMN}"><b>{escape(title)}</b><pre style="{_BLOCK}">{self._html_lines(code)}</pre></div>'
+            for title, code in self.columns.items()
         )
-        table = (
-            '<table style="table-layout:fixed;width:100%">'  # long lines wrap, and the columns stay beside
-        )
-        return f"{table}<tr>{heads}</tr><tr>{cells}</tr></table>"
+        return f'<div style="{_ROW}">{columns}</div>'
 
     def __repr__(self) -> str:
-        blocks = []
-        for title, code in self.columns.items():
-            lines = [title, "-" * len(title)]
-            lines += [("> " if self._is_marked(line) else "  ") + line for line in code.split("\n")]
-            width = max(map(len, lines))
-            blocks.append([line.ljust(width) for line in lines])
-        widths = [len(block[0]) for block in blocks]
-        rows = (
-            "   ".join(
-                line if line is not None else " " * width for line, width in zip(row, widths, strict=True)
+        return "\n\n".join(
+            "\n".join(
+                [title, "-" * len(title)]
+                + [("> " if self._is_marked(line) else "  ") + line for line in code.split("\n")]
             )
-            for row in zip_longest(*blocks)
+            for title, code in self.columns.items()
         )
-        return "\n".join(row.rstrip() for row in rows)

@@ -53,14 +53,17 @@ def number(value: float | Array) -> str:
 def sum_of_products(weights: Array, values: Array) -> str:
     """Two rows of numbers multiplied and added up, in writing.
 
-    >>> sum_of_products(np.array([0.0, -2, 3]), np.array([5.0, 1, 4]))
-    '0·5 − 2·1 + 3·4 = 10'
+    >>> sum_of_products(np.array([-2.0, 0, 3]), np.array([5.0, 1, 4]))
+    '−2·5 + 0·1 + 3·4 = 2'
     """
     terms = [
         f"{'−' if w < 0 else '+'} {number(abs(w))}·{number(v)}" for w, v in zip(weights, values, strict=True)
     ]
     total = number(np.sum(weights * values))
-    return f"{' '.join(terms).removeprefix('+ ')} = {total}" if terms else total
+    if not terms:
+        return total
+    written = " ".join(terms).removeprefix("+ ")
+    return f"{'−' + written[2:] if written.startswith('− ') else written} = {total}"
 
 
 def tensor(
