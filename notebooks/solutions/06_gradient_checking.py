@@ -5,7 +5,6 @@
 # 2. Through its own $y_c$, $x_c$ has the derivative $1/r$. Through $r$ it has $-x_c/r^3$ times
 #    $\sum_k x_k\,dy_k$. Together: $dx = (dy - y\,\langle y, dy\rangle)/r$, the part of $dy$ at right angles to
 #    $y$. Along $y$ nothing comes out: making $x$ longer does not change $y$.
-# 3. $D(2h)$ has $4\alpha h^2$. So $4 D(h) - D(2h)$ has none, and three times the derivative.
 
 
 # %%
@@ -25,11 +24,3 @@ def unit_length_backward(dy, x):
     r = np.sqrt((x**2).sum(axis=1, keepdims=True))
     y = x / r
     return (dy - y * (y * dy).sum(axis=1, keepdims=True)) / r
-
-
-# %% tags=["solution"]
-def without_h2(phi, h):
-    def quotient(h):
-        return (phi(h) - phi(-h)) / (2 * h)
-
-    return (4 * quotient(h) - quotient(2 * h)) / 3
