@@ -11,26 +11,35 @@
 # ---
 
 # %% [markdown]
-# # MNIST from end to end
+# # 13. MNIST from end to end
 #
 # We take handwritten digits all the way: look at them, set some aside, train a small separable network,
 # choose between two candidates, measure the winner once, study its errors, look inside, and let it read a
 # digit that we draw. At the end you can do the same with pictures of your own, and you know which number you
 # may quote.
 #
-# You need to know what a convolution is, and that a layer's forward pass returns its backward pass. Words:
+# You need the separable block ([lesson 7](07_depthwise_separable.ipynb)), batch norm
+# ([lesson 11](11_normalisation_activations_initialisation.ipynb)) and the training loop
+# ([lesson 12](12_a_trainer_in_forty_lines.ipynb)). Words:
 #
 # | word | meaning |
 # |---|---|
 # | logits | the network's ten outputs for a picture, one for each digit |
-# | probabilities | softmax of the logits: positive, sum 1 |
-# | loss | minus the logarithm of the true class's probability, averaged |
+# | probabilities | softmax of the logits: positive, sum 1; the largest one is the network's answer |
+# | loss | minus the logarithm of the true class's probability, averaged over pictures |
 # | batch, step | some pictures; one update of the weights with them |
 # | epoch | as many steps as it takes to see each training picture once |
+# | augmentation | changing each training picture a little, at random, every time it is used |
+#
+# ## Look at the data first
+#
+# `mnist5k` comes with the package: 5,000 real MNIST digits, 500 of each class, 4,000 to train with and 1,000
+# to test with. A picture is a 28×28 array of bytes, 0 for paper and 255 for full ink. (We draw ink dark, as
+# on paper.) Three questions before anything is trained: do the shapes fit, are the classes balanced, is any
+# picture in both parts?
 
 # %%
 # %matplotlib inline
-import inspect
 from math import log, sqrt
 
 import numpy as np
@@ -40,36 +49,26 @@ from npdsconv import complexity, data, exercise, metrics, optim, plots, train
 from npdsconv.data.images import prepare
 from npdsconv.models import separable_cnn
 from npdsconv.pictures.models import gallery, guesses, picture
+from npdsconv.plots import INPUT, OUTPUT
 
-# %% [markdown]
-# ## Look at the data first
-#
-# `mnist5k` comes with the package: 5,000 real MNIST digits, 500 of each class, 4,000 to train with and 1,000
-# to test with. A picture is a 28×28 array of bytes, 0 for paper and 255 for full ink. Three questions before
-# anything is trained: do the shapes fit, are the classes balanced, is any picture in both parts?
-
-# %%
 digits = data.load("mnist5k")
+seen = {}
 for name, part in (("train", digits.train), ("test", digits.test)):
-    print(
-        f"{name:5} images {part.images.shape} {part.images.dtype}, of each class {np.bincount(part.labels)}"
-    )
-in_both = {image.tobytes() for image in digits.train.images} & {
-    image.tobytes() for image in digits.test.images
-}
-print("pictures in both parts:", len(in_both))
-assert not in_both
-assert set(np.bincount(digits.train.labels)) == {400}
-assert set(np.bincount(digits.test.labels)) == {100}
+    counts = np.bincount(part.labels)
+    assert (counts == counts[0]).all()
+    print(f"{name:5} images {part.images.shape} {part.images.dtype}, {counts[0]} of each class")
+    seen[name] = {image.tobytes() for image in part.images}
+print("pictures in both parts:", len(seen["train"] & seen["test"]))
+assert not seen["train"] & seen["test"]
 
 plots.digits(digits.train.images, digits.train.labels, rows=4, columns=14)
 
 # %% [markdown]
 # ## Three piles
 #
-# We shall make decisions: how many epochs, which augmentation. A decision made by looking at the test
-# pictures fits the network to them, and the test score is a fair measure no more. So the training pictures
-# are split again:
+# We shall make decisions: how many epochs, with augmentation or without. A decision made by looking at the
+# test pictures fits the network to them, and the test score is a fair measure no more. So the training
+# pictures are split again:
 #
 # * **learn**: the weights are fitted to these;
 # * **held out**: all decisions are made with these;
@@ -83,7 +82,7 @@ assert len(learn) + len(held) == len(digits.train)
 assert set(np.bincount(held.labels)) == {50}
 
 means = np.stack([learn.images[learn.labels == k, 0].mean(axis=0) for k in range(10)])
-distance = ((held.images.astype(float) - means[None]) ** 2).sum(axis=(2, 3))
+distance = ((held.images.astype(float) - means) ** 2).sum(axis=(2, 3))  # (N, 10): to each mean picture
 baseline = metrics.accuracy(held.labels, distance.argmin(axis=1))
 print(f"{len(learn)} to learn from, {len(held)} held out, {len(digits.test)} to test")
 print(f"nearest mean picture: {baseline:.1%} of the held-out pictures right; guessing would give 10 %")
@@ -93,121 +92,116 @@ gallery(means, [f"mean {k}" for k in range(10)], columns=10)
 # %% [markdown]
 # ## The network
 #
-# A standard 3×3 convolution comes first. With a single input channel a depthwise layer would have one filter
-# only. Then come four separable blocks, the average over each whole map, and a dense layer. `width=0.5`
-# halves the channels, so that training takes seconds.
-
-# %%
-model = separable_cnn(width=0.5, stem_stride=2, rng=0)
-total = complexity.summary(model, (1, 28, 28))
-untrained = train.evaluate(model, held.images, held.labels)
-print(f"before training: loss {untrained.loss:.3f}, log(10) = {log(10):.3f}, {untrained.accuracy:.1%} right")
-assert total.params == sum(p.value.size for p in model.parameters())
-assert abs(untrained.loss - log(10)) < 0.3
-total
-
-# %% [markdown]
-# A fresh network should know nothing. If every digit is equally likely, the loss is $-\log\frac1{10}$. A
-# first loss far from that points to a mistake in the initial weights or in the scaling of the pictures.
+# A standard 3×3 convolution comes first, the *stem*. (With a single input channel, a depthwise layer would
+# have one filter, and see one pattern only.) Then come four separable blocks, the average over each whole
+# map, and a dense layer. `width=0.5` halves the number of channels, and `stem_stride=2` halves height and
+# width at once: so training takes seconds.
 #
-# ## One step
-#
-# All of training is this: forward, loss, backward, move the weights. `backward` carries the gradient of the
-# loss back through all layers, and each layer adds its share to its parameters' `.grad`.
+# Two tests before any long run. A fresh network should *know nothing*: if every digit is equally likely, the
+# loss is $-\log\frac1{10}$. A first loss far from that points to a mistake in the initial weights or in the
+# scaling of the pictures. And it should be *able to learn*: a few steps on the same 64 pictures must bring the
+# loss close to 0. A network that cannot learn 64 pictures by heart has a bug.
 
 # %% tags=["rounding"]
-print(inspect.getsource(train._step))
+model = separable_cnn(width=0.5, stem_stride=2, rng=0)
+total = complexity.summary(model, (1, 28, 28))
+print(f"{'':3} {'layer':25} {'output':>12} {'parameters':>10} {'MACs':>8}")
+for k, layer in enumerate(model):
+    rows = [row for row in total.rows if row.name.split(".")[0] == str(k)]
+    params, macs = sum(row.params for row in rows), sum(row.macs for row in rows)
+    print(f"{k:3} {type(layer).__name__:25} {rows[-1].output!s:>12} {params:10,} {macs:8,}")
+print(f"{'':3} {'total':38} {total.params:10,} {total.macs:8,}\n")
+assert total.params == sum(p.value.size for p in model.parameters())
+
+untrained = train.evaluate(model, held.images, held.labels)
+print(f"it knows nothing: loss {untrained.loss:.3f}, log(10) = {log(10):.3f}, {untrained.accuracy:.1%} right")
+assert abs(untrained.loss - log(10)) < 0.3
+
 copy = model.copy()
-batch, labels = learn.images[:64], learn.labels[:64]
 optimizer = optim.AdamW(copy.parameters(), lr=0.01)
-losses = [train.train_step(copy, batch, labels, optimizer) for _ in range(25)]
-print("the same 64 pictures, 25 times:", " ".join(f"{loss:.2f}" for loss in losses[::6]))
+losses = [train.train_step(copy, learn.images[:64], learn.labels[:64], optimizer) for _ in range(25)]
+print("it can learn: loss at every sixth step", " ".join(f"{loss:.2f}" for loss in losses[::6]))
 assert losses[-1] < 0.1 < losses[0]
 
 # %% [markdown]
-# A network that cannot learn 64 pictures by heart has a bug. This one can, so the machinery works. What it
-# knows of *other* pictures is another question.
+# So the machinery works. What it knows of *other* pictures is another question.
 #
 # ## Two candidates
 #
-# Both train for eight epochs, from the same initial weights, with the same optimiser. The learning rate rises
-# and falls (one cycle). The second candidate never sees a picture twice: each time it is rotated, shifted,
-# scaled and slanted a little.
+# Both train for eight epochs, from the same initial weights, with the same optimiser. (AdamW divides each
+# weight's step by the usual size of its gradient. The learning rate, a factor on all steps, rises and then
+# falls: one cycle.) The second candidate never sees a picture twice: each time it is turned, shifted, scaled
+# and slanted a little.
 
 # %% tags=["rounding"]
 EPOCHS = 8
 
 
 def fit(augment):
-    """A trained network and one row of numbers for each epoch."""
+    """A trained network, and for each epoch what was measured."""
     network = model.copy()
     optimizer = optim.AdamW(network.parameters(), lr=0.01)
     schedule = optim.one_cycle(EPOCHS * train.steps_per_epoch(len(learn), 64), warm=0.25)
     settings = {"epochs": EPOCHS, "batch_size": 64, "seed": 0, "schedule": schedule, "validation": held}
-    rows = []
-    for result in train.epochs(network, learn, optimizer, augment=augment, **settings):
-        rows.append(
-            {
-                "epoch": result.epoch,
-                "train_loss": result.train_loss,
-                "train_accuracy": result.train_accuracy,
-                "held_out_loss": result.validation.loss,
-                "held_out_accuracy": result.validation.accuracy,
-            }
-        )
-    return network, rows
+    return network, train.fit(network, learn, optimizer, augment=augment, **settings)
 
 
 candidates = {"plain": fit(None), "augmented": fit(data.Affine(rotate=10, shift=2, scale=0.1, shear=8))}
-print(f"{'':10} {'epoch':>5} {'loss':>7} {'right':>7}   {'held-out loss':>13} {'right':>7}")
-for name, (_, rows) in candidates.items():
-    for row in rows[:: EPOCHS - 1]:
-        numbers = f"{row['train_loss']:7.3f} {row['train_accuracy']:7.1%}"
-        print(
-            f"{name:10} {row['epoch']:5} {numbers}   {row['held_out_loss']:13.3f} {row['held_out_accuracy']:7.1%}"
-        )
-    assert rows[-1]["held_out_accuracy"] > baseline + 0.05
+print(f"{'':10} {'epoch':>5}   {'learning: loss':>14} {'right':>6}   {'held out: loss':>14} {'right':>6}")
+for name, (_, results) in candidates.items():
+    for each in (results[0], results[-1]):
+        learning = f"{each.train_loss:14.3f} {each.train_accuracy:6.1%}"
+        held_out = f"{each.validation.loss:14.3f} {each.validation.accuracy:6.1%}"
+        print(f"{name:10} {each.epoch:5}   {learning}   {held_out}")
+    assert each.validation.accuracy > baseline + 0.05
+plain, augmented = (results[-1] for _, results in candidates.values())
+assert plain.train_loss < 0.1
+assert plain.train_loss < augmented.train_loss
+assert plain.validation.loss - plain.train_loss > augmented.validation.loss - augmented.train_loss
 
-# %%
 figure = Figure(figsize=(9, 3.2), layout="constrained")
 for ax, quantity in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
-    for (name, (_, rows)), colour in zip(candidates.items(), ("#4C78A8", "#E45756"), strict=True):
-        epochs = [row["epoch"] for row in rows]
-        assert epochs == list(range(1, EPOCHS + 1))
-        ax.plot(
-            epochs, [row[f"train_{quantity}"] for row in rows], "--", color=colour, label=f"{name}, learning"
-        )
-        ax.plot(
-            epochs, [row[f"held_out_{quantity}"] for row in rows], color=colour, label=f"{name}, held out"
-        )
+    for (name, (_, results)), colour in zip(candidates.items(), (INPUT, OUTPUT), strict=True):
+        epochs = [each.epoch for each in results]
+        learning = [getattr(each, f"train_{quantity}") for each in results]
+        held_out = [getattr(each.validation, quantity) for each in results]
+        ax.plot(epochs, learning, "--", color=colour, label=f"{name}, learning")
+        ax.plot(epochs, held_out, color=colour, label=f"{name}, held out")
     ax.set(xlabel="epoch", ylabel=quantity, ylim=(0, 1.2) if quantity == "loss" else (0.5, 1))
     ax.grid(alpha=0.3)
 ax.legend(frameon=False)
 figure
 
 # %% [markdown]
-# How to read it. The dashed curve of the plain candidate runs on to (nearly) no loss at all: it learns its
-# pictures by heart. The gap between dashed and solid is what does not carry over to other pictures.
-# Augmentation makes the learning pictures harder, so its dashed curve stays higher, and its gap is smaller.
+# How to read it. (The first epoch is so much worse that it lies outside the frame.) The learning numbers are
+# averages over an epoch in which the weights still improve, the held-out ones are taken at its end: so a solid
+# line may start out better than its dashed one. At the end, the dashed line of the plain candidate has (nearly)
+# no loss left: it knows its pictures by heart. The gap between dashed and solid is what does not carry over to
+# other pictures. Augmentation makes the learning pictures harder: the dashed line stays higher, and the gap is
+# smaller.
 #
 # ## Choose, and doubt
 #
 # The rule is fixed before we look: the smaller held-out loss wins. How sure can we be? A share $p$ measured
-# on $n$ pictures has a standard error of $\sqrt{p(1-p)/n}$. And since both saw the same held-out pictures, we
-# can count the ones on which only one of them is right: that is all the evidence there is.
+# on $n$ pictures has a standard error of $\sqrt{p(1-p)/n}$; it is printed after the ±. And since both saw the
+# same held-out pictures, we can count the ones on which only one of them is right: that is all the evidence
+# there is. If both were equally good, each of these would be a toss of a coin, and a difference of about
+# $\sqrt{n}$ in $n$ tosses is mere chance.
 
 # %% tags=["rounding"]
 results = {name: train.evaluate(net, held.images, held.labels) for name, (net, _) in candidates.items()}
 for name, result in results.items():
     p, n = result.accuracy, len(held)
     print(f"{name:10} loss {result.loss:.3f}   right {p:.1%} ± {sqrt(p * (1 - p) / n):.1%}")
-right = {name: result.predictions == held.labels for name, result in results.items()}
-only = [int((a & ~b).sum()) for a, b in (tuple(right.values()), tuple(right.values())[::-1])]
-print(f"only the plain one is right on {only[0]} pictures, only the augmented one on {only[1]}")
+plain, augmented = (result.predictions == held.labels for result in results.values())
+only_plain, only_augmented = int((plain & ~augmented).sum()), int((augmented & ~plain).sum())
+print(f"only the plain one is right on {only_plain} pictures, only the augmented one on {only_augmented}:")
+print(f"a difference of {abs(only_plain - only_augmented)}; ", end="")
+print(f"coins would give about {sqrt(only_plain + only_augmented):.1f}")
 chosen = min(results, key=lambda name: results[name].loss)
 model = candidates[chosen][0]
 print("chosen:", chosen)
-assert only[0] - only[1] == right["plain"].sum() - right["augmented"].sum()
+assert only_plain - only_augmented == plain.sum() - augmented.sum()
 
 # %% [markdown]
 # A handful of pictures decide. A choice has to be made, and this is a fair way to make it. But "augmentation
@@ -218,121 +212,124 @@ assert only[0] - only[1] == right["plain"].sum() - right["augmented"].sum()
 # Only now the test pictures, and only for the chosen network. The score is called **mini test**: its 1,000
 # pictures come from MNIST's *training* set, so it must not be compared with published results on MNIST's own
 # test set.
-
-# %% tags=["rounding"]
-test = train.evaluate(model, digits.test.images, digits.test.labels)
-error = sqrt(test.accuracy * (1 - test.accuracy) / len(digits.test))
-print(f"mini test: {test.accuracy:.1%} ± {error:.1%}, loss {test.loss:.3f}, with {total.params:,} parameters")
-assert test.accuracy > 0.93
-plots.confusion(test.confusion, title="mini test")
-
-# %% [markdown]
-# In the confusion matrix a row is a true digit, a column a prediction. The diagonal is left pale: what we
-# want to see is beside it. Two shares for each class $k$ come from it:
+#
+# In the *confusion matrix* below, a row is a true digit and a column an answer. Its diagonal is left pale:
+# what we want to see is beside it. Two shares for each class $k$ come from it:
 #
 # * **precision**: of the pictures *called* $k$, the share that are $k$: the diagonal over the column's sum;
 # * **recall**: of the pictures that *are* $k$, the share that were found: the diagonal over the row's sum.
 #
-# F1 is the harmonic mean of the two.
+# **F1** is their harmonic mean, $2pr/(p + r)$. *Support* is the number of pictures of the class, and *macro*
+# the plain mean over the classes.
 
 # %% tags=["rounding"]
-matrix = test.confusion
-precision, recall = np.diag(matrix) / matrix.sum(axis=0), np.diag(matrix) / matrix.sum(axis=1)
-pair = {"labels": digits.test.labels, "predictions": test.predictions, "average": None}
-np.testing.assert_allclose(metrics.precision(**pair), precision)
-np.testing.assert_allclose(metrics.recall(**pair), recall)
-np.testing.assert_allclose(metrics.f1(**pair), 2 * precision * recall / (precision + recall))
+test = train.evaluate(model, digits.test.images, digits.test.labels)
+error = sqrt(test.accuracy * (1 - test.accuracy) / len(digits.test))
+print(
+    f"mini test: {test.accuracy:.1%} ± {error:.1%}, loss {test.loss:.3f}, with {total.params:,} parameters\n"
+)
+assert test.accuracy > 0.93
+
+hits = np.diag(test.confusion)
+precision, recall = hits / test.confusion.sum(axis=0), hits / test.confusion.sum(axis=1)
+given = {"labels": digits.test.labels, "predictions": test.predictions, "average": None}
+np.testing.assert_allclose(metrics.precision(**given), precision)
+np.testing.assert_allclose(metrics.recall(**given), recall)
+np.testing.assert_allclose(metrics.f1(**given), 2 * precision * recall / (precision + recall))
 print(metrics.report(digits.test.labels, test.predictions))
+plots.confusion(test.confusion, title="mini test")
 
 # %% [markdown]
 # ## The errors
 #
 # A score is one number; the errors are pictures. These are the worst ones, those with the smallest
-# probability for the true digit. Green is the true digit's bar, red the wrong one's. Ask of each: would you
-# have read it?
+# probability for the true digit. The bars are the ten probabilities: red is the network's answer, green is
+# the true digit's, often too short to be seen. Ask of each picture: would you have read it?
 
 # %% tags=["rounding"]
 of_truth = test.probabilities[np.arange(len(digits.test)), digits.test.labels]
 worst = np.argsort(of_truth)[:12]
 sure = test.probabilities.max(axis=1)
 hit = test.predictions == digits.test.labels
-print(
-    f"mean probability of the first choice: {sure[hit].mean():.3f} where right, {sure[~hit].mean():.3f} where wrong"
-)
+print(f"mean probability of the answer: {sure[hit].mean():.3f} if right, {sure[~hit].mean():.3f} if wrong")
 assert sure[hit].mean() > sure[~hit].mean()
 assert not hit[worst].any()
 guesses(digits.test.images[worst], digits.test.labels[worst], test.probabilities[worst], columns=4)
 
 # %% [markdown]
+# On average it is less sure where it is wrong, but here are the exceptions: wrong, and nearly certain. A high
+# probability is not a proof.
+#
 # ## Which changes does it forgive?
 #
 # The network has learned pictures *of a certain form*. Four changes that leave a digit readable for us, tried
 # on the held-out pictures: two pixels to the right, six pixels to the right, ink and paper exchanged, left
 # and right exchanged.
 #
-# The last one is a common augmentation for photographs, and the second source document uses it
-# (`horizontal_flip=True`) in a general recipe. A mirrored cat is a cat. A mirrored digit is mostly not a
-# digit, and teaching it as one spends the network's means on pictures that never come.
+# The last one is a common augmentation for photographs, and the
+# [second source document](22_document_questions_and_finetuning.ipynb) has it (`horizontal_flip=True`) in a
+# general recipe. A mirrored cat is a cat. A mirrored digit is mostly not a digit, and teaching it as one spends
+# the network's means on pictures that never come.
+
 
 # %% tags=["rounding", "E31"]
+def to_the_right(x, pixels):
+    """Move the pictures (N, 1, H, W); paper comes in from the left."""
+    moved = np.zeros_like(x)
+    moved[..., pixels:] = x[..., :-pixels]
+    return moved
+
+
 changes = {
     "as they are": lambda x: x,
-    "2 pixels right": lambda x: np.roll(x, 2, axis=3),
-    "6 pixels right": lambda x: np.roll(x, 6, axis=3),
+    "2 pixels right": lambda x: to_the_right(x, 2),
+    "6 pixels right": lambda x: to_the_right(x, 6),
     "inverted": lambda x: 255 - x,
     "mirrored": lambda x: x[..., ::-1],
 }
-forgiven = {}
+forgiven, of_class = {}, {}
+print(f"{'right':>22}   by digit:" + "".join(f"{k:5}" for k in range(10)))
 for name, change in changes.items():
-    forgiven[name] = train.evaluate(model, change(held.images), held.labels)
-    by_class = np.diag(forgiven[name].confusion) / 50
-    print(
-        f"{name:15} {forgiven[name].accuracy:6.1%}   by digit: "
-        + " ".join(f"{share:4.0%}" for share in by_class)
-    )
-assert forgiven["inverted"].accuracy < 0.5
-assert forgiven["mirrored"].accuracy < 0.7 * forgiven["as they are"].accuracy
-mirrored = np.diag(forgiven["mirrored"].confusion)
-assert mirrored[[0, 1, 8]].min() > mirrored[[2, 3, 5, 6, 7]].max()
-assert forgiven["6 pixels right"].accuracy > 0.8
+    result = train.evaluate(model, change(held.images), held.labels)
+    forgiven[name], of_class[name] = result.accuracy, np.diag(result.confusion) / np.bincount(held.labels)
+    print(f"{name:15} {result.accuracy:6.1%}{'':12} " + "".join(f"{p:5.0%}" for p in of_class[name]))
+assert forgiven["6 pixels right"] > 0.8
+assert forgiven["inverted"] < 0.5
+assert forgiven["mirrored"] < 0.7 * forgiven["as they are"]
+assert of_class["mirrored"][[0, 1, 8]].min() > of_class["mirrored"][[2, 3, 5, 6, 7]].max()
 
 # %% [markdown]
-# Six pixels to the right is farther than any training picture went, and does little harm. That is the
+# Six pixels to the right is farther than any training picture was shifted, and does little harm. That is the
 # convolution's gift: it does the same at every place, and the global average does not ask where. Mirroring is
-# another matter: the (nearly) symmetric digits 0, 1 and 8 survive, of the others hardly any but 4s and some
-# 9s. Which augmentation is right is a question about the *data*. And inverted pictures fail altogether:
-# whoever feeds a photograph of dark ink on white paper has to turn it into MNIST's form first.
+# another matter: the (nearly) symmetric digits 0, 1 and 8 survive, of 2, 3, 5, 6 and 7 hardly any. Which
+# augmentation is right is a question about the *data*. And inverted pictures fail altogether: whoever feeds a
+# photograph of dark ink on white paper has to turn it into MNIST's form first.
 #
 # ## Inside: the filters
 #
-# The first convolution has 16 filters of 3×3. Green weights are positive, pink negative. Look for edges: one
-# side green, the other pink.
-
-# %%
-first = model[0].weight.value
-print("first convolution, w", first.shape)
-assert first.shape == (16, 1, 3, 3)
-gallery(first[:, 0], [f"{o}" for o in range(len(first))], columns=8, size=0.7, signed=True)
-
-# %% [markdown]
-# And the depthwise filters of all four blocks, the first sixteen of each (one block a row). Here *each
-# channel has one filter of its own*, applied to that channel only. Nothing is mixed at this stage, so each of
-# these small pictures can be read by itself. With standard convolution there would be a filter for each
-# *pair* of channels.
+# The first row below is the stem: 16 filters of 3×3. The other rows are depthwise filters, the first sixteen
+# of each block. Green weights are positive, pink negative. In a depthwise layer *each channel has one filter of
+# its own*, applied to that channel only. Nothing is mixed at this stage, so each small picture can be read by
+# itself. With standard convolution there would be a filter for each *pair* of channels.
 
 # %%
 separable = [layer for layer in model if hasattr(layer, "depthwise")]
-shown = np.concatenate([layer.depthwise.weight.value[:16, 0] for layer in separable])
-for k, layer in enumerate(separable):
-    w, mix = layer.depthwise.weight.value, layer.pointwise.weight.value
+filters = [model[0].weight.value, *[layer.depthwise.weight.value for layer in separable]]
+print(f"stem:    w {filters[0].shape}, {filters[0].size} weights")
+for k, (w, layer) in enumerate(zip(filters[1:], separable, strict=True), 1):
+    mix = layer.pointwise.weight.value
     print(f"block {k}: depthwise {w.shape}, {w.size} weights; pointwise {mix.shape}, {mix.size} weights")
-    assert w.shape[0] == mix.shape[1]
-gallery(shown, columns=16, size=0.52, signed=True)
+    assert w.shape == (mix.shape[1], 1, 3, 3)
+assert sum(layer.pointwise.weight.value.size for layer in separable) > 0.7 * total.params
+titles = [
+    name if i == 0 else "" for name in ("stem", *(f"block {k + 1}" for k in range(4))) for i in range(16)
+]
+gallery(np.concatenate([w[:16, 0] for w in filters]), titles, columns=16, size=0.55, signed=True)
 
 # %% [markdown]
-# Many have a green side and a pink side: they take a difference in some direction. Some are of one colour:
-# averages. And these pictures are the smaller part of the story: nearly all weights are in the pointwise
-# matrices, which decide how the channels are mixed.
+# Look for edges: filters with a green side and a pink side take a difference in some direction. Some are of
+# one colour: averages. And these pictures are the smaller part of the story: most weights are in the
+# pointwise matrices, which decide how the channels are mixed.
 #
 # ## Inside: the feature maps
 #
@@ -342,19 +339,16 @@ gallery(shown, columns=16, size=0.52, signed=True)
 # %%
 image = digits.test.images[np.flatnonzero(hit & (digits.test.labels == 5))[:1]]
 x = data.to_float(image)
-depths = [3 + k for k in range(len(separable) + 1)]  # after the stem's ReLU, after block 0, 1, ...
+depths = {"stem": 3} | {f"block {k}": 3 + k for k in range(1, 5)}  # the stem: convolution, batch norm, ReLU
 maps, titles = [], []
-for k in depths:
+for name, k in depths.items():
     y = model[:k](x)[0]
     strongest = np.argsort(-y.mean(axis=(1, 2)))[:8]
     maps += list(y[strongest])
-    titles += [
-        f"{k - 3 if k > 3 else 'stem'}: {y.shape}" if i == 0 else f"c = {c}" for i, c in enumerate(strongest)
-    ]
-    print(f"model[:{k}](x): {y.shape}")
-titles = [t.replace("stem: ", "stem ").replace(": ", " ") for t in titles]
-np.testing.assert_array_equal(model[depths[-1] :](model[: depths[-1]](x)), model(x))
-gallery(maps, titles, columns=8, size=1.05, colour="#E45756")
+    titles += [f"{name}, c = {c}" if i == 0 else f"c = {c}" for i, c in enumerate(strongest)]
+    print(f"{name:8} model[:{k}](x): {y.shape}")
+np.testing.assert_array_equal(model[k:](model[:k](x)), model(x))
+gallery(maps, titles, columns=8, size=1.05, colour=OUTPUT)
 
 # %% [markdown]
 # Dark is large. Early maps are drawings of the digit: edges, strokes, or the paper around them. Later ones
@@ -364,9 +358,9 @@ gallery(maps, titles, columns=8, size=1.05, colour="#E45756")
 # ## Which pixels mattered? Two ways to ask
 #
 # **Gradient.** How does the logit of the true class change when a pixel changes a little? `forward(x,
-# train=False)` returns the pullback. Feed it a one at that logit and zeros elsewhere, and it gives the
-# gradient for the input. We work on a frozen copy: then no parameter gradients are computed. A difference
-# quotient confirms it.
+# train=False)` returns the logits and the way back. Feed that a one at the logit and zeros elsewhere, and it
+# gives the gradient for the input. We work on a frozen copy: then no parameter gradients are computed. A
+# difference quotient along a random direction confirms the result.
 #
 # **Occlusion.** Wipe out a 7×7 patch and see how much the probability falls. Do that at every place.
 
@@ -385,31 +379,34 @@ def occlusion(network, x, label, size=7):
     h, w = x.shape[2:]
     wiped = np.repeat(x, h * w, axis=0)
     for k, (i, j) in enumerate(np.ndindex(h, w)):
-        wiped[k, 0, max(0, i - size // 2) : i + size // 2 + 1, max(0, j - size // 2) : j + size // 2 + 1] = 0
+        top, left = max(0, i - size // 2), max(0, j - size // 2)
+        wiped[k, 0, top : i + size // 2 + 1, left : j + size // 2 + 1] = 0
     before, after = train.predict(network, x)[0, label], train.predict(network, wiped)[:, label]
     return (before - after).reshape(h, w)
 
 
 exact = model.copy().astype(np.float64).freeze()
 x64, direction = x.astype(np.float64), np.random.default_rng(0).standard_normal(x.shape)
-grads = [p.grad.copy() for p in exact.parameters()]
-gradient = input_gradient(exact, x64, 5)
+left_over = [p.grad.copy() for p in exact.parameters()]  # from the last training step
+gradient = input_gradient(exact, x64, 5)  # the picture x is a 5
 step = 1e-5 * direction
 quotient = (exact(x64 + step) - exact(x64 - step))[0, 5] / 2e-5
 print(f"along a random direction: gradient {np.vdot(gradient, direction):.4f}, quotient {quotient:.4f}")
 np.testing.assert_allclose(np.vdot(gradient, direction), quotient, rtol=1e-3)
-assert all(np.array_equal(p.grad, old) for p, old in zip(exact.parameters(), grads, strict=True))
+assert all(np.array_equal(p.grad, old) for p, old in zip(exact.parameters(), left_over, strict=True))
 
 # %%
 chosen_images = [int(np.flatnonzero(hit & (digits.test.labels == k))[2]) for k in (3, 4, 7, 9)]
-panels, titles = [], []
+panels = []
 for k in chosen_images:
     x, label = data.to_float(digits.test.images[k : k + 1]), int(digits.test.labels[k])
-    panels += [x[0, 0], input_gradient(exact, x.astype(np.float64), label)[0, 0], occlusion(model, x, label)]
-    titles += [f"x, a {label}", f"gradient of logit {label}", f"occlusion, p({label})"]
-assert all(panel.shape == (28, 28) for panel in panels)
+    gradient = input_gradient(exact, x.astype(np.float64), label)
+    panels.append((f"x, a {label}", x[0, 0]))
+    panels.append((f"gradient of logit {label}", gradient[0, 0]))
+    panels.append((f"occlusion, p({label})", occlusion(model, x, label)))
 figure = Figure(figsize=(9.5, 3.9), layout="constrained")
-for ax, panel, title in zip(figure.subplots(2, 6).flat, panels, titles, strict=True):
+for ax, (title, panel) in zip(figure.subplots(2, 6).flat, panels, strict=True):
+    assert panel.shape == (28, 28)
     picture(ax, panel, title, signed=not title.startswith("x"))
 figure
 
@@ -423,10 +420,10 @@ figure
 #
 # Here is paper of 120×160 with a pen's dark strokes, off centre, in a size that MNIST has never seen.
 # `prepare` brings it into MNIST's form: light ink on dark, the longer side 20 pixels, the centre of mass in
-# the middle.
+# the middle. Above is the paper, below is what the network sees, and its answer.
 
 
-# %%
+# %% tags=["rounding"]
 def draw(strokes, shape=(120, 160), pen=4.0):
     """Dark strokes on light paper: each stroke is a polyline of (row, column) points."""
     points = np.stack(np.indices(shape), axis=-1).astype(float)
@@ -451,31 +448,30 @@ drawings = {
     7: [[(30, 40), (28, 84), (104, 56)]],
 }
 papers = [draw(strokes) for strokes in drawings.values()]
-ready = np.stack([prepare(paper)[None] for paper in papers])
-probabilities = train.predict(model, ready)
-rows, columns = (np.arange(28) @ ready[:, 0].sum(axis=k).T / ready[:, 0].sum(axis=(1, 2)) for k in (2, 1))
-print("centre of mass, rows", np.round(rows, 1), "columns", np.round(columns, 1))
-assert ready.shape == (4, 1, 28, 28)
+ready = np.stack([prepare(paper)[None] for paper in papers])  # (4, 1, 28, 28)
+ink = ready[:, 0] / ready.sum(axis=(2, 3))[..., None]
+rows, columns = ink.sum(axis=2) @ np.arange(28), ink.sum(axis=1) @ np.arange(28)
+print("centres of mass: rows", rows.round(1), "columns", columns.round(1))
 assert np.abs(np.concatenate([rows, columns]) - 14).max() < 1
-darkness = [1 - paper for paper in papers]  # the gallery draws large numbers dark
-gallery(darkness, [f"paper {paper.shape}" for paper in papers], columns=4, size=2)
 
-# %% tags=["rounding"]
-for k, p in zip(drawings, probabilities, strict=True):
-    print(f"drawn {k}: read as {p.argmax()} with probability {p.max():.2f}")
+probabilities = train.predict(model, ready)
+answers = [f"read as {p.argmax()}: {p.max():.0%}" for p in probabilities]
 assert sum(int(p.argmax()) == k for k, p in zip(drawings, probabilities, strict=True)) >= 3
-guesses(ready, np.array(list(drawings)), probabilities, columns=4)
+above = [1 - paper for paper in papers]  # the gallery draws large numbers dark
+gallery([*above, *ready[:, 0]], [f"paper {paper.shape}" for paper in papers] + answers, columns=4, size=1.9)
 
 # %% [markdown]
-# The small pictures are what the network really sees. `npdsconv predict photo.png` does the same for a
-# picture file, with `--save` to look at what was made of it. Change the strokes, and draw your own.
+# `npdsconv predict photo.png` does the same for a picture file, with `--save` to look at what was made of it.
+# Change the strokes, and draw your own.
 #
 # ## Exercises
 #
+# Replace the `raise` by your own code, and run the cell and the check below it.
+#
 # ### Exercise 1: the right answer among the first k
 #
-# Write the share of pictures whose true class is among the `k` most probable ones. `probabilities` is (N,
-# classes), `labels` (N,).
+# Return the share of pictures whose true class is among the `k` most probable ones. `probabilities` is
+# (N, classes), `labels` (N,). No probability occurs twice in a row.
 
 
 # %% tags=["exercise"]
@@ -519,9 +515,9 @@ def say_nothing_when_in_doubt():
 # %% [markdown]
 # ### Exercise 3: a picture to fool it
 #
-# The gradient says which pixels to change. Return a picture with every pixel moved by `epsilon`, up or down,
-# in the direction that lowers the logit of `label` the most, and clipped to [0, 1]. This is the *fast
-# gradient sign* attack, here on one logit. *Hint: `input_gradient` and `np.sign`.*
+# The gradient says which pixels to change. Return the picture `x` with every pixel moved by `epsilon`, up or
+# down, so that the logit of `label` falls as much as the gradient can promise; then clip to $[0, 1]$. This is
+# the *fast gradient sign* attack, here on one logit. *Hint: `input_gradient` and `np.sign`.*
 
 
 # %% tags=["exercise"]

@@ -128,6 +128,7 @@ def guesses(images: Array, labels: Array, probabilities: Array, *, columns: int 
     for k, (image, label, p) in enumerate(zip(images, labels, probabilities, strict=True)):
         left, right = axes[k // columns, 2 * (k % columns) : 2 * (k % columns) + 2]
         picture(left, image[0], f"true {label}" if label >= 0 else "")
+        left.set_anchor("N")  # its title is then level with that of the bars
         choice = int(p.argmax())
         colours = ["0.7"] * len(classes)
         colours[choice] = OUTPUT if label >= 0 else INPUT
@@ -136,9 +137,9 @@ def guesses(images: Array, labels: Array, probabilities: Array, *, columns: int 
         right.axis("on")
         right.barh(classes, p, color=colours)
         right.set(xlim=(0, 1), ylim=(len(classes) - 0.4, -0.6), xticks=[])
-        right.set_yticks(classes, [str(c) for c in classes], fontsize=5)
+        right.set_yticks(classes, [str(c) for c in classes], fontsize=6)
         right.tick_params(length=0, pad=1)
-        right.set_title(f"{choice}: {p[choice]:.0%}", fontsize=8, color=INK)
+        right.set_title(f"read as {choice}: {p[choice]:.0%}", fontsize=8, color=INK)
         for side in ("top", "right", "bottom"):
             right.spines[side].set_visible(False)
     return figure
