@@ -11,24 +11,30 @@
 # ---
 
 # %% [markdown]
-# # MobileNet, table by table
+# # 15. MobileNet, table by table
 #
 # MobileNet made depthwise separable convolution famous. Its two papers are full of tables: layers, shares,
 # multiply-adds, parameters. In this lesson we rebuild those tables from a model and a counter. At the end you
 # can read such a table, recompute it, and notice when a printed number cannot be right. (Some are not.)
 #
-# You need the three cost formulas (lesson *What it costs*). No trained weights are needed: costs depend on
-# shapes alone.
+# You need the three cost formulas ([lesson 8](08_what_it_costs.ipynb)). No trained weights are needed: costs
+# depend on shapes alone.
 #
 # | symbol | meaning |
 # |---|---|
-# | $C$, $C'$ | channels going into a layer, channels coming out |
-# | $h$ | height and width of a layer's *output* |
+# | $C$, $O$ | channels going into a layer, channels coming out |
+# | $OH$ | height of a layer's *output*, and its width too: all maps here are square, $OW = OH$ |
 # | $r$ | height and width of the picture, 224 unless something else is said |
 # | $\alpha$ | width multiplier: a factor on all channel counts |
 # | $\rho$ | resolution multiplier, $r / 224$ |
 # | $t$ | expansion factor of a block in version 2 |
 # | MAC | one multiply-add; M stands for a million |
+#
+# ## Version 1 is one block, thirteen times
+#
+# A standard 3×3 convolution begins, the *stem*. Thirteen separable blocks follow: depthwise 3×3, batch norm,
+# ReLU, pointwise, batch norm, ReLU. Then come a global average and one dense layer. This is the library's
+# function, without its docstring. (`conv_bn` is the stem with its batch norm and ReLU, `head` the last part.)
 
 # %%
 # %matplotlib inline
@@ -44,17 +50,10 @@ from npdsconv.layers import DepthwiseSeparableConv2d, Residual, Sequential, set_
 from npdsconv.models import mobilenet_v1, mobilenet_v2, standard_twin
 from npdsconv.models.mobilenet import inverted_residual
 from npdsconv.pictures.models import by_stage
+from npdsconv.plots import INPUT, KERNEL, OUTPUT, WINDOW
 
-# %% [markdown]
-# ## Version 1 is one block, thirteen times
-#
-# A standard 3×3 convolution begins. Thirteen separable blocks follow: depthwise 3×3, batch norm, ReLU,
-# pointwise, batch norm, ReLU. Then come a global average and one dense layer. This is the library's function,
-# without its docstring:
-
-# %%
 signature, _, body = inspect.getsource(mobilenet_v1).split('"""')
-print(signature.rstrip() + body)
+print(signature.rstrip() + body.rstrip())
 model = mobilenet_v1(rng=0)
 total = complexity.summary(model, (3, 224, 224))
 assert total.output == (1000,)
@@ -62,10 +61,11 @@ assert total.output == (1000,)
 # %% [markdown]
 # The paper (Howard et al., *MobileNets*, arXiv:1704.04861) prints the network as Table 1. Here it is as data,
 # one line for each block: the stride of the depthwise step, the size and the channels it reads, the channels
-# that the block gives. Beside it stands the model, read off its layers.
+# that the block gives. Beside it stands the model, read off its layers by the complexity summary, which has one
+# row for each of them.
 
 # %%
-TABLE_1 = [  # (stride, input size, C, C')
+TABLE_1 = [  # (stride, input size, C, O)
     (1, 112, 32, 64),
     (2, 112, 64, 128),
     (1, 56, 128, 128),
@@ -99,8 +99,8 @@ assert [k + 1 for k in range(13) if TABLE_1[k] != blocks[k]] == [13]
 # stride 1. Who is right? Let the paper answer: elsewhere it says that the network takes 569 M MACs. So build
 # the network as printed, and count both.
 #
-# First a tool. We say that a printed figure *agrees* with an exact number if it is that number rounded, or
-# cut off, at the digits that are shown. Both habits occur.
+# First a tool, for the whole lesson. A printed figure *agrees* with an exact number if it is that number rounded,
+# or cut off, at the digits that are shown. Both habits occur.
 
 
 # %%
@@ -134,14 +134,18 @@ assert not agrees(as_printed.macs / 1e6, "569")
 # ## The totals, twice
 #
 # Never trust one count. The function below knows nothing of the library: it reads Table 1 with the stride
-# mended and applies $9 \cdot C h^2$ and $C \cdot C' h^2$. Parameters are the same without $h^2$.
+# mended and applies the formulas of lesson 8, $9 \cdot C \cdot OH \cdot OW$ for the depthwise step and
+# $C \cdot O \cdot OH \cdot OW$ for the pointwise one. The weights are the same without $OH \cdot OW$.
+#
+# And arithmetic is not a network. So a narrow one runs on a small random picture, layer by layer, and every array
+# is compared with its row.
 
 
 # %%
 def totals(table, classes=1000):
     """(MACs, weights) of version 1 by pencil and paper: no batch norm, no biases."""
-    first, width = 9 * 3 * table[0][2], table[-1][3]
-    macs, weights = first * 112**2 + width * classes, first + width * classes
+    first, last = 9 * 3 * table[0][2], table[-1][3]
+    macs, weights = first * 112**2 + last * classes, first + last * classes
     for stride, size, c, o in table:
         each = 9 * c + c * o
         macs, weights = macs + each * (size // stride) ** 2, weights + each
@@ -156,11 +160,21 @@ assert macs == total.macs == 568_740_352
 assert weights + norms + biases == total.params == 4_231_976
 assert agrees(total.params / 1e6, "4.2")
 
+tiny = set_impl(mobilenet_v1(0.25, classes=10, rng=0), "im2col")
+cost = complexity.summary(tiny, (3, 96, 96))
+x = np.random.default_rng(0).random((1, 3, 96, 96), np.float32)
+for k, layer in enumerate(tiny):
+    x = layer(x)
+    last = [row for row in cost.rows if row.name.split(".")[0] == str(k)][-1]
+    assert x.shape[1:] == last.output
+print(f"a real run: {len(tiny)} layers, all shapes as computed; {cost.macs:,} MACs gave {x.shape}")
+assert sum(p.value.size for p in tiny.parameters()) == cost.params
+
 # %% [markdown]
 # ## Who does the work
 #
-# Table 2 of the paper gives each kind of layer its share. Its parameters are the weights alone, without batch
-# norm and biases; with those two left out, the shares agree. One does not.
+# Table 2 of the paper gives each kind of layer its share, in percent. Its parameters are the weights alone; with
+# batch norm and biases left out, our shares agree with the printed ones. All but one.
 
 # %% tags=["E32"]
 TABLE_2 = {  # kind: (share of MACs, share of weights), in percent
@@ -191,10 +205,14 @@ assert agrees(shares["Conv2d"][0], "1.91") or agrees(shares["Conv2d"][0], "1.90"
 # The printed column of MACs does not add up to 100, and the first convolution is the reason: 1.19 was printed
 # where 1.91 was meant. A sum is the cheapest check there is.
 #
-# The pointwise steps do nearly all of the work and hold most of the weights. The second source document takes
-# this for a weakness: it says that many pointwise convolutions need more computing resources, and that the
-# number of parameters is huge. The first half sees something true, but the share is large because everything
-# else became *small*. Shares say nothing about totals. Those come next.
+# The pointwise steps do nearly all of the work and hold most of the weights. The
+# [second source document](22_document_questions_and_finetuning.ipynb) takes this for a weakness: it says that
+# many pointwise convolutions need more computing resources, and that the number of parameters is huge. The first
+# half sees something true, but the share is large because everything else became *small*. Shares say nothing
+# about totals.
+#
+# Here are those, along the network. Each bar is a block; *others* are batch norms, ReLUs and the global average;
+# activations are the outputs of all layers, in float32.
 
 # %%
 stages = {"stem": total.rows[: where[0]]}
@@ -203,20 +221,23 @@ for number, k in enumerate(where, 1):
 stages["dense"] = total.rows[-1:]
 quantities = {"parameters (M)": "params", "MACs (M)": "macs", "activations (MB)": "activation_bytes"}
 assert sum(row.macs for rows in stages.values() for row in rows) == total.macs
+grey = sum(row.activation_bytes for row in total.rows if row.kind not in TABLE_2)
+assert grey > total.activation_bytes / 2
 by_stage(stages, quantities)
 
 # %% [markdown]
 # Three quantities, three places. Parameters sit at the end, where there are many channels; a quarter of them
-# is the dense layer alone. MACs are spread evenly, by design: each time $h$ halves, the channels double, and
-# $C \cdot C' h^2$ stays the same. (The blocks with stride 2 cost half, since only $C'$ has doubled.)
+# is the dense layer alone. MACs are spread evenly, by design: each time $OH$ and $OW$ halve, the channels double,
+# and $C \cdot O \cdot OH \cdot OW$ stays the same. (The blocks with stride 2 cost half, since only $O$ has doubled.)
 # Activations sit at the beginning, where the pictures are large. Most of them are the grey ones, of batch
 # norm and ReLU.
 #
 # ## The twin without the trick
 #
-# Replace each block by one standard 3×3 convolution, and leave the rest as it is. The fourth source document
-# says that separable convolution has a "rather high computational complexity". The third says that its
-# complexity is high and, a few lines above, that it is low. Let the two networks decide.
+# Replace each block by one standard 3×3 convolution, and leave the rest as it is. The
+# [fourth source document](24_document_large_models_and_fine_tuning.ipynb) says that separable convolution has a
+# "rather high computational complexity". The [third](23_document_dilated_separable.ipynb) says that its complexity
+# is high and, a few lines above, that it is low. Let the two networks decide.
 
 # %% tags=["E32", "E42", "E52"]
 twin = complexity.summary(standard_twin(model, rng=0), (3, 224, 224))
@@ -244,7 +265,7 @@ assert agrees(without_dense / 1e6, "4866")
 assert not agrees(twin.macs / 1e6, "4866")
 
 # %% [markdown]
-# The separable network is the smaller one by both counts, and each block follows $1/C' + 1/9$ exactly. "8 to
+# The separable network is the smaller one by both counts, and each block follows $1/O + 1/9$ exactly. "8 to
 # 9 times less computation", says the paper of its 3×3 blocks; the narrowest block stays a little below 8.
 #
 # A detail for those who compare tables: the printed 4866 fits only if the dense layer is left out, while the
@@ -252,9 +273,9 @@ assert not agrees(twin.macs / 1e6, "4866")
 #
 # ## Width: almost quadratic
 #
-# The width multiplier $\alpha$ scales all channel counts. A pointwise step has both $C$ and $C'$ in its cost,
-# so it shrinks by $\alpha^2$. A depthwise step has one of them. So have the stem, which reads three colours
-# whatever $\alpha$ is, and the dense layer, which gives 1000 classes. Hence
+# The width multiplier $\alpha$ scales all channel counts. A pointwise step has both $C$ and $O$ in its cost,
+# so it shrinks by $\alpha^2$. A depthwise step has one of them, and so have the stem, which reads three colours
+# whatever $\alpha$ is, and the dense layer, which gives 1000 classes: these shrink by $\alpha$. Hence
 #
 # $$\text{MACs}(\alpha) = A\,\alpha^2 + B\,\alpha,$$
 #
@@ -292,8 +313,8 @@ assert agrees(shallow.params / 1e6, "2.9")
 #
 # ## Resolution: exactly quadratic
 #
-# All MACs but the dense layer's are proportional to $h^2$, hence to $\rho^2$. With sizes that are multiples
-# of 32, no border is rounded and the law is exact. Parameters do not change at all: the global average makes
+# All MACs but the dense layer's are proportional to $OH \cdot OW$, hence to $\rho^2$. With sizes that are multiples
+# of 32, no size on the way is rounded and the law is exact. Parameters do not change at all: the global average makes
 # the network independent of the picture's size.
 
 # %%
@@ -312,6 +333,9 @@ for r, printed in TABLE_7.items():
 # Four widths and four resolutions make sixteen networks. Their authors published all of them with weights,
 # and listed MACs and accuracy once more (`mobilenet_v1.md` in the repository tensorflow/models, checkpoints
 # of February 2018). Does the page agree with the paper, and with us?
+#
+# The accuracies are theirs, we cannot recompute them: the share of ImageNet's pictures whose class is the
+# network's first choice (top-1). The figure sets them against *our* MACs. The small numbers are $r$.
 
 # %%
 PAGE = {  # alpha: for r = 224, 192, 160, 128 (M MACs, top-1 accuracy in percent on ImageNet)
@@ -334,41 +358,43 @@ print("* do not agree:", len(differing))
 assert set(differing) == {(0.75, r) for r in TABLE_7} | {(0.5, 224), (0.25, 192)}
 factors = [float(printed) / exact[0.75, r] for r, (printed, _) in zip(TABLE_7, PAGE[0.75], strict=True)]
 assert max(factors) - min(factors) < 0.001
+assert 0.5 < 150 - exact[0.5, 224] < 0.51
+assert 34 / exact[0.25, 192] > 1.1
+
+
+figure = Figure(figsize=(7.5, 3.8), layout="constrained")
+ax = figure.subplots()
+for (alpha, line), colour in zip(PAGE.items(), (INPUT, WINDOW, KERNEL, OUTPUT), strict=True):
+    macs, accuracies = [exact[alpha, r] for r in TABLE_7], [accuracy for _, accuracy in line]
+    assert accuracies == sorted(accuracies, reverse=True)  # more pixels were more accurate
+    ax.semilogx(macs, accuracies, "o-", color=colour, label=f"width {alpha}")
+    above = alpha == 0.75  # its line runs through that of width 1
+    for r, *spot in zip(TABLE_7, macs, accuracies, strict=True):
+        text = {"textcoords": "offset points", "ha": "right" if above else "left", "color": colour}
+        ax.annotate(f"{r}", spot, (-3, 5) if above else (4, -11), fontsize=8, **text)
+ax.set_xticks([15, 30, 60, 120, 250, 500], ["15", "30", "60", "120", "250", "500"])
+ax.minorticks_off()
+ax.margins(0.06, 0.1)
+ax.set(xlabel="million MACs (computed here, logarithmic)", ylabel="top-1 accuracy, % (published)")
+ax.grid(alpha=0.3)
+ax.legend(frameon=False)
+figure
 
 # %% [markdown]
 # The full width agrees everywhere. At width 0.75 all four differ, by the same factor: there the page
 # contradicts the paper, which printed 325 as we count. At the other widths one figure is a hair off, and one
 # by more than a tenth. Of two sources by the same authors, one had to be wrong. Counting settled it.
 #
-# The accuracies are theirs, we cannot recompute them. Here they are against our MACs, and the shape that the
-# paper describes can be seen: straight lines on a logarithmic axis, with a drop at the narrowest width.
-
-# %%
-figure = Figure(figsize=(7.5, 3.8), layout="constrained")
-ax = figure.subplots()
-for (alpha, line), colour in zip(PAGE.items(), ("#4C78A8", "#F58518", "#54A24B", "#E45756"), strict=True):
-    macs = [exact[alpha, r] for r in TABLE_7]
-    ax.semilogx(macs, [accuracy for _, accuracy in line], "o-", color=colour, label=f"width {alpha}")
-    if alpha in (1.0, 0.25):
-        for r, m, (_, accuracy) in zip(TABLE_7, macs, line, strict=True):
-            ax.annotate(f"{r}", (m, accuracy), (4, -11), textcoords="offset points", fontsize=8)
-ax.set_xticks([15, 30, 60, 120, 250, 500], ["15", "30", "60", "120", "250", "500"])
-ax.minorticks_off()
-ax.set(xlabel="million MACs (computed here)", ylabel="top-1 accuracy, % (published)")
-ax.grid(alpha=0.3)
-ax.legend(frameon=False)
-for line in PAGE.values():  # in each row, more pixels were more accurate
-    assert [a for _, a in line] == sorted((a for _, a in line), reverse=True)
-figure
-
-# %% [markdown]
+# The figure has the shape that the paper describes: nearly straight lines on a logarithmic axis, with a drop at
+# the narrowest width.
+#
 # ## Version 2: the block turned inside out
 #
 # A block of version 1 mixes channels once. A block of version 2 (Sandler et al., *MobileNetV2*, CVPR 2018,
 # arXiv:1801.04381) is narrow outside and wide inside: a pointwise step *expands* $C$ channels to $tC$, the
-# depthwise step filters them there, and a second pointwise step *projects* to $C'$, without an activation.
-# Where the shapes allow, the input is added to the output: the shortcut connects the narrow ends, hence
-# "inverted residual".
+# depthwise step filters them there, and a second pointwise step *projects* to $O$, without an activation. The
+# activation of the other two is ReLU6, $\min(\max(x, 0), 6)$. Where the shapes allow, the input is added to the
+# output: the shortcut connects the narrow ends, hence "inverted residual".
 
 # %%
 print(inspect.getsource(inverted_residual))
@@ -381,7 +407,7 @@ assert isinstance(block, Residual)
 assert cost.macs == size**2 * t * c * (c + 9 + o)
 
 # %% [markdown]
-# Three steps, three terms: $h^2 \cdot tC \cdot (C + 9 + C')$ at stride 1. The wide middle is affordable
+# Three steps, three terms: $OH \cdot OW \cdot tC \cdot (C + 9 + O)$ at stride 1. The wide middle is affordable
 # because the ends are so narrow: 24 channels at 56×56, where version 1 has 128. And the depthwise step, the
 # 9, is no longer negligible beside 24 and 24.
 #
@@ -451,33 +477,15 @@ by_stage(stages_2, quantities)
 # 112×112. (The paper points out that the wide middle need not be stored as a whole: it can be computed a few
 # channels at a time. Here each layer writes out its result.) No single number ranks two networks.
 #
-# ## Are the shapes real?
-#
-# Everything so far was arithmetic. One real run at the end: a narrow network on a small random picture, layer
-# by layer, with every array compared to its row.
-
-# %%
-tiny = mobilenet_v1(0.25, classes=10, rng=0)
-set_impl(tiny, "im2col")
-cost = complexity.summary(tiny, (3, 96, 96))
-x = np.random.default_rng(0).random((1, 3, 96, 96), np.float32)
-for k, layer in enumerate(tiny):
-    x = layer(x)
-    last = [row for row in cost.rows if row.name.split(".")[0] == str(k)][-1]
-    assert x.shape[1:] == last.output
-print(f"{len(tiny)} layers, all shapes as computed; {cost.macs:,} MACs gave {x.shape}")
-assert sum(p.value.size for p in tiny.parameters()) == cost.params
-
-# %% [markdown]
 # ## Exercises
 #
 # Replace the `raise` by your own code and run the cell and the check below it.
 #
 # ### Exercise 1: one block of version 2
 #
-# Write the MACs of an inverted residual with expansion `t` and any stride; `size` is what it reads, and may
-# be odd. The depthwise step is 3×3 with padding 1. Two things to watch: at which size does the expanding step
-# run, and what is left out when $t = 1$?
+# Return the MACs of an inverted residual from `c` to `o` channels, with expansion `t` and any stride; `size` is
+# the height and width that it reads, and may be odd. The depthwise step is 3×3 with padding 1. Two things to
+# watch: at which size does the expanding step run, and what is left out when $t = 1$? (The code above tells.)
 
 
 # %% tags=["exercise"]
@@ -497,7 +505,7 @@ def one_block_of_version_2():
         layer = inverted_residual(c, o, stride=stride, expansion=t, rng=np.random.default_rng(0))
         right = complexity.summary(layer, (c, size, size)).macs
         assert inverted_residual_macs(c, o, t, stride, size) == right, (
-            f"C={c} C'={o} t={t} stride={stride} size={size}"
+            f"C={c} O={o} t={t} stride={stride} size={size}"
         )
 
 
