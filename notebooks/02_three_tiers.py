@@ -305,7 +305,7 @@ for dtype in (np.float32, np.float64):
 # ## What speed is there to gain?
 #
 # Now the clock. The figures differ from machine to machine, and nothing is asserted about them. Expect the
-# compiled and the NumPy tier to be faster than the naive one by many powers of ten: the scale is
+# compiled and the NumPy tier to be faster than the naive one by several powers of ten: the scale is
 # logarithmic. The first run is not timed: the numba tier compiles then, which takes seconds the very first
 # time and is remembered on disk. Everything runs on one core, so that code is compared with code; the numba
 # tier can use more.

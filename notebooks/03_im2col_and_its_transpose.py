@@ -1,16 +1,16 @@
 # %% [markdown]
-# # im2col and its transpose
+# # 3. im2col and its transpose
 #
 # At the end you can say where every number of `im2col` comes from, what it costs, and when it costs nothing.
 # You can write it down as a matrix of zeros and ones, and you know that `col2im` is that matrix transposed:
 # not its inverse. The backward pass of every convolution is then three lines.
 #
-# You need the notebook *Convolution by hand*, and matrix products and transposes.
+# You need [Convolution by hand](01_convolution_by_hand.ipynb), and matrix products and transposes.
 #
 # | symbol | meaning |
 # |---|---|
 # | $x$ | an image of $C$ channels with $H$ rows and $W$ columns; here mostly one channel |
-# | $K_H, K_W$ | rows and columns of the kernel; $(u, v)$ is one of its taps |
+# | $K_H, K_W$ | rows and columns of the kernel, $K$ where they are equal; $(u, v)$ is one of its taps |
 # | $O_H, O_W$ | rows and columns of the output; $(i, j)$ is one of its pixels, and one window |
 # | cols | what im2col makes: a row for each channel and tap, a column for each window |
 # | $A$ | im2col as a matrix: $\text{cols} = A\,x$, both written as long vectors |
@@ -54,12 +54,16 @@ assert (OH, OW) == (3, 3)
 # To see all windows, no pixel has to move. Pixel $(u, v)$ of window $(i, j)$ is pixel $(i+u,\, j+v)$ of the
 # image. So $i$ and $u$ both walk 5 places, $j$ and $v$ both 1. It takes nothing but new strides, on the old
 # memory. With a convolution stride $s$ (a different thing by the same name), $i$ walks $s$ rows at once.
-# With a dilation $d$, $u$ does. The library's `windows` does exactly this. It is read-only, since one pixel
-# now appears under many names.
+# With a dilation $d$, $u$ walks $d$ rows at once. The library's `windows` does exactly this: NumPy's
+# `sliding_window_view` sets the strides, and slices with steps do the rest. The result is read-only, since
+# one pixel now appears under many names.
+#
+# Image number $n$ and channel $c$ are two more axes in front, here of length 1. The assertions follow every
+# index to its number: pixel $k$ holds the number $k$, so the number is the address.
 
 # %%
 print(inspect.getsource(windows.windows))
-print(f"{'':22}{'shape (N, C, OH, OW, KH, KW)':30} walks for i, j, u, v")
+print(f"{'':24}{'(N, C, OH, OW, KH, KW)':24} walks for i, j, u, v")
 settings = {
     "plain": {},
     "stride 2 down": {"stride": (2, 1)},
@@ -69,13 +73,13 @@ for title, how in settings.items():
     geometry = resolve_window("lesson", (4, 5), (2, 3), **how)
     fields = windows.windows(x, geometry)
     walks = [stride // x.itemsize for stride in fields.strides[2:]]
-    print(f"{title:24}{fields.shape!s:28} {walks}")
+    print(f"{title:24}{fields.shape!s:24} {walks}")
     assert np.shares_memory(fields, x)
     assert not fields.flags.writeable
     (sh, sw), (dh, dw) = geometry.stride, geometry.dilation
     assert walks == [sh * 5, sw, dh * 5, dw]
     for i, j, u, v in np.ndindex(fields.shape[2:]):
-        assert fields[0, 0, i, j, u, v] == np.dot((i, j, u, v), walks)  # the number is the address
+        assert fields[0, 0, i, j, u, v] == np.dot((i, j, u, v), walks)
 
 # %% [markdown]
 # ## Columns: two ways to read one matrix
@@ -125,6 +129,9 @@ plt.show()
 # A **depthwise** convolution fits in the same picture. Its filters read one channel each, so its big matrix
 # is zero outside of blocks on the diagonal. Nobody multiplies by these zeros: the library does one small
 # product for each block instead. Of $C$ blocks in a row, one is used. This is the $C$ that depthwise saves.
+#
+# In the picture orange frames mark channel 0 and what reads it: above all output channels, below only the $M$
+# filters of that channel. Empty cells are zeros.
 
 # %%
 C, O, M = 2, 3, 2
@@ -151,19 +158,19 @@ plt.show()
 
 np.testing.assert_array_equal((w_standard.reshape(O, -1) @ cols2).ravel(), conv2d(images, w_standard).ravel())
 np.testing.assert_array_equal((blocks @ cols2).ravel(), depthwise_conv2d(images, w_depth).ravel())
-assert (blocks != 0).mean() == 1 / C
-print(
-    f"orange: channel 0 and what reads it. Of the depthwise matrix, {(blocks != 0).mean():.0%} is not zero; C = {C}"
-)
+used = (blocks != 0).mean()
+print(f"of the depthwise matrix, {used:.0%} is not zero; C = {C}")
+assert used == 1 / C
 
 # %% [markdown]
 # ## A formula that forgot im2col
 #
-# The fourth source document defines convolution by
+# The [fourth source document](24_document_large_models_and_fine_tuning.ipynb) defines convolution by
 # $\text{output}_{ij} = \sum_k \text{weight}_{ik} \cdot \text{input}_{kj}$, where $i, j$ and $k$ are rows and
 # columns of the kernel and of the image. That is a matrix product of the kernel with the *image*. For a 2×2
 # kernel and a 3×3 image it does not even exist. Surround the kernel with zeros to make it fit, and it
-# exchanges rows of the image. It never looks at a neighbour to the left or right.
+# exchanges rows of the image. It never looks at a neighbour to the left or right, for a matrix on the left of
+# a product only adds up whole rows.
 #
 # The formula becomes right when its input is the matrix of columns, and its weight is the kernel as a row.
 
@@ -212,8 +219,8 @@ print(f"1×1: {photo.shape} becomes {same.shape}, a view;  2×2: {im2col(photo, 
 #
 # $$\frac{\text{cols}}{x} = K_H K_W \cdot \frac{O_H O_W}{H W} ,$$
 #
-# so $K_H K_W$ times the memory when the size is kept. Stride lowers it by $s^2$, since fewer windows are
-# made. When windows only touch ($s = K$), nothing is written twice.
+# so $K_H K_W$ times the memory when the size is kept. A stride $s$ divides it by about $s^2$, since fewer
+# windows are made. When windows only touch ($s = K$), nothing is written twice.
 #
 # For one layer with 64 channels of 28×28 pixels, in float32, and a batch of 128 images:
 
@@ -242,7 +249,8 @@ for size, how in ((1, {}), (2, {"stride": 2}), (3, {}), (3, {"stride": 2}), (5, 
 # feed in images that are 1 at one pixel and 0 elsewhere. Each gives one column of $A$. The function below
 # finds the matrix of any linear map in this way.
 #
-# Do the same with col2im, the map that goes from columns back to an image. Then look at both.
+# Do the same with col2im, the map that goes from columns back to an image: `col2im(cols, size, taps)`. Then
+# look at both. A coloured cell is a 1, in the colour of its pixel; other numbers are written into the cell.
 
 
 # %%
@@ -321,9 +329,11 @@ pictures.counts(counts)
 #
 # 1. no row of $A$ has more than one 1;
 # 2. the matrix of col2im is $A^{\mathsf T}$;
-# 3. for all images $x$ and all columns $c$: $\;\langle A x, c\rangle = \langle x, A^{\mathsf T} c\rangle$,
+# 3. for all images $x$ and all columns $z$: $\;\langle A x, z\rangle = \langle x, A^{\mathsf T} z\rangle$,
 #    where $\langle a, b\rangle$ multiplies number by number and adds up. This *adjoint identity* needs
 #    no matrix, so it can be tested at any size.
+#
+# The cell checks all three and counts, for each geometry, the ones and the empty rows and columns of $A$.
 
 # %%
 settings = {
@@ -346,8 +356,8 @@ for title, how in settings.items():
 
     images = rng.integers(-9, 10, (2, 3, 6, 5)).astype(float)
     cols = im2col(images, (3, 2), **how)
-    other = rng.integers(-9, 10, cols.shape).astype(float)
-    assert (cols * other).sum() == (images * col2im(other, (6, 5), (3, 2), **how)).sum()
+    z = rng.integers(-9, 10, cols.shape).astype(float)
+    assert (cols * z).sum() == (images * col2im(z, (6, 5), (3, 2), **how)).sum()
 
 # %% [markdown]
 # ## How to add without losing anything
@@ -386,7 +396,9 @@ pictures.counts({"careless +=": careless.reshape(3, 4), "col2im": careful.reshap
 # 3. $dw = dy \; \text{cols}^{\mathsf T}$, since $w$ was multiplied by cols.
 #
 # A pixel that was read by four windows has four ways to change the loss, so four derivatives add up. The
-# counts on the diagonal have turned up again. Compare with the library's naive tier, on an odd geometry:
+# counts on the diagonal have turned up again. [The backward pass](05_the_backward_pass.ipynb) derives the
+# same without matrices. Compare with the library's naive tier, on an odd geometry and two images. ($dw$ adds
+# up what both images say.)
 
 # %%
 how = {"stride": (2, 1), "padding": (1, 2), "dilation": (1, 2)}
@@ -407,12 +419,17 @@ np.testing.assert_array_equal(dw, expected_dw)
 print("dx", dx.shape, "and dw", dw.shape, "agree with the naive loops in every number")
 
 # %% [markdown]
+# ## Exercises
+#
+# Put your answer in the place of the line that raises, then run the cell and the check below it.
+#
 # ### Exercise 1: the matrix, from indices
 #
 # Build $A$ without calling im2col, for one channel. The row of tap $(u, v)$ and window $(i, j)$ is
 # $(u K_W + v)\, O_H O_W + i\, O_W + j$. The pixel it reads is row $i s_h + u d_h - \text{top}$, column
-# $j s_w + v d_w - \text{left}$. If that lies outside the image, the row stays empty. `resolve_window` gives
-# everything else.
+# $j s_w + v d_w - \text{left}$. If that lies outside the image, the row stays empty. All you need is in
+# `window`: `kernel`, `output`, `stride`, `dilation` are pairs (down, across), and `padding` is ((top,
+# bottom), (left, right)).
 
 
 # %% tags=["exercise"]
@@ -439,7 +456,7 @@ def exercise_1_selection_matrix():
 
 # %% tags=["exercise"]
 def put_together(cols, size, kernel_size, stride):
-    """cols (N, C·KH·KW, OH·OW) -> image (N, C, H, W): at every pixel the mean over the windows that read it."""
+    """cols (N, C·KH·KW, OH·OW) -> image (N, C, H, W): for each pixel the mean over its windows."""
     raise NotImplementedError("your code here")
 
 
