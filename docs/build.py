@@ -1,7 +1,7 @@
 """Build the documentation site and check it: ``pip install -e ".[docs]" && python docs/build.py``.
 
-Writes ``docs/_build/html``; open its ``index.html``. Needs no network, executes no notebook, and fails on any warning of
-Sphinx, on a link that leads nowhere, on anything loaded from elsewhere, and on a formula that cannot be set.
+Writes ``docs/_build/html``; open its ``index.html``. Needs no network, executes no notebook, and fails on any warning
+of Sphinx, on a link that leads nowhere, on anything loaded from elsewhere, and on a formula that cannot be set.
 """
 
 import argparse

@@ -14,17 +14,11 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-LOADED = {"script": "src", "img": "src", "iframe": "src", "source": "src", "video": "src", "audio": "src",
-          "embed": "src", "object": "data", "link": "href"}  # fmt: skip
-NOT_LOADED = {
-    "canonical",
-    "author",
-    "license",
-    "next",
-    "prev",
-    "index",
-    "search",
-}  # <link rel=...> that only point
+# which attribute of which tag makes a browser fetch something
+LOADED = dict.fromkeys(("script", "img", "iframe", "source", "video", "audio", "embed"), "src")
+LOADED |= {"object": "data", "link": "href"}
+# what only points, in <link rel=...>
+NOT_LOADED = {"canonical", "author", "license", "next", "prev", "index", "search"}
 REMOTE = re.compile(r"(?:[a-z]+:)?//", re.IGNORECASE)
 IN_STYLE = re.compile(r"""(?:url\(\s*['"]?|@import\s+['"])([^'")\s]+)""")
 KATEX = "_static/vendor/katex/katex.min.js"

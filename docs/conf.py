@@ -8,6 +8,7 @@ right in both places. Nothing is executed, and nothing is loaded from a network,
 import contextlib
 import io
 import os
+import re
 from unittest import mock
 
 from docutils import nodes
@@ -126,7 +127,7 @@ def short_types(app, what, name, obj, options, signature, returns):  # type: ign
 
 
 def readable_docstrings(app, what, name, obj, options, lines):  # type: ignore[no-untyped-def]
-    """Two things that a terminal's reader does not need said, and Sphinx does."""
+    """Docstrings are written to be read in a terminal; this says to Sphinx what a reader sees without being told."""
     if what in ("attribute", "property", "data"):
         # Napoleon would take "Rows covered: d·(K - 1) + 1" for a type before a colon; it tries only a first line
         lines[:0] = ["..", ""]
@@ -135,6 +136,11 @@ def readable_docstrings(app, what, name, obj, options, lines):  # type: ignore[n
             begins = lines[at].startswith("    ") and not lines[at - 1] and not lines[at - 2].startswith(" ")
             if begins and not lines[at - 2].endswith("::"):
                 lines[at:at] = ["::", ""]
+    # "x : (N, C, H, W) float32" is a name and what is said of it, not a name and a type in brackets
+    for at in reversed(range(len(lines))):
+        explained = at + 1 < len(lines) and lines[at + 1].startswith("    ")
+        if not explained and (said := re.fullmatch(r"(\w[\w, ]*) : (.+)", lines[at])):
+            lines[at : at + 1] = [said[1], "    " + said[2]]
 
 
 class CommandHelp(Directive):
