@@ -10,16 +10,19 @@
 # say what dilation changes and what it does not, find holes in a receptive field, and build the block that
 # the document means.
 #
-# **You need** notebook 1 (convolution by hand) and notebook 8 (what it costs). Notebook 10 (dilation) goes
-# deeper into what is only touched here.
+# **You need** notebooks [1](01_convolution_by_hand.ipynb) (convolution by hand) and [8](08_what_it_costs.ipynb) (what
+# it costs). [Notebook 10](10_dilation_and_receptive_field.ipynb) (dilation) goes deeper into what is only touched here.
 #
 # | symbol | shape | meaning |
 # |---|---|---|
 # | $x$ | $(C, H, W)$ | the input |
 # | $g$ | $(C, K, K)$ | depthwise taps: one filter for each channel. The document: 浅层卷积核, "shallow kernel" |
-# | $h$ | $(C', C)$ | pointwise matrix. The document gives it the name of the whole operator |
-# | $u$, $y$ | $(C, H', W')$, $(C', H', W')$ | after the depthwise step, after the pointwise step |
+# | $h$ | $(O, C)$ | pointwise matrix. The document gives it the name of the whole operator |
+# | $u$, $y$ | $(C, OH, OW)$, $(O, OH, OW)$ | after the depthwise step, after the pointwise step |
 # | $d$, $p$ | numbers | dilation (distance between taps) and padding |
+#
+# $g$, $h$, $u$ are the document's letters. Since $u$ and $v$ are maps in it, the taps are numbered $a$, $b$ here
+# (elsewhere $u$, $v$), and the bias is $\beta$ (elsewhere $b$).
 
 # %%
 # %matplotlib inline
@@ -103,6 +106,11 @@ claims.add(
     "shallow is the depthwise half, the second step the pointwise half; separable is both together",
 )
 claims.add("the second step extracts global features", "wrong", "a 1×1 step sees a single pixel")
+claims.add(
+    "spatial locality and dependences between channels are kept",
+    "imprecise",
+    "both are read; but there is one mix of the channels for all taps, not one for each tap",
+)
 
 # %% [markdown]
 # So the idea is sound and the names are not. The document's first step is the *depthwise* half. Its second
@@ -147,11 +155,16 @@ claims.add(
     "wrong",
     "d = 1 is an ordinary convolution; other scales need d > 1",
 )
-pictures.geometries(np.zeros((9, 9)), (3, 3), {f"dilation {d}": {"dilation": d} for d in (1, 2, 4)})
+figure = pictures.geometries(
+    np.zeros((11, 12)), (3, 3), {f"dilation {d}": {"dilation": d} for d in (1, 2, 4)}
+)
+for text in (text for ax in figure.axes for text in ax.texts):
+    text.set_visible(False)  # the image's numbers do not matter here
+figure
 
 # %% [markdown]
-# Nine frames in every picture: nine weights, whatever the dilation. The dots (first taps of all windows)
-# show that the windows still move by one.
+# Nine frames in every picture: nine weights, whatever the dilation. The dots mark where the upper left taps of
+# *all* windows land: the windows still move by one. Without padding fewer of them fit.
 #
 # ## The main formula
 #
@@ -229,8 +242,10 @@ claims.add("h⋆v = Σ h_ijk v_ijk", "wrong", "one number for all; the step is o
 # $y = v \ast (h \star v)$. It takes "a kernel of size $n$" for an image of size $n$, and lets $k$ be both
 # the depth of the image and the size of a kernel.
 #
-# * An *equation* $u = g \star u$ says that filtering changes nothing. For the kernel of notebook 1 only
-#   $u = 0$ does that. Write the filter as a matrix $A$; then $(A - I)u = 0$, and $A - I$ has full rank.
+# * An *equation* $u = g \star u$ says that filtering changes nothing. Take the kernel
+#   $\begin{bmatrix}0&1\\1&0\end{bmatrix}$ and 3×3 images, with a row and a column of zeros added so that the size
+#   stays. Then only $u = 0$ does that: write the filter as a matrix $A$; then $(A - I)u = 0$, and $A - I$ has full
+#   rank.
 # * As an *assignment*, in a loop, the map shrinks until no window fits.
 # * The last line applies $h$ twice and contradicts the main formula.
 # * A kernel as large as the image has a single position: one output pixel.
@@ -253,18 +268,25 @@ assert resolve_window("case", (n, n), (n, n)).output == (1, 1)
 print(f"h applied twice: h reads {h.shape[1]} channels, v = h·u has {h.shape[0]}")
 assert h.shape[0] != h.shape[1]
 claims.add("u = g⋆u, v = h⋆v, y = v∗(h⋆v)", "wrong", "u = g⋆x, v = h·u, y = v (then batch norm, activation)")
-claims.add("kernel of size n, k for two things", "wrong", "K, C, C′ and d are four different numbers")
+claims.add("kernel of size n, k for two things", "wrong", "K, C, O and d are four different numbers")
+claims.add(
+    "inference is the same without gradients",
+    "right",
+    "only convolutions; batch norm then uses kept statistics",
+)
 
 # %% [markdown]
 # ## How far do several layers see?
 #
-# The document says nothing about it, and it is the reason to dilate at all. The **receptive field** of a
-# stack of layers with kernels $K_l$, strides $s_l$ and dilations $d_l$ is
+# The document says nothing about it, and it is the reason to dilate at all. The **receptive field** of a stack of
+# layers is how many pixels along one axis an output can depend on. With kernels $K_l$, strides $s_l$ and dilations
+# $d_l$ it is
 #
 # $$R = 1 + \sum_l d_l (K_l - 1) \prod_{k<l} s_k .$$
 #
-# But a receptive field can have **holes** ("gridding"). We measure: an impulse goes through layers whose
-# weights are all 1, and we count the columns it reaches in its row.
+# But a receptive field can have **holes** ("gridding"). We measure: one bright pixel goes through layers whose
+# weights are all 1, and we count the columns it reaches in its row. As many can reach one output, seen the other
+# way round.
 
 
 # %%
@@ -303,7 +325,7 @@ claims.add(
 figure = Figure(figsize=(9, 3), layout="constrained")
 for ax, dilations in zip(figure.subplots(1, 3), [(1, 1, 1), (1, 2, 4), (2, 2, 2)], strict=True):
     ax.imshow(response(dilations)[8:27, 8:27] > 0, cmap="Oranges", vmin=0, vmax=1.4)
-    ax.set_title(f"dilations {dilations}", fontsize=10)
+    ax.set_title(f"dilations {dilations}: y, middle {response(dilations)[8:27, 8:27].shape}", fontsize=10)
     ax.set(xticks=[], yticks=[])
 figure
 
@@ -339,6 +361,11 @@ for d in (1, 2, 4):
 weights = block.depthwise.weight.value.size + block.pointwise.weight.value.size
 print("without biases:", weights)
 assert weights == 219
+claims.add(
+    "特征图压缩 (the second step compresses feature maps, for detection)",
+    "imprecise",
+    "a 1×1 step changes the number of maps, not their size: fewer if O < C; the document's code has 3 in, 64 out",
+)
 
 # %% [markdown]
 # ## The printed code
@@ -381,7 +408,9 @@ costs = {name: complexity.summary(model, (3, 32, 32)) for name, model in rivals.
 for name, cost in costs.items():
     print(f"{name:16} {cost.params:5,} parameters {cost.macs:10,} MACs  output {cost.output}")
 assert [cost.params for cost in costs.values()] == [1876, 1792, 286]
+assert 1876 > 6 * 286
 assert costs["printed code"].macs == 1_427_652
+print(f"printed code: {1876 / 286:.1f} times the parameters of the block")
 assert costs["printed code"].output == (64, 28, 28)  # without padding each layer takes a border of one
 assert resolve_window("direct", (32, 32), (5, 5)).output == (28, 28)
 claims.add(
@@ -391,18 +420,18 @@ claims.add(
 )
 
 # %% [markdown]
-# 1,876 parameters: more than the 1,792 of the one convolution that it is meant to replace, and 6.6 times
-# the 286 of the block.
+# The printed code has more parameters than the one convolution that it is meant to replace, and more than six times
+# as many as the block.
 #
 # ## Cheap and dear at once
 #
 # **The document** says that parameters are few and computation is small (3.3, advantages), that
 # 计算复杂度高 ("the computational complexity is high", 3.3, drawbacks; 8.2; 8.3), and that 参数量仍较大 ("the
-# number of parameters is still rather large", 8.3). Both cannot be. It also calls the learning rate hard to
-# set and training long, without a measurement.
+# number of parameters is still rather large", 8.3, beside newer light networks). Both cannot be. It also calls the
+# learning rate hard to set and training long, without a measurement.
 
 # %% tags=["E42"]
-print("  C'  separable / standard, K = 3")
+print("   O  separable / standard, K = 3")
 for o in (16, 64, 256):
     values = {
         d: complexity.summary(ds_dcn(32, o, 3, d, batch_norm=False, bias=False), (32, 28, 28))
@@ -415,10 +444,15 @@ for o in (16, 64, 256):
         assert value.macs / standard.macs == value.params / standard.params == complexity.ratio(o, 3)
     assert max(ratios.values()) < 0.2
 claims.add(
-    "splitting the kernel saves parameters and work", "right", "the ratio is 1/C′ + 1/K², for every dilation"
+    "splitting the kernel saves parameters and work", "right", "the ratio is 1/O + 1/K², for every dilation"
 )
 claims.add("the complexity is high, the parameters still many", "wrong", "contradicts the line above")
 claims.add("the learning rate is hard to set, training is long", "unsupported", "nothing is measured")
+claims.add(
+    "weak on foreign data, a black box (8.3); gradient accumulation, prior knowledge as remedies (8.4)",
+    "unsupported",
+    "nothing is measured; true of any network, and the remedies have nothing to do with this operator",
+)
 
 # %% [markdown]
 # ## Showing 64 maps
@@ -514,7 +548,15 @@ for name, trunk in trunks.items():
     )
 assert min(scores.values()) > 0.3  # chance is 0.1
 
+# %% [markdown]
+# All three models learn. We do not rank them: the data are few, the training short, and most parameters sit in the
+# dense layer. What is certain is the cost.
+#
+# Now the picture that the document wanted to show: the block's 64 output maps, for noise and for a digit, before and
+# after training. They are taken before the last ReLU, which would cut them off.
 
+
+# %% tags=["rounding"]
 def mosaic(maps):
     """64 maps as one 8×8 picture, each stretched to its own range."""
     low, high = maps.min(axis=(1, 2), keepdims=True), maps.max(axis=(1, 2), keepdims=True)
@@ -547,17 +589,14 @@ figure
 # Edges appear when the input has edges, even with random weights (middle). Training chooses *which* (right).
 # The left picture is the document's case: noise through random weights.
 #
-# All three models learn. We do not rank them: the data are few, the training short, and most parameters sit
-# in the dense layer. What is certain is the cost.
-
-# %% [markdown]
 # ## Results, history, citations
 #
 # **The document (6.1 to 6.5)** reports experiments on CIFAR-10, PASCAL VOC (twice), IMDB and AISHELL-1: accuracy
 # kept, work and memory "clearly" reduced. **(2.1, 7.1, 7.3)** It names an inventor, papers and courses.
 #
-# The next table sets a source beside each claim. "Not found" means that a search of public texts found
-# nothing; that is no proof. Which sources were looked up again is said in `docs/sources.md`.
+# The next cell sets a source beside each claim; the table below it shows them. "Not found" means that a search of
+# public texts found nothing; that is no proof. Which sources were looked up again is said in
+# [sources](../docs/sources.md).
 
 # %% tags=["E35", "E46", "E47"]
 sources = Claims()
@@ -611,7 +650,12 @@ sources.add(
     "none of those named above is about it",
 )
 assert "right" not in sources.counts()
-sources
+
+# %% [markdown]
+# ## The whole document in one table
+#
+# First what was computed, in the order of the cells, each row after its assertions had passed; then what was looked
+# up.
 
 # %%
 claims.extend(sources)
@@ -619,13 +663,16 @@ assert {"right", "wrong", "unsupported", "does not run"} <= set(claims.counts())
 claims
 
 # %% [markdown]
-# The table was written by the cells above: each row after its assertions had passed.
+# ## Exercises
+#
+# Write the function in place of `raise NotImplementedError`, run both cells, and you are told.
 #
 # ### Exercise 1: merge two layers
 #
-# We found the 5×5 kernel behind the printed code by probing. Now compute it: `merge(first, second)` takes
-# weights $(B, A, K, K)$ and $(O, B, L, L)$ and returns $(O, A, K+L-1, K+L-1)$. *Hint: tap $(s, t)$ of the
-# second layer reads the first layer's output shifted by $(s, t)$.*
+# We found the 5×5 kernel behind the printed code by probing. Now compute it: `merge(first, second)` takes the
+# weights of the first layer $(B, A, K, K)$ and of the second $(O, B, L, L)$ ($A$ channels in, $B$ between, $O$ out)
+# and returns $(O, A, K+L-1, K+L-1)$. *Hint: tap $(s, t)$ of the second layer reads the first layer's output shifted
+# by $(s, t)$.*
 
 
 # %% tags=["exercise"]
