@@ -1,18 +1,19 @@
 # %% [markdown]
-# # Memory layout: a shape is what you mean, a stride is where it lies
+# # 4. Memory layout: a shape is what you mean, a stride is where it lies
 #
 # At the end you can say where in memory any element of an array lies, keep a chain of operations in one
 # layout, find the lines that silently change it, count the copies they cause, and explain why depthwise
 # convolution wants its channels last.
 #
-# You need arrays of shape $(N, C, H, W)$ and a little NumPy.
+# You need arrays of shape $(N, C, H, W)$, a little NumPy, and the two steps of
+# [Convolution by hand](01_convolution_by_hand.ipynb): depthwise and pointwise.
 #
 # | symbol or word | meaning |
 # |---|---|
-# | $N, C, H, W$ | images, channels, rows, columns; $n, c, h, w$ are their indices |
+# | $N, C, H, W$ | images, channels, rows, columns; $n$, $c$, and $(p, q)$ for a pixel, are their indices |
 # | address | the number of a place in an array's memory; we count in numbers, NumPy counts in bytes |
 # | stride of an axis | how many addresses to walk when its index grows by one |
-# | NCHW | the layout in which $w$ runs fastest: whole channels, one after the other |
+# | NCHW | the layout in which $q$ runs fastest: whole channels, one after the other |
 # | channels-last, NHWC | the layout in which $c$ runs fastest: whole pixels, one after the other |
 
 # %%
@@ -43,7 +44,7 @@ def lies(x):
 #
 # Memory has no rows, columns or channels. It is one long strip of places, each with an address. Who stores an
 # image has to decide what lies beside what. Take one image of 2×3 pixels and three channels. Each channel
-# has a colour, and each cell is labelled with its pixel $hw$ (row, then column).
+# has a colour, and each cell is labelled with its pixel $pq$ (row, then column).
 #
 # Both strips hold *the same array*: the same shape, equal element by element. Above, all of channel 0 comes
 # first: NumPy's own order. Below, the three channels of pixel 00 come first. So photographs are stored: red,
@@ -65,7 +66,7 @@ def memory_of(array, name, ax, strong=()):
     like_it = np.empty_like(array)  # the same layout
     like_it[...] = numbers
     at = [np.unravel_index(int(k), array.shape) for k in like_it.ravel("K")]  # "K": in the order of memory
-    strip(ax, [CHANNELS[c] for _, c, _, _ in at], [f"{h}{w}" for _, _, h, w in at], name, strong)
+    strip(ax, [CHANNELS[c] for _, c, _, _ in at], [f"{p}{q}" for _, _, p, q in at], name, strong)
 
 
 figure, axes = plt.subplots(2, 1, figsize=(9, 2.4), layout="constrained")
@@ -83,9 +84,9 @@ plt.show()
 # ## Strides: from indices to an address
 #
 # NumPy keeps two things beside the memory: the shape, and one stride for each axis. The element with indices
-# $n, c, h, w$ lies at the address
+# $n, c, p, q$ lies at the address
 #
-# $$n \cdot s_N + c \cdot s_C + h \cdot s_H + w \cdot s_W .$$
+# $$n \cdot s_N + c \cdot s_C + p \cdot s_H + q \cdot s_W .$$
 #
 # Look at the strips: to the next column it is 1 place above and 3 below; to the next channel it is 6 places
 # above and 1 below. The two arrays differ in their strides only.
@@ -104,7 +105,8 @@ for array in (x, x_last):
         assert memory[np.dot(at, strides)] == array[at]
 
 as_pixels = x_last.transpose(0, 2, 3, 1)
-print("\nchannels-last, read as", as_pixels.shape, "with strides", [s // 8 for s in as_pixels.strides])
+strides = [stride // x.itemsize for stride in as_pixels.strides]
+print(f"\nchannels-last, read as {as_pixels.shape} with strides {strides}")
 assert np.shares_memory(as_pixels, x_last)
 assert as_pixels.flags.c_contiguous
 
@@ -122,15 +124,16 @@ for title, merge, expected in (
 
 # %% [markdown]
 # The last line is why the layout matters for **pointwise** convolution. It is a matrix product of all pixels
-# with one matrix, $(N H W,\, C) \cdot (C,\, O)$. In channels-last memory the pixels of a whole batch *are* that
-# matrix. In NCHW they have to be rearranged first, or each image needs a product of its own.
+# with one matrix, $(N H W,\, C) \cdot (C,\, O)$. In channels-last memory the pixels of a whole batch *are*
+# that matrix. In NCHW they have to be rearranged first, or each image needs a product of its own.
 #
 # ## The library's two views
 #
 # In this library every array has the shape $(N, C, H, W)$, and fast operators *lay* it channels-last. Nobody
 # has to think of the layout in order to be right, only in order to be fast. Two functions translate. `nhwc`
 # gives the contiguous $(N, H, W, C)$ reading: a view when that is possible, otherwise one copy. `nchw` is
-# the way back, always a view. So compiled code sees one layout only, and a caller may bring any.
+# the way back, always a view. So compiled code sees one layout only, and a caller may bring any. (`readonly`
+# copies if the memory is not in order, and forbids writing in any case.)
 
 # %%
 print(inspect.getsource(layout.nhwc))
@@ -210,7 +213,7 @@ lines = [
     ("x.copy()", "x.copy(order='K')"),
     ("np.pad(x, ((0, 0), (0, 0), (1, 1), (1, 1)))", "layout.nchw(np.pad(pixels, sides))"),
     ("(w @ x.reshape(2, 3, 20)).reshape(2, 3, 4, 5)", "layout.nchw(pixels @ w.T)"),
-    ("np.einsum('oc,nchw->nohw', w, x)", "layout.nchw(np.einsum('nhwc,oc->nhwo', pixels, w))"),
+    ("np.einsum('oc,ncpq->nopq', w, x)", "layout.nchw(np.einsum('npqc,oc->npqo', pixels, w))"),
     ("np.broadcast_to(mean, x.shape) * 1", "mean * np.ones_like(x)"),
 ]
 print(f"{'back to NCHW':48} stays channels-last")
@@ -225,9 +228,12 @@ for often, kept in lines:
 # ## Counting copies
 #
 # Since all compiled operators read images through `layout.nhwc`, copies are easy to count: watch that one
-# function. Here is a chain as it occurs in a network: depthwise, ReLU, dropout, pointwise, a residual added,
-# and the depthwise step of the next block. Run it twice, with the same numbers. The careless run starts
-# with an NCHW image and draws its dropout mask in NCHW.
+# function. The next cell builds the counter and tries it.
+#
+# The cell after it has a chain as it occurs in a network: depthwise, ReLU, dropout, pointwise, the input
+# added (a *residual*), and the depthwise step of the next block. It runs twice, with the same numbers. The
+# careless run starts with an NCHW image and draws its dropout mask in NCHW. Copies are counted from the
+# start.
 
 
 # %%
@@ -249,6 +255,13 @@ def copies_counted():
         layout.nhwc = original
 
 
+with copies_counted() as made:
+    pointwise_conv2d(x, w)  # channels-last: nothing
+    pointwise_conv2d(residual, w)  # NCHW: one copy
+print(f"an image of {residual.nbytes} bytes in each layout; bytes copied: {made}")
+assert made == [residual.nbytes]
+
+# %%
 w_depth = rng.standard_normal((16, 1, 3, 3)).astype(np.float32)
 w_point = rng.standard_normal((16, 16)).astype(np.float32)
 
@@ -256,17 +269,17 @@ w_point = rng.standard_normal((16, 16)).astype(np.float32)
 def chain(x, mask):
     """A block and the beginning of the next; yields the name and the result of each step."""
     steps = {
-        "depthwise": lambda h: depthwise_conv2d(h, w_depth, padding=1),
+        "depthwise": lambda y: depthwise_conv2d(y, w_depth, padding=1),
         "ReLU": relu,
-        "dropout": lambda h: dropout(h, mask, 0.2),
-        "pointwise": lambda h: pointwise_conv2d(h, w_point),
-        "add the input": lambda h: h + x,
-        "next depthwise": lambda h: depthwise_conv2d(h, w_depth, padding=1),
+        "dropout": lambda y: dropout(y, mask, 0.2),
+        "pointwise": lambda y: pointwise_conv2d(y, w_point),
+        "add the input": lambda y: y + x,
+        "next depthwise": lambda y: depthwise_conv2d(y, w_depth, padding=1),
     }
-    h = x
+    y = x
     for name, step in steps.items():
-        h = step(h)
-        yield name, h
+        y = step(y)
+        yield name, y
 
 
 start = layout.nchw(rng.standard_normal((8, 14, 14, 16), np.float32))
@@ -276,9 +289,9 @@ results, totals, table = {}, {}, {}
 for run, arrays in runs.items():
     table[run] = []
     with copies_counted() as made:
-        for name, h in chain(*arrays):
-            table[run].append((name, lies(h), len(made)))
-    results[run], totals[run] = h, len(made)
+        for name, y in chain(*arrays):
+            table[run].append((name, lies(y), len(made)))
+    results[run], totals[run] = y, len(made)
 
 print(f"{'':15} {'careful':24} careless")
 for (name, *kept), (_, *lost) in zip(*table.values(), strict=True):
@@ -305,13 +318,14 @@ assert made == []
 # %% [markdown]
 # ## What is read together should lie together
 #
-# A processor does not fetch numbers one by one. It fetches *lines* of 64 bytes, 16 numbers in float32. And
-# one instruction can multiply up to 16 neighbours at once. Both want runs: numbers that are used together and
-# lie side by side. (The count below lets each array begin with a full line.)
+# A processor does not fetch numbers one by one. It fetches *lines*, on most machines of 64 bytes: 16 numbers
+# in float32. And one instruction can multiply several neighbours at once, up to 16 of them. Both want runs:
+# numbers that are used together and lie side by side. (The count below lets each array begin with a full
+# line.)
 #
 # Mark what one output pixel reads, in all channels. Pointwise reads one pixel. Depthwise reads one window,
 # here 2×2. In NCHW these numbers are scattered over the whole strip. Channels-last they are whole runs: one
-# for the pixel, one for each row of the window.
+# for the pixel, one for each row of the window. Then count the same for a real layer.
 
 # %%
 tiny = np.arange(36.0).reshape(1, 4, 3, 3)
@@ -321,7 +335,7 @@ tiny_last = layout.nchw(np.ascontiguousarray(tiny.transpose(0, 2, 3, 1)))
 def addresses(array, rows, columns):
     """Where all channels of these pixels of image 0 lie, in order of memory."""
     steps = [stride // array.itemsize for stride in array.strides[1:]]
-    return sorted(int(np.dot((c, h, w), steps)) for c in range(array.shape[1]) for h in rows for w in columns)
+    return sorted(int(np.dot((c, p, q), steps)) for c in range(array.shape[1]) for p in rows for q in columns)
 
 
 def runs_of(places):
@@ -336,21 +350,20 @@ for k, (name, (rows, columns)) in enumerate(reads.items()):
     for ax, array in zip(axes[2 * k : 2 * k + 2], (tiny, tiny_last), strict=True):
         places = addresses(array, rows, columns)
         found.append(runs_of(places))
-        memory_of(array, f"{name}; {lies(array)} {array.shape}: runs {found[-1]}", ax, places)
+        runs_found = f"{found[-1]} run{'s' if found[-1] > 1 else ''}"
+        memory_of(array, f"{name}; {lies(array)} {array.shape}: {runs_found}", ax, places)
 plt.show()
 assert found == [4, 1, 8, 2]
 
 real = np.empty((1, 32, 28, 28), np.float32)
 real_last = layout.empty_nchw(real.shape, real.dtype)
 window = range(10, 13), range(10, 13)
-print("32 channels of 28×28 pixels in float32, one 3×3 window in all channels:")
+print("32 channels of 28×28 pixels in float32, one 3×3 window in all channels, lines of 64 bytes:")
 for array in (real, real_last):
     places = addresses(array, *window)
     fetched = {place * array.itemsize // 64 for place in places}
     used = len(places) * array.itemsize / (64 * len(fetched))
-    print(
-        f"  {lies(array):14} {runs_of(places):3} runs, {len(fetched):3} lines of 64 bytes, {used:.0%} of them used"
-    )
+    print(f"  {lies(array):14} {runs_of(places):3} runs, {len(fetched):3} lines, {used:.0%} of them used")
     assert used == 1 or array is real
 
 # %% [markdown]
@@ -358,8 +371,9 @@ for array in (real, real_last):
 #
 # In NCHW a depthwise convolution could run along a row of the output instead, and use the rest of each line
 # for the next pixels. That is the rival to beat. It has two weaknesses. With stride 2, its neighbours are
-# every second number. And its runs are as long as a *row*. Look at the default network: rows get shorter and
-# channels get more. The last blocks have rows of 7 numbers, where one instruction could do 16.
+# every second number. And its runs are as long as a *row*. Look at the library's default network
+# (`complexity.summary` lists the shapes of all layers): rows get shorter and channels get more. The last
+# blocks have rows of 7 numbers, where one instruction could do 16.
 
 # %%
 total = complexity.summary(separable_cnn(rng=0), (1, 28, 28))
@@ -371,13 +385,15 @@ for row in stages:
 channels, widths = [row.output[0] for row in stages], [row.output[2] for row in stages]
 assert channels == sorted(channels)
 assert widths == sorted(widths, reverse=True)
-assert widths[-1] < 16 < channels[0]
+assert widths[-1] == 7
+assert min(channels) > 16
 
 # %% [markdown]
 # ## The same loops in two orders
 #
-# To compare fairly, write both, and compile both. The six loops are the same, and so are the
-# products. They differ in which loop is innermost: along a row, or along the channels.
+# To compare fairly, write both, and compile both. The six loops are the same, and so are the products. They
+# differ in which loop is innermost: along a row, or along the channels. (Numba is told what the library's
+# own kernels are told: a product and the sum it goes into may be one instruction.)
 
 
 # %%
@@ -429,9 +445,9 @@ print("both orders give the same numbers, at every stage")
 
 # %% [markdown]
 # Now time them, and beside them one layout copy of the same image. The figures depend on the machine, and
-# nothing is asserted. Expect channels to win everywhere, and by most where rows are short. Note the last
-# column: a single copy costs a good part of the convolution itself, or more than it. That is why a chain
-# should not make any.
+# nothing is asserted. Expect channels to win, and by most where rows are short. Compare the last column with
+# the one for channels: a single copy takes a time of the order of the convolution itself. That is why a
+# chain should not make any.
 
 
 # %% tags=["timing"]
@@ -456,9 +472,8 @@ for row in stages:
     for times, seconds in zip(milliseconds.values(), spent, strict=True):
         times.append(1e3 * seconds)
     a, b, copy = (times[-1] for times in milliseconds.values())
-    print(
-        f"{row.input} → {row.output[1:]}".ljust(24) + f"{a:9.2f} ms {b:12.2f} ms {a / b:6.1f} {copy:7.2f} ms"
-    )
+    stage = f"{row.input} → {row.output[1:]}"
+    print(f"{stage:24}{a:9.2f} ms {b:12.2f} ms {a / b:6.1f} {copy:7.2f} ms")
 
 figure, ax = plt.subplots(figsize=(8, 2.8), layout="constrained")
 for k, ((name, times), colour) in enumerate(
@@ -478,10 +493,15 @@ plt.show()
 # * Make arrays channels-last where they are born, and let element-wise functions carry the layout on.
 # * Do not guess whether something copies. `np.shares_memory` knows.
 #
+# ## Exercises
+#
+# Put your answer in the place of the line that raises, then run the cell and the check below it.
+#
 # ### Exercise 1: strides from an order
 #
 # An array of shape $(N, C, H, W)$ is stored so that the last letter of `order` runs fastest, the one before
-# it next, and so on. Compute its four strides, in numbers, in the order $N, C, H, W$.
+# it next, and so on. Compute its four strides, counted in numbers, not bytes, and listed in the order
+# $N, C, H, W$. The example in the docstring is the lower strip at the top of this lesson.
 
 
 # %% tags=["exercise"]
@@ -504,16 +524,17 @@ def exercise_1_strides_of():
 # %% [markdown]
 # ### Exercise 2: mend a chain
 #
-# `careless` lets each channel pass to a degree (a *gate* between 0 and 1, one number for each image and
-# channel), mixes the channels, and adds its input. Write `careful` with the same numbers, whose results stay
-# channels-last. It must not fall back to NCHW anywhere. *Hint: three of the lines above are in it.*
+# `careless` multiplies each channel of each image by a number between 0 and 1 (a *gate*), mixes the
+# channels, and adds its input. Write `careful`: the same numbers, but a channels-last $x$ gives a
+# channels-last result. It must not fall back to NCHW anywhere. *Hint: three of the lines in the left column
+# of the list above are in it.*
 
 
 # %%
 def careless(x, gate, w):
     """x (N, C, H, W), gate (N, C), w (C, C) -> (N, C, H, W)"""
     open_by = np.broadcast_to(gate[:, :, None, None], x.shape).copy()
-    mixed = np.einsum("oc,nchw->nohw", w, x * open_by)
+    mixed = np.einsum("oc,ncpq->nopq", w, x * open_by)
     return x.copy() + mixed
 
 
