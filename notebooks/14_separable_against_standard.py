@@ -11,22 +11,24 @@
 # ---
 
 # %% [markdown]
-# # Separable against standard
+# # 14. Separable against standard
 #
 # A separable network does less work than the same network with standard convolutions. Is it as accurate? Is
 # it faster? Does it need less memory? At the end you can run such a comparison yourself, and say what it
 # shows and what it does not. Expect no advertisement: some of the answers do not favour this package's
 # subject.
 #
-# You need the cost formulas (lesson *What it costs*) and the training loop (lesson *MNIST from end to end*).
-# Words:
+# You need the cost formulas ([lesson 8](08_what_it_costs.ipynb)) and the way a network is trained and measured
+# ([lesson 13](13_mnist_end_to_end.ipynb)). Words:
 #
 # | word | meaning |
 # |---|---|
 # | twin | the same network, each separable block replaced by one standard convolution |
-# | $C$, $C'$, $K$ | input channels, output channels, kernel size |
+# | $C$, $O$, $K$ | input channels, output channels, kernel size |
 # | MAC | one multiply-add |
+# | activation bytes | what the outputs of all layers together take, in float32, for one image |
 # | width | a factor on all channel counts |
+# | seed | a number that fixes all chance: the initial weights, the order of the images |
 # | held out | training images that no network learns from; all comparisons are made on them |
 
 # %%
@@ -36,6 +38,7 @@ from time import perf_counter
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter, LogLocator
 
 from npdsconv import complexity, data, exercise, optim, plots, train
 from npdsconv.layers import Conv2d, DepthwiseConv2d, PointwiseConv2d
@@ -47,7 +50,9 @@ SEPARABLE, STANDARD = "#F58518", "#7F7F7F"
 # ## First, what is being compared
 #
 # The pair: a small network with four separable blocks, and its twin. `standard_twin` keeps everything else:
-# depth, channels, strides, the last layers. The costs are those of one image of 1×28×28.
+# the order of the blocks, channels, strides, the last layers. The costs are those of one image of 1×28×28. A
+# *stage* is a block with the layers that belong to it, and its number is that of its first layer. After each
+# cost of ours come the twin's and the ratio of the two.
 
 
 # %%
@@ -66,18 +71,19 @@ print(both)
 plots.beside_twin(both)
 
 # %% [markdown]
-# A stage is a block with the layers after it. These three numbers are exact, and known before anything is
-# trained. Parameters: far fewer. MACs: far fewer. Memory for activations, which training has to keep until
-# the backward pass: *more*, because each block writes one more map, normalises it and clips it.
+# The totals are exact, and known before anything is trained. Parameters: far fewer. MACs: far fewer. Memory for
+# activations, which training has to keep until the backward pass: *more*. Each block is two convolutions where
+# the twin has one, so it writes one more map, normalises it and clips it.
 #
 # ## Fewer, not parallel
 #
-# *Why* fewer? The second source document answers: since the split operations can run in parallel, the amount
-# of computation shrinks. That cannot be. Working in parallel makes the same work finish sooner; it does not
-# make it less. And the two steps are not even parallel: the second reads what the first has written.
+# *Why* fewer? The [second source document](22_document_questions_and_finetuning.ipynb) answers: since the split
+# operations can run in parallel, the amount of computation shrinks. That cannot be. Working in parallel makes
+# the same work finish sooner; it does not make it less. And the two steps are not even parallel: the second
+# reads what the first has written.
 #
-# Let us count, with numbers that tally their own multiplications. We cut a standard convolution into one
-# piece for each output channel. Those pieces really are independent.
+# Let us count. `complexity.count` runs a layer on numbers that tally their own multiplications. We cut a
+# standard convolution into one piece for each output channel. Those pieces really are independent.
 
 # %% tags=["E22"]
 rng, shape = np.random.default_rng(0), (3, 7, 6)
@@ -99,15 +105,16 @@ assert np.isclose((depthwise + pointwise) / whole, complexity.ratio(4, 3))
 
 # %% [markdown]
 # Perfectly parallel pieces, and not one multiplication saved. The saving has another source: the restriction
-# to kernels made of one spatial filter for each channel and one matrix. What is left is $1/C' + 1/K^2$ of the
-# work, and it is paid for in freedom.
+# to kernels made of one spatial filter for each channel and one matrix. What is left is $1/O + 1/K^2$ of the
+# work, and it is paid for in freedom: most standard kernels cannot be written in this form.
 #
 # ## A fair race
 #
-# Both networks get the same 1,000 images, the same optimiser, the same number of epochs, and are measured on
-# the same 1,000 held-out images. Only the kind of convolution differs. One race proves little, since the
-# initial weights and the order of the images are a matter of chance. So there are three, with three seeds,
-# and we report mean and spread (the standard deviation).
+# Both networks get the same 1,000 images, the same optimiser and learning rate, the same number of epochs, and
+# are measured on the same 1,000 held-out images. Only the kind of convolution differs. One race proves little,
+# since the initial weights and the order of the images are a matter of chance. So there are three, with three
+# seeds, and we report mean and spread (the standard deviation). Beside the spread stands a second source of
+# chance: a share $p$ of $n$ held-out images has itself a standard error of $\sqrt{p(1-p)/n}$.
 
 # %% tags=["rounding"]
 EPOCHS, BATCH = 6, 25
@@ -128,35 +135,29 @@ def race(network, seed, epochs=EPOCHS):
 WIDTH, SEEDS = 0.25, (0, 1, 2)
 runs = {kind: [race(pair(WIDTH, seed)[kind], seed) for seed in SEEDS] for kind in ("separable", "standard")}
 print(f"width {WIDTH}, {len(learn)} images, {EPOCHS} epochs, {len(held)} held-out images")
-print(f"{'':10} {'accuracy for each seed':>26} {'mean':>7} {'spread':>7} {'last training loss':>19}")
+print(f"{'':10} {'accuracy for each seed':>26} {'mean':>7} {'spread':>7} {'training loss':>14}")
 for kind, results in runs.items():
-    accuracy = [result[0] for result in results]
-    each = " ".join(f"{a:8.1%}" for a in accuracy)
-    print(
-        f"{kind:10} {each:>26} {mean(accuracy):7.1%} {stdev(accuracy):7.1%} {mean(r[2] for r in results):19.3f}"
-    )
+    accuracies, losses = [result[0] for result in results], [result[2] for result in results]
+    each = " ".join(f"{a:8.1%}" for a in accuracies)
+    print(f"{kind:10} {each:>26} {mean(accuracies):7.1%} {stdev(accuracies):7.1%} {mean(losses):14.3f}")
+    assert min(accuracies) > 0.5
+    assert max(accuracies) < 1
 gaps = [b[0] - a[0] for a, b in zip(runs["separable"], runs["standard"], strict=True)]
-p = mean(r[0] for r in runs["standard"])
-ahead = "standard" if mean(gaps) > 0 else "separable"
-won = sum(gap > 0 for gap in gaps)
-print(
-    f"\nthe {ahead} network is ahead by {abs(mean(gaps)):.1%} on average; standard won {won} of {len(SEEDS)} races"
-)
-print(
-    f"(that there are only {len(held)} held-out images adds an error of {(p * (1 - p) / len(held)) ** 0.5:.1%})"
-)
-assert all(0.5 < r[0] < 1 for results in runs.values() for r in results)
-assert mean(gaps) > 0
+won, p = sum(gap > 0 for gap in gaps), mean(result[0] for result in runs["standard"])
+print(f"\nthe standard network won {won} of {len(SEEDS)} races, by {mean(gaps):.1%} on average")
+print(f"standard error that comes with {len(held)} held-out images: {(p * (1 - p) / len(held)) ** 0.5:.1%}")
+assert mean(gaps) > stdev(gaps)
 
 # %% [markdown]
-# At equal width and equal epochs the standard network wins, and the gap is larger than the spread. It would
-# be wrong to hide that. It would also be wrong to stop here, for two reasons. Look at the last column: the
-# separable network has not yet learned its *training* images. And the twin was allowed several times the
-# work. So two more questions.
+# At equal width and equal epochs the standard network wins, and the gap is larger than its own spread. It would
+# be wrong to hide that. It would also be wrong to stop here, for two reasons. Look at the last column: after
+# these epochs the separable network has not yet learned its *training* images. And the twin was allowed several
+# times the work. So two more questions.
 #
 # ## Is it slow to learn, or unable?
 #
-# Give the separable network three times the epochs.
+# Give the separable network three times the epochs (and the twin, for once, nothing: the question is what the
+# separable network *can* do).
 
 # %% tags=["rounding"]
 longer = race(pair(WIDTH, 0)["separable"], 0, 3 * EPOCHS)
@@ -169,14 +170,16 @@ for kind, epochs, result in (
     print(f"{kind:10} {epochs:3} epochs: {result[0]:6.1%} right, training loss {result[2]:.3f}")
 closed = (longer[0] - short[0]) / (rival[0] - short[0])
 fits, reads = ("better" if better else "worse" for better in (longer[2] < rival[2], longer[0] > rival[0]))
-print(f"the longer training closed {closed:.0%} of the gap")
-print(f"now it knows its training images {fits} than the twin did, and reads held-out images {reads}")
+print(f"the longer training closed {closed:.0%} of the gap; in the end, compared with the twin,")
+print(f"it knows its training images {fits}, and it reads held-out images {reads}")
 assert longer[2] < short[2]
+assert longer[0] > short[0]
 
 # %% [markdown]
-# Slow, in the first place: each block is two layers deep where the twin's is one, and a deeper network takes
-# more steps to train. But the last line says that learning the training images is not all. In the run shown,
-# the separable network knows them by heart in the end and is still behind on images that it has not seen.
+# Slow, in the first place. A likely reason: each block is two convolutions deep where the twin's is one, and a
+# deeper network takes more steps to train. But the last line says that learning the training images is not all.
+# In the run shown, the separable network knows them by heart in the end and is still behind on images that it
+# has not seen.
 #
 # ## Equal work instead of equal width
 #
@@ -200,26 +203,33 @@ assert sweep["separable", 0.5][0] > sweep["separable", 0.125][0]
 RESOURCES = {"parameters": "params", "MACs": "macs", "activation bytes": "activation_bytes"}
 figure = Figure(figsize=(9.5, 3.3), layout="constrained")
 for ax, (title, field) in zip(figure.subplots(1, 3, sharey=True), RESOURCES.items(), strict=True):
-    for kind, colour, offset in (("separable", SEPARABLE, (4, -11)), ("standard", STANDARD, (-14, 6))):
+    for kind, colour, offset, side in (
+        ("separable", SEPARABLE, (-5, 4), "right"),
+        ("standard", STANDARD, (6, -11), "left"),
+    ):
         keys = [key for key in sweep if key[0] == kind]
-        x = [getattr(costs[key], field) for key in keys]
+        x, y = [getattr(costs[key], field) for key in keys], [sweep[key][0] for key in keys]
         assert x == sorted(x)
-        ax.semilogx(x, [sweep[key][0] for key in keys], "o-", color=colour, label=kind)
-        for key, place in zip(keys, x, strict=True):
-            spot = place, sweep[key][0]
-            ax.annotate(f"{key[1]:g}", spot, offset, textcoords="offset points", fontsize=8, color=colour)
-    ax.set(xlabel=title)
+        ax.semilogx(x, y, "o-", color=colour, label=kind)
+        for key, *spot in zip(keys, x, y, strict=True):
+            text = {"textcoords": "offset points", "ha": side, "fontsize": 8, "color": colour}
+            ax.annotate(f"{key[1]:g}", spot, offset, **text)
+    ax.set(xlabel=f"{title} (logarithmic)")
     ax.grid(alpha=0.3)
-    ax.margins(0.15)
-    ax.tick_params(which="minor", labelbottom=False)
+    ax.margins(0.22, 0.1)
+    ax.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
+    ax.xaxis.set_major_formatter(EngFormatter(sep=""))
+    ax.minorticks_off()
 figure.axes[0].set_ylabel("held-out accuracy")
 figure.axes[0].legend(frameon=False, loc="lower right")
 figure
 
 # %% [markdown]
-# The number at each point is the width. Up and to the left is better. One kind of conclusion needs no taste:
-# network A *dominates* B in a resource if A needs no more of it and is at least as accurate, and is better in
-# one of the two. Let the program say which networks nobody dominates.
+# The number at each point is the width. Up and to the left is better. Two ways to read it. At *equal cost*: where
+# is the separable line above the cost of the small standard network? (Between two measured points it is a
+# straight line in the logarithm of the cost.) And one kind of conclusion needs no line and no taste: network A
+# *dominates* B in a resource if A needs no more of it and is at least as accurate, and is better in one of the
+# two. Let the program say which networks nobody dominates.
 
 
 # %% tags=["rounding"]
@@ -229,6 +239,13 @@ def dominates(a, b, field):
     better = sweep[a][0] > sweep[b][0] or first < second
     return sweep[a][0] >= sweep[b][0] and first <= second and better
 
+
+small, curve = ("standard", 0.125), [key for key in sweep if key[0] == "separable"]
+for title, field in RESOURCES.items():
+    at, *along = (np.log(getattr(costs[key], field)) for key in (small, *curve))
+    if along[0] <= at <= along[-1]:
+        height = np.interp(at, along, [sweep[key][0] for key in curve])
+        print(f"equal {title:11} separable {height:.1%}, standard {sweep[small][0]:.1%}")
 
 left = {}
 for title, field in RESOURCES.items():
@@ -241,19 +258,25 @@ for title, keys in left.items():
 assert all(left.values())
 
 # %% [markdown]
-# Read the printed lines, not your expectations. In the run shown, the cheapest networks by parameters and by
-# MACs are separable, and the most accurate one is standard; by activation memory no separable network is
-# left. One seed for each point, little data, few epochs: another run may move a point, hardly the picture.
+# Read the printed lines, not your expectations. In the run shown, the two kinds are close at equal parameters or
+# MACs, and the separable one is a little ahead: what looked like a clear defeat at equal width was mostly a matter
+# of spending less. The cheapest networks by parameters and by MACs are separable, and the most accurate one is
+# standard; by activation memory no separable network is left. One seed for each point, little data, few epochs:
+# another run may move a point, hardly the picture.
 #
-# Does that contradict MobileNet? Its paper reports 70.6 % against 71.7 % on ImageNet at 8.6 times fewer MACs:
-# a small loss for a large saving. One difference can be computed. The saving is $1/(1/C' + 1/K^2)$.
-# MobileNet's blocks have up to 1,024 channels; ours begin with 8.
+# Does that contradict MobileNet? Its paper reports 70.6 % against 71.7 % on ImageNet, with 569 million MACs
+# against 4,866 million ([lesson 15](15_mobilenet_tables.ipynb)): a small loss for a large saving. One difference
+# can be computed. A block saves the factor $1/(1/O + 1/K^2)$. MobileNet's blocks have up to 1,024 output
+# channels; ours, at the width of the races, have very few.
 
 # %%
-print("output channels  MACs saved by a 3×3 block")
+blocks = [layer for layer in pair(WIDTH, 0)["separable"] if hasattr(layer, "pointwise")]
+ours = {block.pointwise.weight.value.shape[0] for block in blocks}
+print("output channels  how many times fewer MACs a 3×3 block takes")
 saving = {o: 1 / complexity.ratio(o, 3) for o in (4, 8, 16, 32, 64, 128, 512, 1024)}
 for o, factor in saving.items():
-    print(f"{o:15}  ×{factor:.2f}  {'#' * round(4 * factor)}")
+    print(f"{o:15}  {factor:.2f}  {'#' * round(4 * factor):36}{'  <- ours' if o in ours else ''}")
+assert ours == {16, 32}
 assert sorted(saving.values()) == list(saving.values())
 assert 8.9 < saving[1024] < 9
 
@@ -314,30 +337,32 @@ bars = (("MACs: standard / separable", "#4C78A8"), ("time of a step: standard / 
 for k, (title, colour) in enumerate(bars):
     heights = [values[k] for values in less.values()]
     drawn = ax.bar(places + 0.4 * k - 0.2, heights, 0.38, color=colour, label=title)
-    ax.bar_label(drawn, fmt="%.1f", fontsize=8)
-ax.axhline(1, color="0.3", linewidth=1)
+    ax.bar_label(drawn, fmt="%.2f", fontsize=8, padding=2, bbox={"color": "white", "pad": 0.5})
+ax.axhline(1, color="0.3", linewidth=1, linestyle="--", zorder=0)
 ax.set_xticks(places, [f"width {width}" for width in less])
 ax.margins(y=0.2)
 ax.legend(frameon=False, loc="upper left")
 figure
 
 # %% [markdown]
-# The blue bars say how much less there is to compute, the red ones how much sooner it is done. Above the line
-# at 1 the separable network is faster. Expect the red bars to be far below the blue ones. Three reasons:
+# The blue bars say how many times less there is to compute, the red ones how many times sooner it is done. Where
+# a red bar passes the dashed line at 1, the separable network is faster. Expect the red bars to be far below the
+# blue ones. Three reasons:
 #
 # * a depthwise step does $K^2$ MACs for each number it writes; it waits for memory, not for arithmetic;
 # * two steps mean two batch norms and two ReLUs: no MACs, but every one of them moves a whole map;
 # * every layer has a fixed cost, a function call and some checks, which counts when the layer is small.
 #
-# The first two are the activation bytes of the first table, seen from the other side. The first source
-# document says that the separation significantly reduces computing time. Such a sentence needs a measurement
-# beside it, and the name of a machine.
+# The first two are the activation bytes of the first table, seen from the other side. The
+# [first source document](21_document_theory_and_pytorch_project.ipynb) says that the separation significantly
+# reduces computing time. Such a sentence needs a measurement beside it, and the name of a machine.
 #
 # ## What may be said
 #
-# * Exact, always: $1/C' + 1/K^2$ of the weights and MACs of each block. Nothing parallel about it.
+# * Exact, always: $1/O + 1/K^2$ of the weights and MACs of each block. Nothing parallel about it.
 # * Exact, for this network: more memory for activations than the twin.
-# * Measured, here: at equal width and few epochs, less accurate; more training closes part of the gap.
+# * Measured, here: at equal width and few epochs, less accurate; more training closes part of the gap. (One
+#   learning rate for both. Tuned for each, the result may move.)
 # * Measured, on one machine: a step is sped up much less than the MACs say.
 # * Not shown here: wide networks, large data, long training, phones. There, published results favour the
 #   separable kind.
@@ -393,10 +418,11 @@ def is_the_difference_more_than_chance():
 # %% [markdown]
 # ### Exercise 3: the roofline
 #
-# A machine does at most `macs_per_second` and moves at most `bytes_per_second`. A layer takes at least the
-# longer of its two times. Return the sum over the rows of a complexity summary, in seconds for one image.
-# Each `row` has `macs` and `traffic_bytes`. With this you can *predict* on which machines the separable
-# network is worth its while.
+# A machine does at most `macs_per_second` and moves at most `bytes_per_second`. A layer needs time for its MACs
+# and time for its bytes; both go on at once, so it takes at least the longer of the two. Return the sum over the
+# rows of a complexity summary, in seconds for one image. Each `row` stands for a layer; `row.macs` are its MACs,
+# `row.traffic_bytes` the bytes that it reads and writes. With this you can *predict* on which machines the
+# separable network is worth its while.
 
 
 # %% tags=["exercise"]
