@@ -2,11 +2,13 @@
 # # 7. Depthwise separable convolution
 #
 # A standard convolution looks around and across channels in one step. A depthwise separable one does the two one
-# after the other: first space, then channels. At the end of this lesson you can replace one by the other in both
-# directions, say exactly which kernels are lost on the way, and decide where an activation belongs.
+# after the other: first space, then channels.
 #
-# You need to know standard, depthwise and pointwise convolution one by one, matrix rank, and what a singular value
-# decomposition (SVD) is: $A = \sum_k \sigma_k\, a_k b_k^{\mathsf T}$, orthonormal $a_k$ and $b_k$,
+# At the end you can turn a standard convolution into a separable one and back, say exactly which kernels are lost
+# on the way, and decide where an activation belongs.
+#
+# You need standard, depthwise and pointwise convolution from [lesson 1](01_convolution_by_hand.ipynb), matrix rank,
+# and the singular value decomposition (SVD): $A = \sum_k \sigma_k\, a_k b_k^{\mathsf T}$, orthonormal $a_k$ and $b_k$,
 # $\sigma_1 \ge \sigma_2 \ge \dots \ge 0$.
 #
 # | symbol | shape | meaning |
@@ -68,7 +70,8 @@ pictures.wiring(inputs=3, outputs=4)
 # %% [markdown]
 # ## Space first, then channels
 #
-# The source above is the whole operator: a list of steps, one after the other. Two of them do the work:
+# The source above is the whole operator: a list of steps, one after the other. In the picture a thick line is a
+# whole $K_H \times K_W$ filter, a thin line a single number. Two steps do the work:
 #
 # $$d_{cM+m,\,i,j} = b^d_{cM+m} + \sum_{u,v} w^d_{c,m,u,v}\; x_{c,\,i+u,\,j+v}
 # \qquad\qquad
@@ -136,7 +139,9 @@ reached(change)
 # * The first source document ends its depthwise step by *adding all output channels up*. They are stacked. Adding
 #   over channels is the pointwise step's work, once for each output, each time with its own weights.
 # * The fifth source document writes the result as a sum, $y = y_d + y_p$. It is a composition: pointwise acts *on*
-#   what depthwise returned. As a sum it does not even have matching shapes, unless $O$ happens to equal $CM$.
+#   what depthwise returned. As a sum it does not even have matching shapes, unless $O$ happens to equal $CM$. And
+#   where the shapes do match, the sum is wrong: the last example has a pointwise step that changes nothing, and
+#   the sum is twice what it should be.
 
 # %% tags=["E07", "E61"]
 added_up = d.sum(axis=1)
@@ -201,6 +206,8 @@ print(f"weights: {w_d.size} + {w_p.size} in two steps, {w_eff.size} in one")
 # > **for each input channel, the $O \times K_H K_W$ slice of the effective kernel has rank at most $M$.**
 #
 # With $M = 1$ every output sees the channel through the *same* filter. It chooses only how much of it, and the sign.
+# More filters raise the rank, one by one, and the costs with it: the last column soon passes 1. The rank stops at
+# the smaller side of the slice.
 
 # %%
 c = 1
@@ -256,10 +263,10 @@ def fitted(A, m, rng, rounds=200):
     return np.linalg.norm(A - columns @ rows)
 
 
-distances = [fitted(A, 1, rng) for _ in range(20)]
-print(f"20 random starts end at distances from {min(distances):.3f} to {max(distances):.3f}")
+ends = [fitted(A, 1, rng) for _ in range(20)]
+print(f"20 random starts end at distances from {min(ends):.3f} to {max(ends):.3f}")
 assert np.linalg.matrix_rank(A) == 2
-assert min(distances) > sigma[1] - 1e-9
+assert min(ends) > sigma[1] - 1e-9
 assert np.isclose(sigma[1], np.linalg.norm(vertical))
 
 skewed = rng.standard_normal((6, 9))  # here the singular values differ, and the best answer is unique
@@ -315,13 +322,14 @@ assert errors[:, -1].max() < 1e-12
 assert 0.8 < errors[:, 0].mean() < 0.9
 
 # %% [markdown]
-# With $M = 1$ the nearest kernel misses by 85 per cent: almost everything. The error falls nearly in a straight line
-# to zero at $M = 9$, where the "cheap" layer costs more than the standard one. A random kernel is as bad as it gets:
-# its singular values are all alike, so every term matters.
+# With $M = 1$ the nearest kernel misses by about 85 per cent: almost everything. The error falls nearly in a straight
+# line to zero at $M = 9$, where the "cheap" layer costs more than the standard one. The worst kernels of all are
+# those whose nine singular values are equal, so that every term matters as much as the others: they miss by
+# $\sqrt{1 - M/9}$, the dotted line in the picture. A random kernel is the next to them.
 #
-# That is not what networks hope for. They *learn* kernels of rank $M$ from the start, and kernels with structure need
-# few terms. Take 16 edge detectors, one for every angle. Sixteen different filters! But each is a mixture of the
-# vertical and the horizontal one, $\cos\theta\, E_v + \sin\theta\, E_h$. So two filters suffice for all sixteen.
+# Networks hope for something better. They *learn* kernels of rank $M$ from the start, and kernels with structure
+# need few terms. Take 16 edge detectors, one for every angle. Sixteen different filters! But each is a mixture of
+# the vertical and the horizontal one, $\cos\theta\, E_v + \sin\theta\, E_h$. So two filters suffice for all.
 
 # %%
 angles = np.linspace(0, np.pi, 16, endpoint=False)
@@ -329,17 +337,21 @@ steered = np.stack([np.cos(t) * vertical + np.sin(t) * vertical.T for t in angle
 decay = 0.5 ** np.arange(9)
 a, _, b = np.linalg.svd(rng.standard_normal((16, 9)), full_matrices=False)
 fading = ((a * decay) @ b).reshape(16, 1, 3, 3)
+worst = np.sqrt(1 - np.arange(1, 10) / 9)
 kinds = {
     "random": errors.mean(axis=0),
     "singular values halve": distances(fading),
     "edges at 16 angles": distances(steered),
 }
+assert (errors <= worst + 1e-12).all()
+assert np.allclose(distances(a.reshape(16, 1, 3, 3)), worst, atol=1e-7)  # nine orthonormal columns
 assert kinds["edges at 16 angles"][0] > 0.5
 assert kinds["edges at 16 angles"][1] < 1e-12
 
 figure, axes = plt.subplots(1, 2, figsize=(9.6, 3.6), width_ratios=[3, 2], layout="constrained")
 for (name, curve), colour in zip(kinds.items(), (OUTPUT, WINDOW, KERNEL), strict=True):
     axes[0].plot(range(1, 10), curve, "o-", color=colour, label=name)
+axes[0].plot(range(1, 10), worst, ":", color="0.4", label="the worst: all equal")
 axes[0].set(
     xlabel="depth multiplier M", ylabel="relative distance", title="nearest separable kernel, O = 16, K = 3"
 )
@@ -347,7 +359,7 @@ free = 1 / complexity.ratio(16, 3)
 axes[0].axvspan(free, 9.2, color=PALE, alpha=0.2, linewidth=0)
 axes[0].text((free + 9.2) / 2, 0.95, "dearer than\nstandard", ha="center", va="top", color="0.35")
 axes[0].set_ylim(-0.04, 1)
-axes[0].legend(frameon=False, loc="upper left", bbox_to_anchor=(0.2, 1.0))
+figure.legend(frameon=False, fontsize=9, ncols=4, loc="outside lower left")
 axes[0].grid(alpha=0.3)
 mosaic = np.block(
     [[np.pad(steered[4 * r + k, 0], 1, constant_values=np.nan) for k in range(4)] for r in range(4)]
@@ -355,6 +367,7 @@ mosaic = np.block(
 axes[1].imshow(mosaic, cmap="RdBu_r", vmin=-2.5, vmax=2.5)
 axes[1].set_title(f"the 16 edge detectors {steered.shape}", fontsize=10)
 axes[1].axis("off")
+plt.show()
 
 # %% [markdown]
 # ## Large kernels are not the problem
@@ -379,8 +392,8 @@ assert complexity.ratio(64, 7) < complexity.ratio(64, 5) < complexity.ratio(64, 
 # ## The first layer: one channel, one filter
 #
 # A grey image has one channel. With $M = 1$ the whole depthwise step is *one* filter, and every output is a scaled
-# copy of one and the same map. Ten or a thousand output channels, the same picture ten or a thousand times. An
-# activation after it can split each copy by its sign, and that is all.
+# copy of one and the same map. Ten or a thousand output channels, the same picture ten or a thousand times. A
+# bias and an activation after it can cut each copy off at a level of its own, and that is all.
 #
 # So networks of separable blocks begin with one standard convolution, which costs little there. (A depthwise layer
 # with a large $M$ would do: for $C = 1$ it *is* a standard convolution, with $O = M$.)
@@ -471,6 +484,10 @@ for name, options in {
 #
 # Note the lines about batch norm. In evaluation it is affine and disturbs nothing: an effective kernel still exists.
 # In training it is not, since it divides by a spread that depends on $x$.
+#
+# ## Exercises
+#
+# Replace the line that raises, and run the cell and the one below it: it says whether you are right.
 #
 # ### Exercise 1: every standard kernel, without an SVD
 #
