@@ -10,14 +10,15 @@
 # sizes with one example, see why initialisation needs the right fan, find out what a code snippet would
 # compute, and measure what fine-tuning gains and forgets.
 #
-# **You need** notebook 1 (convolution by hand). Notebooks 8 (what it costs) and 11 (initialisation) help.
+# **You need** [notebook 1](01_convolution_by_hand.ipynb) (convolution by hand). Notebooks [8](08_what_it_costs.ipynb)
+# (what it costs) and [11](11_normalisation_activations_initialisation.ipynb) (initialisation) help.
 #
 # | symbol | meaning |
 # |---|---|
-# | $C$, $C'$ | channels going in, channels coming out |
+# | $C$, $O$ | channels going in, channels coming out |
 # | $K$, $s$, $p$, $d$ | the kernel is $K \times K$; stride, padding on each side, dilation |
 # | $M$ | depth multiplier: depthwise filters for each channel |
-# | $W^d$, $W^p$ | depthwise filters $(C, K, K)$, pointwise matrix $(C', C)$ |
+# | $W^d$, $W^p$ | depthwise filters $(C, K, K)$, pointwise matrix $(O, C)$ |
 # | fan-in | how many products each sum of a layer has |
 
 # %%
@@ -69,17 +70,20 @@ claims = Claims()  # each cell adds its verdicts after its assertions; the table
 # with billions or even hundreds of billions of parameters, for example BERT and GPT"). AlexNet and VGG are
 # 早期大模型 ("early large models"). GPT-3 has 1750亿, 175 billion.
 #
-# Do not look it up: count. A Transformer layer of width $w$ has $12w^2 + 13w$ parameters ($4w^2$ attention,
-# $8w^2$ dense, the rest biases and norms); add the embeddings. For the older networks, add up the layers.
+# Do not look it up: count. The published widths and depths are enough. BERT and GPT are Transformers: stacks of
+# equal layers that hold mostly square matrices. One layer of width $w$ has $12w^2 + 13w$ parameters: four
+# $w \times w$ matrices for attention, two $w \times 4w$ matrices, the rest biases and norms. Add a vector of length
+# $w$ for each word and each position. For AlexNet and VGG, add up the layers.
 
 
 # %% tags=["E57"]
 def transformer(layers, width, words, positions, extra=0):
+    """Parameters of the layers, of the words' and positions' vectors, and what else there is."""
     return layers * (12 * width**2 + 13 * width) + (words + positions) * width + extra
 
 
 def plain(convolutions, dense):
-    """Weights and biases: (C/groups, C', K) for convolutions, (inputs, outputs) for dense layers."""
+    """Weights and biases: (C/groups, O, K) for convolutions, (inputs, outputs) for dense layers."""
     return sum(o * (c * k * k + 1) for c, o, k in convolutions) + sum((c + 1) * o for c, o in dense)
 
 
@@ -99,7 +103,8 @@ for name, size in sizes.items():
 assert sizes["VGG16"] == 138_357_544
 assert sizes["BERT-large"] < 0.4e9  # not billions
 assert sizes["GPT"] < 0.2e9
-assert round(sizes["GPT-3"] / 1e9) == 175
+assert round(sizes["GPT-3"] / 1e9, 1) == 174.6
+assert [round(sizes[name] / 1e9, 2) for name in ("AlexNet", "VGG16")] == [0.06, 0.14]
 claims.add("billions of parameters, for example BERT", "wrong", "BERT-large has a third of one billion")
 claims.add("GPT-3 has 175 billion parameters", "right", "counted: 174.6 billion")
 claims.add("AlexNet and VGG are early large models", "imprecise", "0.06 and 0.14 billion: large in their day")
@@ -186,7 +191,7 @@ show("the true formula, on the example with channels 1 … 48", true)
 np.testing.assert_array_equal(true, example.p[0])
 claims.add("depthwise: Σ_k filter_ik · input_kj", "wrong", "the same matrix product; no channel, no window")
 claims.add(
-    "pointwise: Σ_j weight_ij · depth_ij", "wrong", "adds up columns; it must mix channels at each pixel"
+    "pointwise: Σ_j weight_ij · depth_ij", "wrong", "adds up each row; it must mix channels at each pixel"
 )
 claims.add("together: Σ_k weight_ik (Σ_j filter_ik · input_kj)", "wrong", "constant along j")
 claims.add(
@@ -203,8 +208,8 @@ claims.add(
 # pointwise step").
 #
 # **The truth:** all that is needed is that the kernel fits: $H + 2p \ge d(K-1) + 1$. A 1×1 step fits
-# everywhere and never needs padding. What is true: with a stride, the last
-# $(H + 2p - d(K-1) - 1) \bmod s$ rows are not read.
+# everywhere and never needs padding. What is true: with a stride, the last $(H + 2p - d(K-1) - 1) \bmod s$ rows of
+# the padded image are not read.
 
 # %% tags=["E50"]
 print("  H  K  s  p  d   H mod K   output")
@@ -234,12 +239,8 @@ try:
 except ValueError as error:
     print(error, "(although 3 is a multiple of 3)")
 
-assert pointwise_conv2d(rng.standard_normal((1, 3, 5, 7)), np.ones((2, 3)), impl="naive").shape == (
-    1,
-    2,
-    5,
-    7,
-)
+prime = rng.standard_normal((1, 3, 5, 7))  # sizes that are multiples of nothing
+assert pointwise_conv2d(prime, np.ones((2, 3)), impl="naive").shape == (1, 2, 5, 7)
 dy = np.ones((1, 1, *resolve_window("rows", (28, 28), (5, 5), 3).output))
 dx, _, _ = depthwise_conv2d_backward(
     dy, np.ones((1, 1, 28, 28)), np.ones((1, 1, 5, 5)), stride=3, impl="im2col"
@@ -261,7 +262,7 @@ claims.add("otherwise the pointwise step has a padding problem", "wrong", "1×1 
 # **The truth:** a large kernel contains every smaller one: set the outer weights to zero. What is
 # restricted is something else, at every $K$: for each input channel, the kernels towards all outputs are
 # multiples of the $M$ filters. As a matrix (outputs × taps) they have rank at most $M$. And large kernels are
-# where separating saves *most*: the ratio $M(1/C' + 1/K^2)$ falls with $K$.
+# where separating saves *most*: the ratio $M(1/O + 1/K^2)$ falls with $K$.
 
 # %% tags=["E51"]
 photo = rng.standard_normal((1, 4, 12, 11))
@@ -288,9 +289,10 @@ claims.add(
 figure = Figure(figsize=(6, 3), layout="constrained")
 ax = figure.subplots()
 for (o, values), colour in zip(ratios.items(), (INPUT, KERNEL, OUTPUT), strict=True):
-    ax.plot(K, values, marker=".", color=colour, label=f"C′ = {o}")
-ax.axhspan(1, 1.2, color="0.9")
-ax.set(xlabel="kernel size K", ylabel="separable / standard", yscale="log", xticks=K, ylim=(None, 1.2))
+    ax.plot(K, values, marker=".", color=colour, label=f"O = {o}")
+ax.axhspan(1, 1.4, color="0.9")
+ax.text(11, 1.03, "nothing saved", ha="right", va="bottom", fontsize=8)
+ax.set(xlabel="kernel size K", ylabel="separable / standard", yscale="log", xticks=K, ylim=(None, 1.4))
 ax.legend(frameon=False)
 figure
 
@@ -301,11 +303,12 @@ figure
 # computational complexity is rather high") and its parameters update slowly. In 7.2 the remedy is Xavier or
 # He initialisation.
 #
-# The first two exclude each other: the ratio above decides. The remedy is good advice *if the fan-in is
-# right*. A depthwise filter sums $K^2$ products; one channel sees itself alone. A program that reads the
-# fan-in off the array as if it were a standard kernel takes $C K^2$ and makes the weights too small by
-# $\sqrt C$. Send noise through ten blocks (depthwise, ReLU, pointwise, ReLU) and look at the size of the
-# signal (root mean square).
+# The first two exclude each other: the ratio above decides. The remedy is good advice *if the fan-in is right*. He
+# draws random weights with variance 2 / fan-in, Xavier with 2 / (fan-in + fan-out), so that a signal neither grows
+# nor fades from layer to layer. A depthwise filter sums $K^2$ products; one channel sees itself alone. A program
+# that reads the fan-in off the array as if it were a standard kernel takes $C K^2$ and makes the weights too small
+# by $\sqrt C$. Send noise through ten blocks (depthwise, ReLU, pointwise, ReLU) and look at the size of the signal
+# (root mean square).
 
 
 # %% tags=["E52"]
@@ -338,17 +341,18 @@ assert left["He, fan-in 64·9"] < 1e-6
 assert left["He, fan-in 64·9"] < left["Xavier, right fans"] < left["He, right fan-in 9"]
 assert complexity.ratio(64, 3) < 0.13
 claims.add(
-    "its computational complexity is rather high", "wrong", "an eighth of the standard at C′ = 64, K = 3"
+    "its computational complexity is rather high", "wrong", "about an eighth of the standard at O = 64, K = 3"
 )
-claims.add("few parameters, less work (参数减少，计算效率提升)", "right", "by the factor M(1/C′ + 1/K²)")
+claims.add("few parameters, less work (参数减少，计算效率提升)", "right", "by the factor M(1/O + 1/K²)")
 claims.add("parameters update slowly", "unsupported", "nothing measured; a wrong fan-in would be a reason")
 claims.add(
     "Xavier or He initialisation helps", "imprecise", "He, with fan-in K² for depthwise, keeps the signal"
 )
 
 # %% [markdown]
-# With the right fan-in the signal stays of order one. With the wrong one it dies on the way, and so does the
-# gradient. Batch norm would hide this, but only with batch norm.
+# With He and the right fan-in the signal stays of order one. With the wrong one it dies on the way, and so does the
+# gradient. Xavier fades too, more slowly: it does not reckon with ReLU, which takes away half of the mean square.
+# Batch norm would hide all this, by bringing each channel back to size one after every step.
 #
 # ## The snippets of chapter 5
 #
@@ -391,12 +395,17 @@ else:
 claims.add("tf.keras.layers.PointwiseConv2D", "does not run", "no such class; Conv2D(filters, 1)")
 claims.add("Dense(10) classifies", "does not run", "x undefined; one softmax per pixel: pool first")
 claims.add("detection: classification and regression", "wrong", "one softmax of 10, no box, no grid, no loss")
+claims.add(
+    "检测网络的前几层 (in a detector's first layers it raises accuracy and speed)",
+    "unsupported",
+    "nothing is measured; MobileNet itself begins with a standard convolution",
+)
 
 # %% [markdown]
 # ## The classifier it should have been
 #
-# Depthwise 3×3 with 8 filters and ReLU, pointwise to 32 and ReLU, global average pooling, dense layer to 10
-# classes. We train it for a few seconds on 2,000 of the embedded digits.
+# Depthwise 3×3 with 8 filters for the one channel ($M = 8$) and ReLU, pointwise to 32 and ReLU, global average
+# pooling, dense layer to 10 classes. We train it for a few seconds on 2,000 of the embedded digits.
 
 # %% tags=["rounding"]
 digits = load("mnist5k")
@@ -437,7 +446,8 @@ claims.add(
 #
 # **What is wrong:** without `input_shape` height and width are unknown, so `Flatten` has no length and the
 # dense layer no weights. The backbone is not frozen and gets no preprocessing. And VGG16 has **no** depthwise
-# separable layer, so it shows nothing about the subject. Count both heads and the backbone:
+# separable layer, so it shows nothing about the subject. Count both heads (the dense layer at the end) and the
+# backbone (all before it):
 
 # %% tags=["E55"]
 try:
@@ -548,6 +558,7 @@ for name, (on_old, on_new) in results.items():
 assert results["as it is"][0] > 0.7
 assert results["as it is"][1] < 0.05  # it never answers 5 to 9
 assert results["class means"][1] > 0.35
+assert results["head only"][0] < 0.3  # forgotten although only the head was trained
 assert results["full"][1] > 0.6
 assert results["full"][0] < 0.3  # and has forgotten the old task
 
@@ -568,10 +579,10 @@ figure
 # the opposite of the document's promise. Old abilities stay if old data are mixed in, or if each task has a
 # head of its own on a frozen body.
 #
-# ## Sources
+# ## Sources, and the whole document in one table
 #
-# The document has no reference at all. This table supplies them. Which were looked up again is said in
-# `docs/sources.md`.
+# The document has no reference at all. The last rows of the table supply them. Which were looked up again is said in
+# [sources](../docs/sources.md).
 
 # %%
 claims.add(
@@ -608,12 +619,36 @@ sources.add(
 sources.add(
     "局部感知野 (local perception field)", "imprecise", "the usual term is 局部感受野, receptive field"
 )
+sources.add(
+    "the workflows and best practices of chapters 9 and 10 (data, design, training, evaluation; recall, F1)",
+    "right",
+    "general advice, usual everywhere; nothing in it is particular to the operator",
+)
+sources.add(
+    "元学习、模型压缩 speed up fine-tuning (meta-learning, model compression)",
+    "imprecise",
+    "meta-learning aims at quick adaptation; compression makes a model smaller, it does not adapt it",
+)
+sources.add(
+    "常见问题与解答 (frequent questions and answers, appendix B)",
+    "imprecise",
+    "nine questions and not one answer",
+)
+sources.add(
+    "Matplotlib and Seaborn evaluate models (appendix A)",
+    "imprecise",
+    "they draw; scikit-learn has the measures",
+)
 sources.add("a biography of the author 梅汝敖", "unsupported", "nothing to verify it by")
 claims.extend(sources)
 assert set(claims.counts()) == {"right", "imprecise", "unsupported", "wrong", "does not run"}
 claims
 
 # %% [markdown]
+# ## Exercises
+#
+# Write the function in place of `raise NotImplementedError`, run both cells, and you are told.
+#
 # ### Exercise 1: the matrix that a convolution is
 #
 # im2col rearranges the image. One can also leave the image alone and build a matrix $A$ from the *kernel*, so
