@@ -363,6 +363,8 @@ figure
 # * Exact, for this network: more memory for activations than the twin.
 # * Measured, here: at equal width and few epochs, less accurate; more training closes part of the gap. (One
 #   learning rate for both. Tuned for each, the result may move.)
+# * Measured, with one seed: at equal parameters or MACs the two kinds are close; at equal activation memory the
+#   separable one is behind.
 # * Measured, on one machine: a step is sped up much less than the MACs say.
 # * Not shown here: wide networks, large data, long training, phones. There, published results favour the
 #   separable kind.

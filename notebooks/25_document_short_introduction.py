@@ -9,14 +9,18 @@
 # composition, follow a network's shapes to the place where they stop fitting, and say when separating makes a
 # layer *dearer*.
 #
-# **You need** notebook 1 (convolution by hand). Notebooks 8 (what it costs) and 11 (batch norm) help.
+# **You need** [lesson 1](01_convolution_by_hand.ipynb) (convolution by hand). Lessons
+# [8](08_what_it_costs.ipynb) (what it costs) and [11](11_normalisation_activations_initialisation.ipynb) (batch
+# norm) help. The numbers in brackets, as in "The document (2)", are the document's sections.
 #
 # | symbol | meaning |
 # |---|---|
 # | $x$ | the input, $C$ channels |
-# | $y_d$ | after the depthwise step; $w_d$ are its filters, $M$ for each channel |
-# | $y_p$ | after the pointwise step; $w_p$ is its matrix, $b$ its bias, $C'$ its output channels |
+# | $y_d$ | after the depthwise step; $w_d$ are its filters, $M$ for each channel (here 1 unless said) |
+# | $y_p$ | after the pointwise step; $w_p$ is its matrix, $b$ its bias |
+# | $O$ | the output channels; the document has no letter for them |
 # | $K$ | the kernel is $K \times K$ |
+# | MAC | one multiply-add |
 
 # %%
 # %matplotlib inline
@@ -63,13 +67,7 @@ claims = Claims()  # each cell adds its verdicts after its assertions; the table
 #
 # **Test it.** Cut the image into its pixels and shuffle them. A step that cares about positions must notice.
 # A step that does the same thing at every pixel on its own does not: shuffle before or after, the result is
-# the same.
-#
-# **The document (3):** 首先使用一个标准卷积层 … 然后使用一个1×1的卷积层对其结果进行归一化 ("first a standard
-# convolution layer, then a 1×1 layer *normalises* its result").
-#
-# **Test it.** A normalisation does not care about the contrast of the image: double the input, and nothing
-# changes. And a standard first layer would cost $C^2K^2$ weights instead of $CK^2$.
+# the same. (Two such operations, whose order does not matter, are said to *commute*.)
 
 # %% tags=["E59"]
 photo = rng.standard_normal((2, 3, 6, 5))
@@ -78,6 +76,7 @@ order = rng.permutation(6 * 5)
 
 
 def shuffled(maps):
+    """The same shuffle of the pixels in every channel of every image."""
     return maps.reshape(*maps.shape[:2], -1)[:, :, order].reshape(maps.shape)
 
 
@@ -89,23 +88,44 @@ def pointwise(x):
     return pointwise_conv2d(x, mix, impl="naive")
 
 
+for op, expected in ((depthwise, False), (pointwise, True)):
+    commutes = np.allclose(op(shuffled(photo)), shuffled(op(photo)))
+    print(f"{op.__name__:9} commutes with a shuffle of the pixels: {commutes}")
+    assert commutes == expected
+claims.add(
+    "点卷积负责学习特定于位置的特征 (pointwise learns what is specific to positions)",
+    "wrong",
+    "it is the same at every pixel; what sees positions is the depthwise step",
+)
+claims.add(
+    "深度卷积负责学习通用的特征 (depthwise learns general features)",
+    "wrong",
+    "it learns spatial patterns, one set for each channel",
+)
+
+# %% [markdown]
+# The pointwise step commutes with *every* shuffle of the pixels. So it knows nothing about positions. The
+# document has the roles the wrong way round.
+#
+# ## A standard layer, then a normalisation?
+#
+# **The document (3):** 首先，使用一个标准卷积层 … 然后使用一个1×1的卷积层对其结果进行归一化 ("first a standard
+# convolution layer, then a 1×1 layer *normalises* its result"). This, it says, keeps the information of the
+# input's features.
+#
+# **Test it.** A normalisation does not care about the contrast of the image: double the input, and nothing
+# changes. A standard first layer would cost $C^2K^2$ weights instead of $CK^2$. And a step keeps information only
+# if different inputs give different outputs: a matrix with fewer rows than columns cannot.
+
+
+# %% tags=["E59"]
 def normalised(x):
     return batch_norm2d(x, np.ones(x.shape[1]), np.zeros(x.shape[1]), impl="numpy")[0]
 
 
-indifferent = {
-    op.__name__: np.allclose(op(shuffled(photo)), shuffled(op(photo))) for op in (depthwise, pointwise)
-}
-print("indifferent to positions:", indifferent)
-assert indifferent == {"depthwise": False, "pointwise": True}
-
-doubled = {
-    op.__name__: np.abs(op(2 * photo)).mean() / np.abs(op(photo)).mean() for op in (pointwise, normalised)
-}
-print(
-    "the output of a doubled input is larger by the factor",
-    {name: round(float(f), 3) for name, f in doubled.items()},
-)
+for op in (pointwise, normalised):
+    factor = np.abs(op(2 * photo)).mean() / np.abs(op(photo)).mean()
+    print(f"{op.__name__:10} a doubled input makes the output {factor:.3f} times as large")
 np.testing.assert_allclose(pointwise(2 * photo), 2 * pointwise(photo))
 np.testing.assert_allclose(normalised(2 * photo), normalised(photo), atol=1e-4)
 
@@ -117,21 +137,30 @@ first = {
 weights = {name: layer.weight.value.size for name, layer in first.items()}
 print(f"weights of the first step for C = {C}:", weights)
 assert weights["standard"] == C * weights["depthwise"]
+
+narrow = mix[:2]  # from 3 channels to 2
+*_, unseen = np.linalg.svd(narrow)[2]  # a direction in the space of channels that it maps to 0
+other = photo + 5 * unseen[:, None, None]
+same = np.allclose(
+    pointwise_conv2d(photo, narrow, impl="naive"), pointwise_conv2d(other, narrow, impl="naive")
+)
+print(f"1×1 step from 3 channels to 2: two different images, the same result: {same}")
+assert same
 claims.add(
-    "pointwise learns features specific to positions",
+    "首先，使用一个标准卷积层 (first a standard convolution)", "wrong", "depthwise: C times fewer weights"
+)
+claims.add(
+    "1×1的卷积层 … 归一化 (the 1×1 layer normalises)",
     "wrong",
-    "it is the same at every pixel; space is depthwise",
+    "it mixes channels linearly; batch norm is a layer of its own",
 )
 claims.add(
-    "depthwise learns general features", "wrong", "it learns spatial patterns, one set for each channel"
+    "保留输入特征信息 (keeps the information of the input's features)",
+    "unsupported",
+    "nothing is shown; with fewer output than input channels a 1×1 step must lose some",
 )
-claims.add("the first step is a standard convolution", "wrong", "depthwise: C times fewer weights")
-claims.add("the 1×1 step normalises", "wrong", "it mixes channels linearly; batch norm is a layer of its own")
 
 # %% [markdown]
-# The pointwise step commutes with *every* shuffle of the pixels. So it knows nothing about positions. The
-# document has the roles the wrong way round.
-#
 # ## Three formulas
 #
 # **The document (4):**
@@ -144,10 +173,15 @@ claims.add("the 1×1 step normalises", "wrong", "it mixes channels linearly; bat
 # 3. pointwise: $y_p = \sum_{k=1}^{C} w_{p,k}\, x_{p,k} + b$, followed by a "normalisation" that the formula
 #    does not have. The form is right, but it must act on $y_d$, once for each output channel.
 #
-# **The truth**, at stride 1 without padding:
+# **The truth**, at stride 1 without padding, with $M = 1$:
 #
 # $$y_{d,\,c,i,j} = \sum_{u,v} w_{d,\,c,u,v}\, x_{c,\,i+u,\,j+v} \qquad
 #   y_{p,\,o,i,j} = b_o + \sum_{c} w_{p,\,o,c}\, y_{d,\,c,i,j}$$
+#
+# **The document (2, 4, 9)** also says that a standard convolution *is decomposed* (分解) into these two parts. Put
+# $y_d$ into $y_p$: together they are a standard convolution with the kernel
+# $w_{o,c,u,v} = w_{p,\,o,c}\, w_{d,\,c,u,v}$. For each channel $c$, written as a table with a row for each $o$ and
+# a column for each tap $(u, v)$, that is an outer product: a matrix of rank 1. A standard kernel need not be one.
 
 # %% tags=["E60"]
 example = worked_examples.three_distinct_channels
@@ -172,9 +206,25 @@ on_x = np.einsum("ok,kij->oij", w_p, x[0])
 on_y_d = np.einsum("ok,kij->oij", w_p, example.d[0]) + b[:, None, None]
 assert on_x.shape != on_y_d.shape
 np.testing.assert_array_equal(on_y_d, example.p[0])
+
+together = w_p[:, :, None, None] * w_d[None, :, 0]  # (O, C, K, K)
+np.testing.assert_array_equal(conv2d(x, together, b, impl="naive"), example.p)
+kernels = {"the two steps together": together, "a standard kernel": w_all}
+for name, w in kernels.items():
+    ranks = [int(np.linalg.matrix_rank(w[:, c].reshape(len(w), -1))) for c in range(w.shape[1])]
+    print(f"{name:22} w {w.shape}, rank for each channel {ranks}")
+    assert (max(ranks) == 1) == (w is together)
+
 claims.add("standard: y = ΣΣΣ w x + b", "imprecise", "one pixel of one output channel")
 claims.add(
-    "每个输入通道单独卷积，然后拼接 (each channel by itself, then concatenated)", "right", "exactly so"
+    "标准卷积分解为两个部分 (a standard convolution is decomposed into two parts)",
+    "imprecise",
+    "it is replaced: only kernels of rank 1 for each channel can be decomposed so",
+)
+claims.add(
+    "将每个输入通道单独进行卷积，然后将结果拼接在一起 (each channel by itself, then concatenated)",
+    "right",
+    "exactly so",
 )
 claims.add("depthwise: y_d = Σ_k w_k x_k", "wrong", "sums the channels, has no taps: a pointwise step")
 claims.add(
@@ -187,10 +237,10 @@ claims.add(
 # **The document (4):** 将这两个部分相加，可以得到最终的输出特征图 ("adding the two parts gives the final feature map"):
 # $y = y_d + y_p$.
 #
-# **The truth:** the second step works *on the result of* the first: $y = y_p(y_d(x))$. A sum does not even
-# have fitting shapes when $C \ne C'$. Where it has, as with one channel, it is wrong without an error.
-# Take the image 1 … 9, the kernel of notebook 1, $w_p = 1$ and $b = 0$: the pointwise step changes nothing,
-# and the sum doubles everything.
+# **The truth:** the second step works *on the result of* the first: $y = y_p(y_d(x))$. The shapes of the two do not
+# even fit a sum when $C \ne O$. Where they do, as with one channel, the sum is wrong without an error. Take the
+# image 1 … 9, the kernel of [lesson 1](01_convolution_by_hand.ipynb), $w_p = 1$ and $b = 0$: the pointwise step
+# changes nothing, and the sum doubles everything.
 
 # %% tags=["E61"]
 small = worked_examples.one_filter_one_channel
@@ -227,15 +277,15 @@ figure
 # ```
 #
 # **What is wrong:** the first argument of Keras's `DepthwiseConv2D` is `kernel_size`, two numbers. There is no
-# argument `depth`; with `depth_multiplier=32` each channel gets 32 filters. This package has the same
-# arguments, and refuses the same way.
+# argument `depth`; with `depth_multiplier=32` each channel gets 32 filters. Keras is not needed to see it: the
+# layer of this package has a kernel size and a `depth_multiplier` too, and refuses both mistakes.
 
 # %% tags=["E62"]
 input_shape = (28, 28, 1)
 try:
     DepthwiseConv2d(1, 3, depth=32)
 except TypeError as error:
-    print("TypeError: ", str(error).split("__init__() ")[-1])
+    print("TypeError:", str(error).partition("__init__() ")[2])
 else:
     raise AssertionError("depth should be unknown")
 try:
@@ -262,21 +312,24 @@ claims.add(
 # model.summary()
 # ```
 #
-# **What is wrong:** the number of filters is a tuple, `(10,)`. There is no input layer, so `summary` has
-# nothing to count. And there is no pooling: the softmax stands at every pixel, 784 answers for one picture.
-# Nothing is trained, although the section promises an image classifier.
+# **What is wrong:** the number of filters is a tuple, `(10,)`, and already Keras's first test of it, whether it is
+# positive, fails. There is no input layer, so `summary` has nothing to count. And there is no pooling: the softmax
+# stands at every pixel, $28 \cdot 28$ answers for one picture. Nothing is trained, although the section promises an
+# image classifier.
 
 # %% tags=["E63"]
 try:
-    (10,) <= 0  # noqa: B015  a layer asks whether the number of filters is positive
+    (10,) <= 0  # noqa: B015  whether the number of filters is positive
 except TypeError as error:
     print("filters=(10,):", error)
+else:
+    raise AssertionError("a tuple is not a number")
 
 logits = pointwise_conv2d(meant(images), rng.standard_normal((10, 32)).astype(np.float32), impl="im2col")
 answers = softmax(logits.transpose(0, 2, 3, 1).reshape(-1, 10))
 labels = np.array([1, 2, 3, 4])
 print(f"{len(images)} pictures, {len(answers)} answers of 10 classes, {len(labels)} labels")
-assert len(answers) == 784 * len(images)
+assert len(answers) == 28 * 28 * len(images)
 try:
     softmax_cross_entropy(logits, labels)
 except ValueError as error:
@@ -293,7 +346,8 @@ claims.add(
 # ## The program, repaired
 #
 # Depthwise 3×3 with 32 filters, ReLU, pointwise to 10, global average pooling; the softmax is part of the
-# loss. Nothing else is changed. We train for a few seconds on 2,000 of the embedded digits.
+# loss. Nothing else is changed. We train for a few seconds on 2,000 of the package's 5,000 digits, and measure on
+# the *mini test*, 1,000 other digits.
 
 # %% tags=["rounding"]
 digits = load("mnist5k")
@@ -323,34 +377,44 @@ assert 0.15 < scores["repaired"] < 0.7  # chance is 0.1
 #
 # ## "Markedly fewer parameters"
 #
-# **The document (1, 2, 9):** 显著减小模型参数量和计算复杂度 ("markedly reduces parameters and complexity"), and so
-# 提高模型性能 ("improves the model's performance"). No number is given. Use the ratio $M(1/C' + 1/K^2)$ on the
-# document's own layer: $M = 32$, $C' = 10$, $K = 3$.
+# **The document (1, 2, 3, 9):** 显著减小模型参数量和计算复杂度 ("markedly reduces parameters and complexity"). From
+# this it concludes better performance (2, 6, 7, 9: 提高模型性能), efficient work with large amounts of data (1, 6, 7)
+# and a stronger, more efficient model (6, 8). No number is given. So use the ratio of the costs, separable to
+# standard, $M(1/O + 1/K^2)$ ([lesson 8](08_what_it_costs.ipynb)), on the document's own layer: $M = 32$, $O = 10$,
+# $K = 3$.
 
 # %%
 mine = sum(row.macs for row in cost.rows)
 plain = complexity.summary(Conv2d(1, 10, 3, padding=1, bias=False, rng=rng), (1, 28, 28))
+own, usual = complexity.ratio(10, 3, 32), complexity.ratio(64, 3, 1)
 print(f"separable {mine:,} MACs, standard {plain.macs:,} MACs: ratio {mine / plain.macs:.2f}")
-assert np.isclose(mine / plain.macs, complexity.ratio(10, 3, 32))
-assert mine > 6 * plain.macs
+assert np.isclose(mine / plain.macs, own)
+assert own > 6
 
-print("\nratio for K = 3" + "".join(f"{f'C′ = {o}':>10}" for o in (1, 10, 64, 256)))
+print("\nratio for K = 3" + "".join(f"{f'O = {o}':>10}" for o in (1, 10, 64, 256)))
 for M in (1, 2, 9, 32):
     row = [complexity.ratio(o, 3, M) for o in (1, 10, 64, 256)]
     print(f"M = {M:2}         " + "".join(f"{r:10.2f}" for r in row))
     assert (min(row) > 1) == (M >= 9)  # with M ≥ K² it never pays
 claims.add(
-    "markedly fewer parameters, less work",
+    "显著减小模型参数量和计算复杂度 (markedly fewer parameters, less work)",
     "imprecise",
-    "by M(1/C′ + 1/K²): an eighth for M = 1, C′ = 64; the document's own layer is 6.8 times dearer than standard",
+    f"M(1/O + 1/K²) is left, {usual:.2f} for M = 1, O = 64; the document's own layer takes {own:.1f} times the work",
 )
 claims.add(
-    "and therefore better performance", "unsupported", "nothing is measured; cheaper is not more accurate"
+    "提高模型性能 (and therefore better performance, a stronger model)",
+    "unsupported",
+    "nothing is measured; cheaper is not more accurate: lesson 14 compares",
+)
+claims.add(
+    "实现高效的数据处理 (large amounts of data, handled efficiently)",
+    "unsupported",
+    "nothing is measured; fewer MACs are not always less time: lesson 14 has the clock",
 )
 
 # %% [markdown]
-# The document's example *costs* 6.8 times what the standard layer from 1 to 10 channels costs. With $M \ge K^2$
-# separating never pays: so many filters can build every kernel.
+# The document's example costs *more*, by the factor above, than the standard layer from 1 to 10 channels. With
+# $M \ge K^2$ separating never pays: so many filters for each channel can build every kernel.
 #
 # ## The program, made to work
 #
@@ -380,6 +444,9 @@ for (name, score), model in zip(scores.items(), models, strict=True):
 best = max(scores, key=scores.get)
 assert best == "and second block, head with place"
 assert scores[best] > 0.85
+head = complete[-1].weight.value.size
+print(f"of these, in the dense head: {head:,}")
+assert head > 0.9 * params
 claims.add(
     "one such block classifies 28×28 images", "imprecise", "it learns little; depth and place are missing"
 )
@@ -393,40 +460,57 @@ ax.invert_yaxis()
 figure
 
 # %% [markdown]
-# Batch norm alone does not rescue an architecture that throws the places away. The last model works; most of
-# its parameters are in the dense head, and we say so rather than praise the blocks.
+# Batch norm alone does not rescue, in so short a training, an architecture that throws the places away. The last
+# model works; most of its parameters are in the dense head, and we say so rather than praise the blocks.
 #
 # ## Links and sources
 #
-# The document names no paper and has two links. The table says what they are, and adds sources. Which were
-# looked up again is said in `docs/sources.md`.
+# **The document (1, 6, 7, 8, 9)** names no paper and has two links. It says that the operator is widely used, in
+# images, speech and language, and that challenges remain. The table says what the links are, and adds sources.
+# Which were looked up again is said in [`docs/sources.md`](../docs/sources.md).
 
 # %% tags=["E64"]
 sources = Claims()
 sources.add(
-    "TensorFlow documentation of DepthwiseConv2D",
+    "TensorFlow documentation of DepthwiseConv2D (7)",
     "right",
     "the page exists; its signature starts with kernel_size and has depth_multiplier, against the program",
 )
 sources.add(
-    "深度学习入门 - 深度可分离卷积, a link that promises an introduction to the operator",
+    "深度学习入门 - 深度可分离卷积 (7), a link that promises an introduction to the operator",
     "unsupported",
     "its address is …/chapter5.html#deep-convolutional-network, a general section of a deep learning book; "
     "nothing in it names the operator",
 )
 sources.add(
-    "widely used (no reference)",
+    "广泛使用 (1, widely used; no reference)",
     "right",
     "Howard et al., MobileNets, arXiv:1704.04861; Chollet, Xception, CVPR 2017, arXiv:1610.02357",
 )
 sources.add(
-    "speech and language (no reference)",
+    "图像分类、语音识别、自然语言处理 (6, 9, images, speech, language; no reference)",
     "right",
-    "QuartzNet (Kriman et al., ICASSP 2020); SliceNet (Kaiser et al., ICLR 2018, arXiv:1706.03059)",
+    "MobileNets; QuartzNet (Kriman et al., ICASSP 2020); SliceNet (Kaiser et al., ICLR 2018, arXiv:1706.03059)",
 )
-sources.add("normalisation (no reference)", "imprecise", "Ioffe and Szegedy, ICML 2015, arXiv:1502.03167")
-assert len(sources.rows) == 5
+sources.add(
+    "归一化 (3, 4, normalisation; no reference)",
+    "imprecise",
+    "Ioffe and Szegedy, ICML 2015, arXiv:1502.03167: a layer of its own",
+)
+sources.add(
+    "仍然面临一定的挑战 (8, some challenges remain)",
+    "unsupported",
+    "none is named; one is that memory, not arithmetic, sets the pace: lesson 8",
+)
+sources.add(
+    "Q3 (9): split into the two steps, write them in Python with a framework",
+    "right",
+    "in this order, and composed",
+)
 sources
+
+# %% [markdown]
+# ## The whole document in one table
 
 # %%
 claims.extend(sources)
@@ -434,16 +518,20 @@ assert set(claims.counts()) == {"right", "imprecise", "unsupported", "wrong", "d
 claims
 
 # %% [markdown]
+# ## Exercises
+#
+# Replace the `raise` by your own code, and run the cell and the check below it.
+#
 # ### Exercise 1: when does it pay?
 #
-# Write `least_outputs(k, m)`: the smallest number of output channels $C'$ for which the separable layer costs
-# *less* than the standard one; `None` if there is none. *Hint: solve $M(1/C' + 1/K^2) < 1$ for $C'$. Stay with
-# whole numbers, for rounding can hide an equality.*
+# Write `least_outputs(k, m)`: the smallest number of output channels $O$ for which the separable layer with
+# $K$ = `k` and $M$ = `m` costs *less* than the standard one; `None` if there is none. *Hint: solve
+# $M(1/O + 1/K^2) < 1$ for $O$. Stay with whole numbers, for rounding can hide an equality.*
 
 
 # %% tags=["exercise"]
 def least_outputs(k, m):
-    """The smallest C' with m·(1/C' + 1/k²) < 1, or None."""
+    """The smallest O with m·(1/O + 1/k²) < 1, or None."""
     raise NotImplementedError("your code here")
 
 
@@ -461,10 +549,11 @@ def exercise_1_least_outputs():
 # %% [markdown]
 # ### Exercise 2: what a 1×1 layer can absorb
 #
-# A 1×1 layer does not normalise. But once training is over, batch norm is a fixed scale and shift for each
-# channel, and these *can be folded into* the pointwise step before it. Write `fold(w, weight, bias, mean, var,
-# eps)` that returns a matrix and a bias which do both steps at once. *Hint: write
-# $(Wx - \text{mean})/\sqrt{\text{var} + \text{eps}} \cdot \text{weight} + \text{bias}$ as $W'x + b'$.*
+# A 1×1 layer does not normalise. But once training is over, batch norm uses a fixed mean and variance: it is a
+# scale and a shift for each channel, and these *can be folded into* the pointwise step before it. Write
+# `fold(w, weight, bias, mean, var, eps)` that returns a matrix $\hat W$ and a bias $\hat b$ which do both steps at
+# once. *Hint: write $(Wx - \text{mean})/\sqrt{\text{var} + \text{eps}} \cdot \text{weight} + \text{bias}$ as
+# $\hat W x + \hat b$.*
 
 
 # %% tags=["exercise"]

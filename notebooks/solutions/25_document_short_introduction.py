@@ -6,7 +6,7 @@ import numpy as np
 
 
 # %% tags=["solution"]
-# m(1/C' + 1/k²) < 1 means m·k² < C'(k² − m). If m ≥ k² the right side is never positive.
+# m(1/O + 1/k²) < 1 means m·k² < O·(k² − m). If m ≥ k² the right side is never positive.
 def least_outputs(k, m):
     if m >= k * k:
         return None
