@@ -1,7 +1,8 @@
 """Check a built site: ``python docs/check.py docs/_build/html``.
 
 Every relative address and every anchor has to exist; nothing may be loaded from another machine (links that a reader
-clicks may lead anywhere, and are not fetched); and KaTeX has to accept every formula, where Node is there to ask it.
+clicks may lead anywhere, and are not fetched); no dollar sign may be left in the text, as one is where a line of a
+formula begins like a list; and KaTeX has to accept every formula, where Node is there to ask it.
 """
 
 import json
@@ -19,6 +20,7 @@ LOADED = dict.fromkeys(("script", "img", "iframe", "source", "video", "audio", "
 LOADED |= {"object": "data", "link": "href"}
 # what only points, in <link rel=...>
 NOT_LOADED = {"canonical", "author", "license", "next", "prev", "index", "search"}
+LITERAL = {"code", "pre", "script", "style"}  # where a dollar sign is one
 REMOTE = re.compile(r"(?:[a-z]+:)?//", re.IGNORECASE)
 IN_STYLE = re.compile(r"""(?:url\(\s*['"]?|@import\s+['"])([^'")\s]+)""")
 KATEX = "_static/vendor/katex/katex.min.js"
@@ -42,7 +44,9 @@ class Page(HTMLParser):
         self.links: list[str] = []
         self.loads: list[str] = []
         self.formulas: list[tuple[str, bool]] = []
+        self.unset: list[str] = []
         self._inside = ""
+        self._literal = 0
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -55,12 +59,14 @@ class Page(HTMLParser):
             self.loads.append(found[LOADED[tag]])
         self.loads += IN_STYLE.findall(found.get("style", ""))
         self._inside = tag
+        self._literal += tag in LITERAL
         if tag in ("span", "div") and found.get("class") == "tex":
             self._inside = "tex"
             self.formulas.append(("", tag == "div"))
 
     def handle_endtag(self, tag: str) -> None:
         self._inside = ""
+        self._literal -= tag in LITERAL
 
     def handle_data(self, data: str) -> None:
         if self._inside == "style":
@@ -70,6 +76,8 @@ class Page(HTMLParser):
         if self._inside == "tex":
             tex, display = self.formulas[-1]
             self.formulas[-1] = (tex + data, display)
+        elif "$" in data and not self._literal:
+            self.unset.append(" ".join(data.split())[:70])
 
 
 def problems(site: Path) -> Iterator[str]:
@@ -87,6 +95,7 @@ def problems(site: Path) -> Iterator[str]:
             yield from (
                 f"{path.relative_to(site)}: {problem}" for problem in link_problems(pages, path, address)
             )
+        yield from (f"{path.relative_to(site)}: a formula was not seen as one: {text}" for text in page.unset)
     for path in sorted(site.rglob("*.css")):
         for address in IN_STYLE.findall(path.read_text(encoding="utf-8")):
             yield from (

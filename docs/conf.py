@@ -25,7 +25,7 @@ copyright = "the npdsconv authors, MIT licence"
 release = version = npdsconv.__version__
 language = "en"
 
-extensions = ["sphinx.ext.autodoc", "sphinx.ext.napoleon", "myst_nb"]
+extensions = ["sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode", "myst_nb"]
 root_doc = "docs/index"
 include_patterns = ["docs/*.md", "docs/api/*.rst", "notebooks/*.ipynb"]
 exclude_patterns = [".*", "docs/_*", "runs", "build", "dist", "**.ipynb_checkpoints"]

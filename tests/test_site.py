@@ -125,6 +125,7 @@ PAGE = '<h1 id="top">Title</h1><img src="here.png"><a href="other.html#part">x</
             PAGE + '<link rel="stylesheet" href="http://a.example/b.css">',
             "page.html: loads http://a.example/b.css",
         ),
+        (PAGE + "<p>price $<code>$</code>", "page.html: a formula was not seen as one: price $"),
         (PAGE + '<p style="background: url(//a.example/b.png)">', "page.html: loads //a.example/b.png"),
     ],
 )
