@@ -21,13 +21,17 @@ def main() -> int:
         "--fresh", action="store_true", help="forget earlier builds: read and write every page"
     )
     args = parser.parse_args()
+    args.out = args.out.resolve()
     doctrees = args.out.parent / "doctrees"
     if args.fresh:
         for folder in (args.out, doctrees):
             shutil.rmtree(folder, ignore_errors=True)
     began = time.perf_counter()
     sphinx = [sys.executable, "-m", "sphinx", "-b", "html", "-n", "-W", "--keep-going", "-q"]
-    built = subprocess.run([*sphinx, "-c", HERE, "-d", doctrees, HERE.parent, args.out], check=False)
+    folders = ["-c", HERE, "-d", doctrees, HERE.parent, args.out]
+    built = subprocess.run(
+        [*sphinx, *folders], check=False, cwd=HERE.parent
+    )  # the package beside us is described
     checked = subprocess.run([sys.executable, HERE / "check.py", args.out], check=False)
     if not built.returncode and not checked.returncode:
         print(f"built in {time.perf_counter() - began:.0f} s: {args.out / 'index.html'}")
