@@ -37,7 +37,7 @@ rng = np.random.default_rng(9)
 
 
 def one(matrix):
-    """A matrix as a batch of one image of one channel, or as the kernel of one filter: (1, 1, rows, columns)."""
+    """A matrix as one image of one channel, or as the kernel of one filter: (1, 1, rows, columns)."""
     return np.asarray(matrix, dtype=float)[None, None]
 
 
@@ -166,7 +166,7 @@ plt.show()
 
 # %%
 def terms(k, count):
-    """The first `count` outer products of the SVD: a list of (column, row), with the singular value in the column."""
+    """The first terms of the SVD as pairs (column, row), with the singular value in the column."""
     a, sigma, b = np.linalg.svd(k)
     return [(a[:, r] * sigma[r], b[r]) for r in range(count)]
 
@@ -276,7 +276,7 @@ built = {
 
 
 def both_ranks(w):
-    """The largest rank over input channels of the (O, K²) slices, and over pairs of channels of the (K, K) ones."""
+    """The largest ranks: of the (O, K²) slices of input channels, of the (K, K) slices of pairs."""
     o, c, k, _ = w.shape
     by_channel = max(np.linalg.matrix_rank(w[:, i].reshape(o, k * k)) for i in range(c))
     by_pair = max(np.linalg.matrix_rank(w[i, j]) for i, j in product(range(o), range(c)))
@@ -311,9 +311,8 @@ n, _, h, wide = down.shape
 by_output = down.reshape(n, C, O, h, wide).swapaxes(1, 2).reshape(n, O * C, h, wide)  # channel o·C + c
 spatial = conv2d(by_output, b_oc[:, :, None, :], groups=O, impl="im2col")
 np.testing.assert_allclose(spatial, conv2d(x, built["spatially separable"][0], impl="im2col"), atol=1e-12)
-print(
-    "both layers, in short passes, equal their standard kernels; outputs", three_passes.shape, spatial.shape
-)
+print("'both':", three_passes.shape, "equal to its standard convolution")
+print("'spatially separable':", spatial.shape, "equal to its standard convolution")
 
 # %% [markdown]
 # ## What each of them saves

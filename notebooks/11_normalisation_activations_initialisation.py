@@ -260,11 +260,10 @@ for name, (v_depth, v_point, activation, _) in schemes.items():
     forward, backward = np.median(measured[name][:, 0, -1]), np.median(measured[name][:, 1, 0])
     assert 0.3 < forward / backward < 3  # fan-in is fan-out here: what dies one way dies the other
 spread = np.array(spread)
-print(
-    f"single draws: {spread.min():.2f} to {spread.max():.2f} of the prediction, {np.mean(spread < 1):.0%} below it"
-)
+below = np.mean(spread < 1)
+print(f"single draws: {spread.min():.2f} to {spread.max():.2f} of the prediction, {below:.0%} below it")
 assert 0.1 < spread.min() < spread.max() < 10
-assert np.mean(spread < 1) > 0.6
+assert below > 0.6
 
 fig, axes = plt.subplots(1, 2, figsize=(10, 3.6), layout="constrained", sharey=True)
 for which, (ax, title) in enumerate(zip(axes, ("signal, forward →", "← gradient, backward"), strict=True)):
@@ -366,8 +365,8 @@ history = []
 for _ in range(60):
     batch = source.normal(4.0, 3.0, (16, 1, 3, 3)).astype(np.float32)
     layer.forward(batch, train=True)
-    of_batch, running = (batch.mean(), batch.var(ddof=1)), (layer.running_mean.value, layer.running_var.value)
-    history.append((*of_batch, running[0][0], running[1][0]))
+    running = layer.running_mean.value[0], layer.running_var.value[0]
+    history.append((batch.mean(), batch.var(ddof=1), *running))
 history = np.array(history)
 assert abs(history[-1, 2] - 4) < 0.5
 for k, start in ((0, 0), (1, 1)):  # mean, variance
@@ -381,11 +380,8 @@ for train in (True, False):
     usual = layer.forward(np.concatenate([one, others]), train=train)[0][0]
     unusual = layer.forward(np.concatenate([one, strange]), train=train)[0][0]
     moved = any(not np.array_equal(before[name], now) for name, now in layer.state_dict().items())
-    print(
-        f"train={train}: the same image differs by {np.abs(usual - unusual).max():.3f} in strange company;",
-        end=" ",
-    )
-    print("running statistics", "moved" if moved else "stayed")
+    print(f"train={train}: in strange company the same image differs by {np.abs(usual - unusual).max():.3f};")
+    print("  running statistics", "moved" if moved else "stayed")
     assert moved == train
     assert np.array_equal(usual, unusual) == (not train)
 

@@ -223,7 +223,8 @@ assert lines <= 40
 # %% tags=["E16", "rounding"]
 loss, p = softmax_cross_entropy(np.zeros((1, 10)), np.array([3]))
 gradient = softmax_cross_entropy_backward(p, np.array([3]))
-print(f"knowing nothing: loss {loss:.4f}, log 10 = {np.log(10):.4f}; gradient {gradient[0].round(2)}")
+print(f"knowing nothing: loss {loss:.4f}, log 10 = {np.log(10):.4f}")
+print("gradient for the logits, label 3:", gradient[0].round(2))
 assert np.isclose(loss, np.log(10))
 np.testing.assert_allclose(gradient[0], p[0] - np.eye(10)[3])
 assert np.isclose(gradient.sum(), 0)  # raising all logits alike changes nothing
@@ -296,7 +297,7 @@ with np.errstate(over="ignore", invalid="ignore"):
         model = network()
         curves[lr] = learn(model, digits.train, lr, epochs=1)
         last[lr] = np.mean(curves[lr][-10:])
-        features, _ = model[:-1].forward(some, train=True)  # what the dense layer gets: the outputs of ReLUs
+        features, _ = model[:-1].forward(some, train=True)  # what the dense layer gets, from ReLUs
         on[lr] = np.mean(features != 0)
     stream = batches(digits.train.images, digits.train.labels, 32, seed=1, epoch=0)
     swept = [step(tested, x, labels, lr) for lr, (x, labels) in zip(growth, stream, strict=False)]
@@ -527,7 +528,7 @@ def exercise_1():
     mine, theirs = network(), network()
     optimizer = optim.SGD(theirs.parameters(), lr=0.05, momentum=0.9)
     velocities = [np.zeros_like(parameter.value) for parameter in mine.parameters()]
-    for x, labels in list(batches(digits.train.images[:96], digits.train.labels[:96], 32, seed=0, epoch=0)):
+    for x, labels in batches(digits.train.images[:96], digits.train.labels[:96], 32, seed=0, epoch=0):
         train.train_step(theirs, x, labels, optimizer)
         logits, backward = mine.forward(x, train=True)
         backward(softmax_cross_entropy_backward(softmax_cross_entropy(logits, labels)[1], labels))
