@@ -32,6 +32,8 @@ def main() -> int:
     built = subprocess.run(
         [*sphinx, *folders], check=False, cwd=HERE.parent
     )  # the package beside us is described
+    if built.returncode > 1:  # it broke off; 1 is for warnings
+        return built.returncode
     checked = subprocess.run([sys.executable, HERE / "check.py", args.out], check=False)
     if not built.returncode and not checked.returncode:
         print(f"built in {time.perf_counter() - began:.0f} s: {args.out / 'index.html'}")

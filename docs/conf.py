@@ -9,6 +9,8 @@ import contextlib
 import io
 import os
 import re
+import sys
+from pathlib import Path
 from unittest import mock
 
 from docutils import nodes
@@ -25,7 +27,8 @@ copyright = "the npdsconv authors, MIT licence"
 release = version = npdsconv.__version__
 language = "en"
 
-extensions = ["sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode", "myst_nb"]
+sys.path.insert(0, str(Path(__file__).parent / "_ext"))
+extensions = ["sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode", "myst_nb", "listings"]
 root_doc = "docs/index"
 include_patterns = ["docs/*.md", "docs/api/*.rst", "notebooks/*.ipynb"]
 exclude_patterns = [".*", "docs/_*", "runs", "build", "dist", "**.ipynb_checkpoints"]
