@@ -7,13 +7,13 @@
 # At the end you can derive the costs of any convolution, prove them by counting every single multiplication,
 # say where nothing is saved at all, and tell multiplications, memory and time apart.
 #
-# You need notebook 1: what a standard, a depthwise and a pointwise convolution compute. The words, for one
-# image:
+# You need [lesson 1](01_convolution_by_hand.ipynb): what a standard, a depthwise and a pointwise convolution
+# compute. The words, for one image:
 #
 # | symbol | meaning |
 # |---|---|
-# | $C$, $C'$ | channels going in, channels coming out |
-# | $H \times W$, $H' \times W'$ | size of the picture going in, size of the picture coming out |
+# | $C$, $O$ | channels going in, channels coming out |
+# | $H \times W$, $O_H \times O_W$ | size of the picture going in, size of the picture coming out |
 # | $K \times K$ | size of the kernel |
 # | $M$ | depth multiplier: how many filters each channel gets in the depthwise step, usually 1 |
 # | MAC | one multiply-add, `total += weight * pixel`: the unit in which convolutions are counted |
@@ -26,9 +26,13 @@ from fractions import Fraction
 from itertools import product
 from time import perf_counter
 
+import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.ticker import LogLocator
+from numba import get_num_threads, set_num_threads
+from threadpoolctl import threadpool_limits
 
-from npdsconv import complexity, exercise, plots
+from npdsconv import complexity, exercise, plots, worked_examples
 from npdsconv.layers import (
     Conv2d,
     DepthwiseConv2d,
@@ -38,6 +42,7 @@ from npdsconv.layers import (
     set_impl,
 )
 from npdsconv.models import mobilenet_v1, separable_cnn, standard_twin
+from npdsconv.pictures import KERNEL, PALE, WINDOW
 
 rng = np.random.default_rng(0)
 
@@ -46,28 +51,28 @@ rng = np.random.default_rng(0)
 #
 # The method is always the same: count the output numbers, then ask how many products went into each one.
 #
-# **Standard convolution**, from $(C, H, W)$ with weights $(C', C, K, K)$ to $(C', H', W')$. The output has
-# $C' \cdot H' W'$ numbers. Each is a sum over a $K \times K$ window in all $C$ input channels:
+# **Standard convolution**, from $(C, H, W)$ with weights $(O, C, K, K)$ to $(O, O_H, O_W)$. The output has
+# $O \cdot O_H O_W$ numbers. Each is a sum over a $K \times K$ window in all $C$ input channels:
 #
-# $$\underbrace{C' \cdot H'W'}_{\text{output numbers}} \cdot \underbrace{C \cdot K^2}_{\text{products each}}$$
+# $$\underbrace{O \cdot O_H O_W}_{\text{output numbers}} \cdot \underbrace{C \cdot K^2}_{\text{products each}}$$
 #
-# **Depthwise step**, from $(C, H, W)$ with weights $(C, M, K, K)$ to $(CM, H', W')$. The output has
-# $C M \cdot H'W'$ numbers. Each looks at a window in *one* channel, because this step does not sum over
+# **Depthwise step**, from $(C, H, W)$ with weights $(C, M, K, K)$ to $(CM, O_H, O_W)$. The output has
+# $C M \cdot O_H O_W$ numbers. Each looks at a window in *one* channel, because this step does not sum over
 # channels:
 #
-# $$C M \cdot H'W' \cdot K^2$$
+# $$C M \cdot O_H O_W \cdot K^2$$
 #
-# **Pointwise step**, from $(CM, H', W')$ with weights $(C', CM)$ to $(C', H', W')$. Each output number is a
+# **Pointwise step**, from $(CM, O_H, O_W)$ with weights $(O, CM)$ to $(O, O_H, O_W)$. Each output number is a
 # sum over the $CM$ channels at *one* pixel:
 #
-# $$C' \cdot H'W' \cdot C M$$
+# $$O \cdot O_H O_W \cdot C M$$
 #
-# The weights are the same expressions without $H'W'$: one set of weights serves all positions. So each
-# weight is used exactly $H'W'$ times, and $\text{MACs} = \text{weights} \cdot H'W'$ for each of the three.
+# The weights are the same expressions without $O_H O_W$: one set of weights serves all positions. So each
+# weight is used exactly $O_H O_W$ times, and $\text{MACs} = \text{weights} \cdot O_H O_W$ for each of the three.
 # Biases are left out.
 
 # %%
-C, O, K, M, H, W = 32, 64, 3, 1, 28, 28  # O stands for C'
+C, O, K, M, H, W = 32, 64, 3, 1, 28, 28
 
 layers = {
     "standard": Conv2d(C, O, K, padding=1, bias=False, rng=rng),
@@ -116,8 +121,8 @@ for name, (layer, shape) in small.items():
 # All of them agree to the last multiplication, and the two right-hand columns tell something more: each of
 # the two gradients, for the input (dx) and for the weights (dw), takes as many multiplications as the
 # forward pass. It could not be otherwise, since all three add up the *same* products $dy \cdot w \cdot x$,
-# each leaving out another sum. So **a training step costs three forward passes.** (Only the first layer
-# saves one: nobody asks for the gradient of the picture.)
+# each leaving out another sum. So **a training step takes the multiplications of three forward passes.** (Only
+# the first layer saves one: nobody asks for the gradient of the picture.)
 #
 # One subtlety: the loops also multiply the zeros around the image. The formulas count them too. A clever
 # program could skip them, which is one reason why MACs are a convention rather than a measurement.
@@ -126,12 +131,12 @@ for name, (layer, shape) in small.items():
 #
 # Divide the separable cost by the standard one. Input channels and picture size cancel:
 #
-# $$\frac{CM \cdot H'W' \cdot K^2 \;+\; C' \cdot H'W' \cdot CM}{C' \cdot H'W' \cdot C \cdot K^2}
-#   \;=\; M\left(\frac{1}{C'} + \frac{1}{K^2}\right)$$
+# $$\frac{CM \cdot O_H O_W \cdot K^2 \;+\; O \cdot O_H O_W \cdot CM}{O \cdot O_H O_W \cdot C \cdot K^2}
+#   \;=\; M\left(\frac{1}{O} + \frac{1}{K^2}\right)$$
 #
 # The first term is the depthwise step, the second one the pointwise step. With many output channels the
-# first vanishes and the saving approaches $K^2$: the pointwise step is what remains. The same ratio holds
-# for the weights.
+# first vanishes, and what remains is the pointwise step: $K^2/M$ times less than the standard convolution. The
+# same ratio holds for the weights.
 
 # %%
 for c, o, k, m in ((3, 32, 3, 1), (32, 64, 3, 1), (64, 128, 5, 1), (16, 24, 7, 2)):
@@ -140,30 +145,35 @@ for c, o, k, m in ((3, 32, 3, 1), (32, 64, 3, 1), (64, 128, 5, 1), (16, 24, 7, 2
     a, b = complexity.summary(separable, (c, 20, 30)), complexity.summary(Conv2d(c, o, k, **how), (c, 20, 30))
     exact = m * (Fraction(1, o) + Fraction(1, k**2))
     assert Fraction(a.macs, b.macs) == Fraction(a.params, b.params) == exact
-    print(f"C={c:2} C'={o:3} K={k} M={m}: {a.macs:10,} / {b.macs:11,} = {exact} = {float(exact):.4f}")
+    print(f"C={c:2} O={o:3} K={k} M={m}: {a.macs:10,} / {b.macs:11,} = {exact} = {float(exact):.4f}")
 
-plots.ratio_curves([1, 2, 4, 8, 16, 32, 64, 128, 256])
+figure = plots.ratio_curves([1, 2, 4, 8, 16, 32, 64, 128, 256])
+figure.axes[0].set_xlabel("output channels O")
+figure
 
 # %% [markdown]
 # ## Where nothing is saved
 #
 # The curves begin in the grey area. Three cases always cost *more* than the convolution they replace:
 #
-# * $C' = 1$: the ratio is $M(1 + 1/K^2)$. With a single output there is no depthwise work to share;
-# * $K = 1$: the ratio is $M(1/C' + 1)$. A $1 \times 1$ convolution already is a pointwise step;
-# * $M \ge K^2$: the ratio is at least $K^2/C' + 1$. So many filters could build every $K \times K$ kernel
+# * $O = 1$: the ratio is $M(1 + 1/K^2)$. With a single output there is no depthwise work to share;
+# * $K = 1$: the ratio is $M(1/O + 1)$. A $1 \times 1$ convolution already is a pointwise step;
+# * $M \ge K^2$: the ratio is at least $K^2/O + 1$. So many filters could build every $K \times K$ kernel
 #   there is.
+#
+# The first worked example of lesson 1 is such a case: its two filters ($M = 2$) make it dearer than the
+# convolution it replaces. The second one costs exactly half. Compute both by hand before you run the cell.
 #
 # Sentences such as "separable convolution significantly reduces the amount of computation", which is all
 # that the first of this project's source documents says, need the ratio beside them.
 
 # %% tags=["E09"]
 no_saving = {
-    "C' = 1, K = 3": (1, 3, 1),
-    "C' = 1, K = 7": (1, 7, 1),
-    "K = 1, C' = 64": (64, 1, 1),
-    "K = 3, M = 9, C' = 64": (64, 3, 9),
-    "K = 2, M = 4, C' = 256": (256, 2, 4),
+    "O = 1, K = 3": (1, 3, 1),
+    "O = 1, K = 7": (1, 7, 1),
+    "K = 1, O = 64": (64, 1, 1),
+    "K = 3, M = 9, O = 64": (64, 3, 9),
+    "K = 2, M = 4, O = 256": (256, 2, 4),
 }
 for what, (o, k, m) in no_saving.items():
     print(f"{what:24} ratio {complexity.ratio(o, k, m):.4f}")
@@ -173,68 +183,22 @@ for o, k, m in product(range(1, 65), range(1, 8), range(1, 50)):
     if o == 1 or k == 1 or m >= k**2:
         assert m * (Fraction(1, o) + Fraction(1, k**2)) > 1
 
-# %% [markdown]
-# ## Two worked examples, repaired
-#
-# The first source document works two small examples by hand. Their shapes do not fit together, and no
-# reading of the kernels gives the printed results. With the fewest changes that make them consistent they
-# become good exercises in cost:
-#
-# * **worked example 1**: the picture $1..9$ ($3 \times 3$, one channel), the $2 \times 2$ kernel
-#   $\begin{bmatrix}0&1\\1&0\end{bmatrix}$ used twice ($M = 2$), then the $2 \times 2$ identity as the
-#   pointwise matrix;
-# * **worked example 2**: the picture $1..16$ ($4 \times 4$) in each of three channels, the same kernel for
-#   each channel, and a $4 \times 3$ pointwise matrix.
-#
-# Compute by hand before you run the cell: the values, then the ratio.
-
-# %%
-kernel = np.array([[0.0, 1.0], [1.0, 0.0]])
-
-
-def separable_example(x, filters, matrix):
-    """A separable layer with the given weights: its output, and its cost beside the standard layer's."""
-    c, m, kh, kw = filters.shape
-    how = {"bias": False, "rng": rng, "impl": "naive"}
-    layer = DepthwiseSeparableConv2d(
-        c, len(matrix), (kh, kw), depth_multiplier=m, batch_norm=False, mid_activation=None, **how
-    ).astype(np.float64)
-    layer.depthwise.weight.value[...] = filters
-    layer.pointwise.weight.value[...] = matrix
-    standard = Conv2d(c, len(matrix), (kh, kw), **how)
-    return layer(x), complexity.summary(layer, x.shape[1:]), complexity.summary(standard, x.shape[1:])
-
-
-picture = np.arange(1.0, 10).reshape(1, 1, 3, 3)
-y, mine, standard = separable_example(picture, np.array([[kernel, kernel]]), np.eye(2))
-np.testing.assert_array_equal(y[0], [[[6, 8], [12, 14]]] * 2)
-print(
-    f"example 1: {mine.params} weights against {standard.params}, {mine.macs} MACs against {standard.macs},",
-    f"ratio {mine.macs / standard.macs}",
-)
-assert mine.params / standard.params == mine.macs / standard.macs == complexity.ratio(2, 2, 2) == 1.5
-
-picture = np.tile(np.arange(1.0, 17).reshape(1, 1, 4, 4), (1, 3, 1, 1))
-matrix = np.array([[1.0, 0, 1], [0, 1, 0], [1, 0, 1], [0, 1, 0]])
-y, mine, standard = separable_example(picture, np.array([[kernel]] * 3), matrix)
-np.testing.assert_array_equal(y[0, 0], [[14, 18, 22], [30, 34, 38], [46, 50, 54]])
-np.testing.assert_array_equal(y[0, 1], [[7, 9, 11], [15, 17, 19], [23, 25, 27]])
-print(
-    f"example 2: {mine.params} weights against {standard.params}, {mine.macs} MACs against {standard.macs},",
-    f"ratio {mine.macs / standard.macs}",
-)
-assert mine.params / standard.params == mine.macs / standard.macs == complexity.ratio(4, 2) == 0.5
+for number, example in (
+    (1, worked_examples.two_filters_one_channel),
+    (2, worked_examples.three_distinct_channels),
+):
+    (c, m, k, _), o, output = example.w_depthwise.shape, len(example.b), example.y.shape[2:]
+    pair, single = complexity.separable_macs(c, o, k, output, m), complexity.conv_macs(c, o, k, output)
+    print(f"worked example {number}         ratio {pair / single:.4f}: {pair} MACs against {single}")
+    assert pair / single == complexity.ratio(o, k, m) == (1.5, 0.5)[number - 1]
 
 # %% [markdown]
-# The first example is *more* expensive than the convolution it replaces, the second one costs exactly
-# $\frac14 + \frac14$ of it.
-#
 # ## The size that counts is the output's
 #
-# The same document gives the cost of the depthwise step as $O(C \cdot K^2 \cdot H \cdot W)$ with "$H$ and
-# $W$ the spatial size of the input". A kernel does its work once for each *output* position, so it has to
-# be $H'W'$. The two agree only when the layer keeps the size. Elsewhere the document counts too much, by
-# the factor $HW / H'W'$:
+# The first source document gives the cost of the depthwise step as $\mathcal{O}(C \cdot K^2 \cdot H \cdot W)$ with
+# "$H$ and $W$ the spatial size of the input". A kernel does its work once for each *output* position, so it has
+# to be $O_H O_W$. The two agree only when the layer keeps the size. Where it shrinks the picture, which is the
+# usual case, the document counts too much, by the factor $HW / O_H O_W$:
 
 # %% tags=["E08"]
 print(" input  K stride  pad dilation  output     C K² H W        true  too much")
@@ -328,7 +292,7 @@ assert both.model.activation_bytes > both.twin.activation_bytes
 #
 # MobileNet (2017) is one standard convolution and thirteen separable blocks. Its paper says that a separable
 # convolution takes 8 to 9 times less computation than a standard one, and that nearly all of what is left is
-# spent in 1×1 convolutions. Let us see.
+# spent in 1×1 convolutions. Let us see. ([Lesson 15](15_mobilenet_tables.ipynb) takes the paper's tables apart.)
 
 # %%
 mobilenet = mobilenet_v1(rng=0)
@@ -342,6 +306,9 @@ print(f"MACs in 1×1 convolutions: {share:.2%}")
 assert (total.params, total.macs, twin.macs) == (4_231_976, 568_740_352, 4_867_293_184)
 assert f"{share:.2%}" == "94.86%"
 assert 8 < twin.macs / total.macs < 9
+assert sum(row.macs for row in total.rows if row.kind == "DepthwiseConv2d") < 0.05 * total.macs
+moving = sum(row.activation_bytes for row in total.rows if row.kind in ("BatchNorm2d", "ReLU"))
+assert moving > total.activation_bytes / 2
 
 quantities = {"parameters": "params", "MACs": "macs", "activations": "activation_bytes"}
 plots.shares(total, {name: [getattr(row, field) for row in total.rows] for name, field in quantities.items()})
@@ -354,72 +321,146 @@ plots.shares(total, {name: [getattr(row, field) for row in total.rows] for name,
 # ## MACs are not time
 #
 # A processor does two things: it calculates, and it moves numbers between memory and its calculating units.
-# Which of them takes longer depends on how many MACs come with each byte, the **arithmetic intensity**,
-# here of one image:
+# Say it can do at most $P$ MACs in a second and move at most $B$ bytes. Then a layer takes *at least*
 #
-# $$\frac{\text{MACs}}{\text{bytes of input} + \text{bytes of parameters} + \text{bytes of output}}$$
+# $$\max\left(\frac{\text{MACs}}{P},\; \frac{\text{bytes}}{B}\right) \qquad\text{so that}\qquad
+# \frac{\text{MACs}}{\text{time}} \le \min(P,\; B \cdot I), \quad I = \frac{\text{MACs}}{\text{bytes}} .$$
 #
-# A depthwise step does $K^2$ MACs for each number that it writes and about one number that it reads: around
-# one MAC per byte, however large the layer is. Batch norm and ReLU do even less with each number.
-# Processors can do many MACs in the time in which memory delivers a byte, so here they wait. A standard
-# convolution or a wide pointwise step uses each number many times.
+# Here bytes are those of input, parameters and output, each moved once. $I$ is the **arithmetic intensity**. The
+# bound, drawn against $I$, has the shape of a roof, a slope and then a flat top, and is called the **roofline**. It
+# bends at $I = P/B$. Left of the bend memory sets the bound: there fewer MACs save no time, and fewer bytes do.
 #
-# The next cell measures one separable block, step by step, and the standard block it replaces, on the
-# machine at hand. Its numbers differ from run to run and from machine to machine; nothing is asserted about
-# them. Three things to look for:
+# Where do the layers stand? Take $O = C$, keep the size, and let the batch be large, so that the parameters hardly
+# count. Numbers have 4 bytes, and each output number costs one number read and one written. So $I$ is $K^2/8$ for
+# the depthwise step, *however large the layer is*, $C/8$ for the pointwise step and $C K^2/8$ for the standard
+# convolution. Batch norm and ReLU move as many bytes, and have no MACs at all. A separable block has two of each.
+
+
+# %%
+def traffic(row, images):
+    """Bytes moved for a batch: inputs and outputs for each image, parameters once."""
+    return images * row.traffic_bytes - (images - 1) * 4 * row.params
+
+
+def block_and_twin(channels):
+    """The rows of a separable block with batch norm and ReLU, and of the standard block it replaces."""
+    block = DepthwiseSeparableConv2d(channels, channels, 3, padding=1, rng=rng)
+    pair = block, standard_twin(Sequential(block), rng=0)
+    return [complexity.summary(each, (channels, *SIZE)).rows for each in pair]
+
+
+SIZE, WIDTHS, MAPS = (28, 28), (16, 64, 256), 8192  # so many maps in a batch, whatever the width
+print("              MACs per byte                     separable / standard")
+print("   C  depthwise  pointwise  standard               MACs     bytes")
+for width in WIDTHS:
+    rows, twin_rows = block_and_twin(width)
+    images = MAPS // width
+    intensity = {row.kind: images * row.macs / traffic(row, images) for row in (*rows, *twin_rows)}
+    for kind, most in (("DepthwiseConv2d", 9 / 8), ("PointwiseConv2d", width / 8), ("Conv2d", 9 * width / 8)):
+        assert 0.7 * most < intensity[kind] < most
+    macs = sum(row.macs for row in rows) / sum(row.macs for row in twin_rows)
+    moved = sum(traffic(row, images) for row in rows) / sum(traffic(row, images) for row in twin_rows)
+    values = [intensity[kind] for kind in ("DepthwiseConv2d", "PointwiseConv2d", "Conv2d")]
+    print(f"{width:4} {values[0]:10.2f} {values[1]:10.2f} {values[2]:9.1f} {macs:18.3f} {moved:9.2f}")
+    assert macs < 1
+    assert 1.8 < moved < 2
+
+# %% [markdown]
+# Read the last two columns. **The block has fewer MACs than the standard block, and moves about twice the bytes.** If
+# calculating were all that takes time, it would be faster by the first ratio. If moving were all, it would be
+# *slower*, by the second. A real machine stands somewhere in between.
 #
-# * the speed in GMAC/s is not one number: the depthwise step is usually well behind the pointwise step;
-# * batch norm and ReLU have no MACs at all, and still take their time: a separable block has two of each;
-# * in the picture, the bar of the time lies somewhere between the bar of the MACs and the bar of the bytes.
+# So measure. The cell runs every layer by itself, on one core. It finds $P$ with a large matrix product, and $B$ by
+# copying an array as large as a batch of maps. These are live timings: they differ from run to run and from
+# machine to machine, and nothing is asserted about them. What to look for:
 #
-# So the ratio of the times is a number of its own. The steps that only move data pull it below the ratio of
-# the MACs; a standard convolution that is far from the processor's best speed pushes it up again, since a
-# slow rival makes anything look good. Read claims about speed with that in mind, and measure.
+# * from left to right stand depthwise, pointwise, standard. More channels move the last two to the right, and
+#   leave the depthwise step where it is;
+# * the roof is a bound and not a promise. How far a point is below it says what a better program could gain. With
+#   few channels, expect every layer far below: the work at a pixel hardly pays for getting there;
+# * in the table, batch norm and ReLU take time without doing a single MAC. (The last column compares with the roof.
+#   A little more than 100% is possible: part of the data may still lie in a cache, a small fast memory);
+# * in the last lines, the time gained is not the MACs saved.
 
 
 # %% tags=["timing"]
-def best_time(layer, x, repeats=7):
+def best_time(task, repeats=3):
     """The shortest of several runs, in seconds; the first run, which compiles, does not count."""
-    layer(x)
+    task()
     times = []
     for _ in range(repeats):
         start = perf_counter()
-        layer(x)
+        task()
         times.append(perf_counter() - start)
     return min(times)
 
 
-images, C, H, W = 32, 64, 28, 28
-x = rng.random((images, H, W, C), np.float32).transpose(0, 3, 1, 2)  # channels-last in memory: no copies
-block = DepthwiseSeparableConv2d(C, C, 3, padding=1, rng=rng)
-blocks = {"separable": block, "standard": standard_twin(Sequential(block), rng=0)}
-totals = {name: complexity.summary(each, (C, H, W)) for name, each in blocks.items()}
-seconds = {name: [best_time(row.layer, x) for row in total.rows] for name, total in totals.items()}
+def timed(width):
+    """For the block and its twin: the rows, and the seconds of each on a batch (channels-last: no copies)."""
+    x = rng.random((MAPS // width, *SIZE, width), np.float32).transpose(0, 3, 1, 2)
+    return [
+        (rows, [best_time(lambda layer=row.layer: layer(x)) for row in rows])
+        for rows in block_and_twin(width)
+    ]
 
-print(f"{images} images of {C}×{H}×{W}")
-print(f"{'':29} {'MACs':>13} {'ms':>8} {'GMAC/s':>8} {'MACs per byte':>14}")
-for name, total in totals.items():
-    for row, time in zip(total.rows, seconds[name], strict=True):
-        macs = images * row.macs
-        speed = f"{macs / time / 1e9:8.1f} {row.intensity:14.1f}" if macs else ""
-        print(f"{name:10} {row.kind:18} {macs:13,} {1e3 * time:8.2f} {speed}")
 
-macs_ratio = totals["standard"].macs / totals["separable"].macs
+threads = get_num_threads()
+set_num_threads(1)
+with threadpool_limits(1):  # one core for NumPy too
+    matrix, maps = rng.random((1024, 1024), np.float32), rng.random((MAPS, *SIZE), np.float32)
+    there = np.empty_like(maps)
+    P = matrix.shape[0] ** 3 / best_time(lambda: matrix @ matrix)
+    B = 2 * maps.nbytes / best_time(lambda: np.copyto(there, maps))  # read once, written once
+    runs = [(width, MAPS // width, *pair) for width in WIDTHS for pair in timed(width)]
+set_num_threads(threads)
+
 print(
-    f"\nstandard / separable: {macs_ratio:.1f} times the MACs,",
-    f"{sum(seconds['standard']) / sum(seconds['separable']):.1f} times the time",
+    f"one core: P = {P / 1e9:.1f} GMAC/s, B = {B / 1e9:.1f} GB/s, the roof bends at {P / B:.2f} MACs per byte\n"
 )
-rows = totals["separable"].rows
-plots.shares(
-    totals["separable"],
-    {
-        "MACs": [row.macs for row in rows],
-        "bytes": [row.traffic_bytes for row in rows],
-        "time": seconds["separable"],
-    },
-)
+print(f"{'C':>4}  {'':22} {'ms':>8} {'GMAC/s':>7} {'GB/s':>6}  set by memory or arithmetic, reaches")
+figure, ax = plt.subplots(figsize=(7.6, 4.4), layout="constrained")
+I = np.geomspace(0.5, 500, 200)
+ax.loglog(I, np.minimum(P, B * I) / 1e9, color="0.3", label="roofline")
+styles = {"DepthwiseConv2d": (WINDOW, "o"), "PointwiseConv2d": (KERNEL, "s"), "Conv2d": ("0.5", "^")}
+for width, images, rows, times in runs:
+    for row, time in zip(rows, times, strict=True):
+        macs, moved = images * row.macs, traffic(row, images)
+        if width == WIDTHS[-1]:
+            name = ("separable " if len(rows) > 3 else "standard ") + row.kind.removesuffix("2d")
+            limit, share = ("arithmetic", macs / P) if macs / P > moved / B else ("memory", moved / B)
+            speeds = f"{macs / time / 1e9:7.1f} {moved / time / 1e9:6.1f}"
+            print(f"{width:4}  {name:22} {1e3 * time:8.2f} {speeds}  {limit:10} {share / time:4.0%}")
+        if macs:
+            colour, marker = styles[row.kind]
+            ax.plot(macs / moved, macs / time / 1e9, marker, color=colour, markersize=8)
+            place = macs / moved, macs / time / 1e9
+            ax.annotate(f"{width}", place, (6, -9), textcoords="offset points", fontsize=8)
+for kind, (colour, marker) in styles.items():
+    ax.plot([], [], marker, color=colour, label=kind)
+ax.set(xlabel="arithmetic intensity (MACs per byte)", ylabel="speed (GMAC/s)")
+ax.set_title("The roofline of one core of this machine; the numbers are C", fontsize=10)
+ax.legend(frameon=False, loc="lower right")
+ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+for axis in (ax.xaxis, ax.yaxis):
+    axis.set_major_formatter("{x:g}")
+ax.minorticks_off()
+ax.grid(color=PALE, alpha=0.3)
+
+print("\nthe whole block beside the standard one")
+slower = []
+for (width, _, rows, times), (_, _, twin_rows, twin_times) in zip(runs[::2], runs[1::2], strict=True):
+    fewer = sum(row.macs for row in twin_rows) / sum(row.macs for row in rows)
+    faster = sum(twin_times) / sum(times)
+    slower += [f"{width}"] if faster < 1 else []
+    print(f"C = {width:3}: {fewer:4.1f} times fewer MACs, {faster:5.2f} times as fast")
+print("fewer MACs and yet more time at C =", ", ".join(slower) or "none of these, on this machine")
 
 # %% [markdown]
+# The ratio of the times is a number of its own. The steps that only move data pull it below the ratio of the MACs. A
+# standard convolution that is far below the roof pushes it up again, since a slow rival makes anything look good.
+# Read claims about speed with that in mind, and measure.
+# ([Lesson 14](14_separable_against_standard.ipynb) does so for whole networks in training.)
+#
 # ## Exercises
 #
 # Put your answer in the place of the line that raises, and run the cell and the one below it: it says
@@ -429,12 +470,12 @@ plots.shares(
 #
 # A layer with $K = 3$ and $M = 2$ may cost at most *half* of the standard layer. From how many output channels
 # on does it? Write the answer for any $K$, $M$ and any part of the cost. *Hint: solve*
-# $M(1/C' + 1/K^2) \le \text{part}$ *for* $C'$. *Sometimes there is no answer.*
+# $M(1/O + 1/K^2) \le \text{part}$ *for* $O$. *Sometimes there is no answer.*
 
 
 # %% tags=["exercise"]
 def channels_for(part, k, m):
-    """The smallest C' with a ratio of at most `part` (a Fraction); None if no C' is enough."""
+    """The smallest O with a ratio of at most `part` (a Fraction); None if no O is enough."""
     raise NotImplementedError("your code here")
 
 
@@ -447,7 +488,7 @@ def exercise_1():
     for part, k, m in product((Fraction(1, 2), Fraction(1, 4), Fraction(1)), (2, 3, 5), (1, 2, 3)):
         mine = channels_for(part, k, m)
         case = f"at most {part} with K = {k}, M = {m}: {mine}?"
-        if Fraction(m, k**2) >= part:  # 1/C' is never zero
+        if Fraction(m, k**2) >= part:  # 1/O is never zero
             assert mine is None, case
         else:
             assert mine is not None, case
@@ -458,7 +499,7 @@ def exercise_1():
 # %% [markdown]
 # ### Exercise 2: the other way round
 #
-# Turn the block round: pointwise first ($C \to C'$), then depthwise with stride $s$. Write its MACs as a
+# Turn the block round: pointwise first ($C \to O$), then depthwise with stride $s$. Write its MACs as a
 # function; the padding is `k // 2`. *Hint: at which size does the pointwise step run now, and how many channels
 # does the depthwise step see?*
 
@@ -479,30 +520,7 @@ def exercise_2():
 
 
 # %% [markdown]
-# ### Exercise 3: another kind of separable
-#
-# A *spatially* separable layer filters each channel with a column ($K \times 1$), then with a row
-# ($1 \times K$). What does it cost relative to a $K \times K$ depthwise layer that keeps the size? *Hint: two
-# layers, each with $K$ taps.*
-
-
-# %% tags=["exercise"]
-def spatial_ratio(k):
-    """MACs of the column and the row, divided by those of the K×K layer."""
-    raise NotImplementedError("your code here")
-
-
-# %% tags=["check"]
-@exercise.check
-def exercise_3():
-    for k in (1, 3, 5, 7):
-        column, row = (DepthwiseConv2d(3, size, padding="same", rng=rng) for size in ((k, 1), (1, k)))
-        pair = complexity.summary(Sequential(column, row), (3, 9, 8)).macs
-        assert np.isclose(spatial_ratio(k), pair / complexity.depthwise_macs(3, k, (9, 8))), f"K = {k}"
-
-
-# %% [markdown]
-# ### Exercise 4: a budget
+# ### Exercise 3: a budget
 #
 # MobileNet has a width factor $\alpha$ on all channel counts. Which of 0.25, 0.5, 0.75 and 1 is the largest that
 # stays within a budget of MACs at $224 \times 224$? Guess for 200 million first: pointwise MACs are proportional
@@ -517,7 +535,7 @@ def widest(budget):
 
 # %% tags=["check"]
 @exercise.check
-def exercise_4():
+def exercise_3():
     macs = {a: complexity.summary(mobilenet_v1(a, rng=0), (3, 224, 224)).macs for a in (0.25, 0.5, 0.75, 1.0)}
     for budget in (200e6, *macs.values()):
         assert widest(budget) == max(a for a in macs if macs[a] <= budget), f"{budget:,.0f} MACs"

@@ -1,13 +1,11 @@
 # %% [markdown]
 # # Solutions: what it costs
 #
-# 1. $M/C' \le \text{part} - M/K^2$. If the right side is not positive, no $C'$ is enough. Otherwise divide and round
-#    up. For one half, $K = 3$ and $M = 2$ it says $C' \ge 7.2$: from 8 channels on.
-# 2. The pointwise step now runs at the full input size, and the depthwise step on $C'$ channels. Where the layer
+# 1. $M/O \le \text{part} - M/K^2$. If the right side is not positive, no $O$ is enough. Otherwise divide and round
+#    up. For one half, $K = 3$ and $M = 2$ it says $O \ge 7.2$: from 8 channels on.
+# 2. The pointwise step now runs at the full input size, and the depthwise step on $O$ channels. Where the layer
 #    shrinks the picture, this order is usually the dearer one.
-# 3. Two layers with $K$ taps each instead of one with $K^2$. This restricts the shape of each filter, whereas a
-#    depthwise separable layer restricts how filters and channels combine.
-# 4. For 200 million it is 0.5: about a quarter of the MACs at width one. A little more, since the depthwise steps and
+# 3. For 200 million it is 0.5: about a quarter of the MACs at width one. A little more, since the depthwise steps and
 #    the first layer shrink only in proportion to the width.
 
 # %%
@@ -27,11 +25,6 @@ def channels_for(part, k, m):
 def macs_pointwise_first(c, o, k, h, w, stride):
     rows, columns = ((size + 2 * (k // 2) - k) // stride + 1 for size in (h, w))
     return o * c * h * w + o * k**2 * rows * columns
-
-
-# %% tags=["solution"]
-def spatial_ratio(k):
-    return 2 * k / k**2
 
 
 # %% tags=["solution"]
