@@ -2,8 +2,10 @@
 # # 6. Gradient checking
 #
 # A wrong backward pass does not crash. Often the loss still falls, only slower, and nobody knows why. This lesson
-# is about finding out. At the end you can test any backward pass in four different ways, you know how small a
-# mistake each of them sees, and you can read from the pattern of the errors what went wrong.
+# is about finding out.
+#
+# At the end you can test any backward pass in four different ways, say how small a mistake each of them sees, and
+# read from the pattern of the errors what went wrong.
 #
 # You need [lesson 5](05_the_backward_pass.ipynb): given $dy$, the derivative of the loss for the output, a backward
 # pass returns the derivative for each input. What follows works for any function; you need not know its formula.
