@@ -45,7 +45,6 @@ nb_merge_streams = True
 myst_enable_extensions = ["amsmath", "attrs_inline", "colon_fence", "deflist", "dollarmath"]
 myst_dmath_double_inline = True
 myst_heading_anchors = 4  # links to headings work as on a forge
-suppress_warnings = ["epub.unknown_project_files"]
 
 # ---- the reference, from the docstrings --------------------------------------------------------------------------
 
@@ -71,7 +70,6 @@ nitpick_ignore_regex = [
 
 html_theme = "furo"
 html_title = "npdsconv"
-html_baseurl = ""
 html_static_path = ["_static"]
 html_extra_path = ["_extra"]  # index.html: the site's address leads to its first page
 html_css_files = ["vendor/katex/katex.min.css", "site.css"]
