@@ -105,9 +105,9 @@ def house() -> Figure:
     for y, word, colour in words:
         ax.text(9.4, y, word, ha="left", va="center", fontsize=10, color=colour, style="italic")
     ax.text(
-        0.1,
-        6.15,
-        "questions about\nlayers and gradients",
+        -0.1,
+        6.1,
+        "questions\nabout layers",
         ha="center",
         va="center",
         color=PALE,
