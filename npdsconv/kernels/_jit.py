@@ -97,10 +97,12 @@ def _wipe_cache() -> None:
 # ---- the two decorators ---------------------------------------------------------------------------------------
 
 
-def serial(function: Callable) -> Callable:
-    """Compile a function for use inside kernels."""
+def serial(function: Callable | None = None, *, inline: bool = False) -> Callable:
+    """Compile a function for use inside kernels; with ``inline=True`` its code is put where it is called."""
+    if function is None:
+        return lambda f: serial(f, inline=inline)
     with _caching_here():
-        return numba.njit(function, cache=_FOLDER is not None, **_OPTIONS)
+        return numba.njit(function, cache=_FOLDER is not None, forceinline=inline, **_OPTIONS)
 
 
 def kernel(function: Callable | None = None, *, blas: bool = False) -> Callable:

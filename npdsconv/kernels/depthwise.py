@@ -19,56 +19,67 @@ import numpy as np
 from npdsconv import layout
 from npdsconv.kernels._jit import kernel, prange, serial
 from npdsconv.kernels.border import place
+from npdsconv.kernels.depthwise_3x3 import correlate, correlate_weights, spread
+from npdsconv.kernels.lanes import LANES
 from npdsconv.shapes import Array, Window
 
-IMAGES = 4  # images that share one bordered copy: work is split by shape, never by the number of threads
+IMAGES = 4  # images that share one bordered copy, or one partial sum: work is split by shape, never by threads
+SUM_BYTES = 1 << 18  # of input for one partial sum of dw: it is read once for each block of channels
 
 
 def forward(x: Array, w: Array, b: Array | None, window: Window) -> Array:
     images, (c, m) = layout.nhwc(x), w.shape[:2]
     (top, bottom), (left, right) = window.padding
     y = np.empty((len(x), *window.output, c * m), x.dtype)
-    bordered = (x.shape[2] + top + bottom, x.shape[3] + left + right)
-    _correlate_all(
-        images,
-        bordered,
-        (top, left),
-        (1, 1),
-        m,
-        _taps(w),
-        _bias(b, c * m, x),
-        y,
-        window.stride,
-        window.dilation,
-    )
+    if _is_3x3(window, c, m):
+        bias = _bias(b, c, x)
+        how = (top, left), window.stride, window.dilation
+        _correlate_3x3_all(images, _taps(w).reshape(-1), bias, *how, y)
+    else:
+        bordered = (x.shape[2] + top + bottom, x.shape[3] + left + right)
+        how = window.stride, window.dilation
+        _correlate_all(images, bordered, (top, left), (1, 1), m, _taps(w), _bias(b, c * m, x), y, *how)
     return layout.nchw(y)
 
 
 def input_gradient(dy: Array, w: Array, shape: tuple[int, ...], window: Window) -> Array:
-    c, m = w.shape[:2]
-    h, width = shape[2:]
-    top, left = (span - 1 - before for span, (before, _) in zip(window.span, window.padding, strict=True))
-    per_filter = np.empty((len(dy), h, width, c * m), dy.dtype)
-    bordered = (h + window.span[0] - 1, width + window.span[1] - 1)
+    (c, m), (h, width) = w.shape[:2], shape[2:]
+    dx = np.empty((len(dy), h, width, c * m), dy.dtype)
+    slopes = layout.nhwc(dy)
+    (top, _), (left, _) = window.padding
+    corner = (window.span[0] - 1 - top, window.span[1] - 1 - left)
     rotated, zero = _taps(w[:, :, ::-1, ::-1]), _bias(None, c * m, dy)
-    spread, step = window.stride, (1, 1)
-    _correlate_all(
-        layout.nhwc(dy), bordered, (top, left), spread, 1, rotated, zero, per_filter, step, window.dilation
-    )
-    dx = per_filter if m == 1 else per_filter.reshape(len(dy), h, width, c, m).sum(axis=-1)
-    return layout.nchw(dx)
+    if _is_3x3(window, c, m) and window.stride == (1, 1):
+        _correlate_3x3_all(slopes, rotated.reshape(-1), zero, corner, (1, 1), window.dilation, dx)
+    elif _is_3x3(window, c, m) and window.stride == (2, 2) and window.dilation == (1, 1):
+        _spread_3x3_all(slopes, _taps(w).reshape(-1), (top, left), dx)
+    else:
+        bordered = (h + window.span[0] - 1, width + window.span[1] - 1)
+        how = rotated, zero, dx, (1, 1), window.dilation
+        _correlate_all(slopes, bordered, corner, window.stride, 1, *how)
+    return layout.nchw(dx if m == 1 else dx.reshape(len(dy), h, width, c, m).sum(axis=-1))
 
 
 def weight_gradient(dy: Array, x: Array, shape: tuple[int, ...], window: Window) -> Array:
     c, m, kh, kw = shape
     (top, bottom), (left, right) = window.padding
-    chunks = -(-len(x) // IMAGES)
-    partial = np.zeros((chunks, kh * kw, c * m), x.dtype)
-    bordered = (x.shape[2] + top + bottom, x.shape[3] + left + right)
-    _correlate_weights_all(
-        layout.nhwc(x), layout.nhwc(dy), bordered, (top, left), m, kw, window.stride, window.dilation, partial
-    )
+    images, slopes = layout.nhwc(x), layout.nhwc(dy)
+    if _is_3x3(window, c, m):
+        per_sum = max(1, SUM_BYTES * len(x) // max(1, x.nbytes))
+        partial = np.empty((-(-len(x) // per_sum), 9, c), x.dtype)
+        how = (top, left), window.stride, window.dilation
+        _correlate_weights_3x3_all(images, slopes, per_sum, *how, partial)
+    else:
+        partial = np.zeros((-(-len(x) // IMAGES), kh * kw, c * m), x.dtype)
+        bordered = (x.shape[2] + top + bottom, x.shape[3] + left + right)
+        how = window.stride, window.dilation
+        _correlate_weights_all(images, slopes, bordered, (top, left), m, kw, *how, partial)
     return np.ascontiguousarray(partial.sum(axis=0).reshape(kh, kw, c, m).transpose(2, 3, 0, 1))
+
+
+def _is_3x3(window: Window, c: int, m: int) -> bool:
+    """Whether the kernels of :mod:`depthwise_3x3` apply."""
+    return window.kernel == (3, 3) and m == 1 and c >= LANES
 
 
 def _taps(w: Array) -> Array:
@@ -98,31 +109,6 @@ def _correlate(border, taps, bias, y, stride, dilation):
 
 
 @serial
-def _correlate_3x3(border, taps, bias, y, stride, dilation):
-    """The same for nine taps: x0, x1, x2 are where rows u = 0, 1, 2 of the window begin; w0 … w8 the taps."""
-    (sh, sw), (dh, dw) = stride, dilation
-    x, w, total = border.reshape(-1), taps.reshape(-1), y.reshape(-1)
-    channels, row = np.uint64(y.shape[2]), np.uint64(border.shape[1] * border.shape[2])
-    w1, w2, w3, w4 = channels, np.uint64(2) * channels, np.uint64(3) * channels, np.uint64(4) * channels
-    w5, w6, w7, w8 = w4 + w1, w4 + w2, w4 + w3, w4 + w4
-    d1 = np.uint64(dw) * channels
-    d2 = d1 + d1
-    for i in range(y.shape[0]):
-        for j in range(y.shape[1]):
-            x0 = np.uint64(i * sh) * row + np.uint64(j * sw) * channels
-            x1 = x0 + np.uint64(dh) * row
-            x2 = x1 + np.uint64(dh) * row
-            at = np.uint64(i * y.shape[1] + j) * channels
-            for c in range(channels):
-                total[at + c] = (
-                    bias[c]
-                    + (w[c] * x[x0 + c] + w[w1 + c] * x[x0 + d1 + c] + w[w2 + c] * x[x0 + d2 + c])
-                    + (w[w3 + c] * x[x1 + c] + w[w4 + c] * x[x1 + d1 + c] + w[w5 + c] * x[x1 + d2 + c])
-                    + (w[w6 + c] * x[x2 + c] + w[w7 + c] * x[x2 + d1 + c] + w[w8 + c] * x[x2 + d2 + c])
-                )
-
-
-@serial
 def _correlate_weights(border, dy, dw, kw, stride, dilation):
     """dw[u·kw + v, c] += Σ dy[i, j, c] · border[i·sh + u·dh, j·sw + v·dw, c]."""
     (sh, sw), (dh, d_across) = stride, dilation
@@ -136,35 +122,6 @@ def _correlate_weights(border, dy, dw, kw, stride, dilation):
                     total[c] += slope[c] * pixel[c]
 
 
-@serial
-def _correlate_weights_3x3(border, dy, dw, stride, dilation):
-    """The same for nine taps, in the notation of :func:`_correlate_3x3`."""
-    (sh, sw), (dh, d_across) = stride, dilation
-    x, slope, total = border.reshape(-1), dy.reshape(-1), dw.reshape(-1)
-    channels, row = np.uint64(dy.shape[2]), np.uint64(border.shape[1] * border.shape[2])
-    w1, w2, w3, w4 = channels, np.uint64(2) * channels, np.uint64(3) * channels, np.uint64(4) * channels
-    w5, w6, w7, w8 = w4 + w1, w4 + w2, w4 + w3, w4 + w4
-    d1 = np.uint64(d_across) * channels
-    d2 = d1 + d1
-    for i in range(dy.shape[0]):
-        for j in range(dy.shape[1]):
-            x0 = np.uint64(i * sh) * row + np.uint64(j * sw) * channels
-            x1 = x0 + np.uint64(dh) * row
-            x2 = x1 + np.uint64(dh) * row
-            at = np.uint64(i * dy.shape[1] + j) * channels
-            for c in range(channels):
-                g = slope[at + c]
-                total[c] += g * x[x0 + c]
-                total[w1 + c] += g * x[x0 + d1 + c]
-                total[w2 + c] += g * x[x0 + d2 + c]
-                total[w3 + c] += g * x[x1 + c]
-                total[w4 + c] += g * x[x1 + d1 + c]
-                total[w5 + c] += g * x[x1 + d2 + c]
-                total[w6 + c] += g * x[x2 + c]
-                total[w7 + c] += g * x[x2 + d1 + c]
-                total[w8 + c] += g * x[x2 + d2 + c]
-
-
 @kernel
 def _correlate_all(images, bordered, corner, spread, m, taps, bias, y, stride, dilation):
     n = images.shape[0]
@@ -172,10 +129,7 @@ def _correlate_all(images, bordered, corner, spread, m, taps, bias, y, stride, d
         border = np.zeros((bordered[0], bordered[1], y.shape[3]), y.dtype)
         for k in range(chunk * IMAGES, min(n, (chunk + 1) * IMAGES)):
             place(images[k], border, corner, spread, m)
-            if taps.shape[0] == 3 and taps.shape[1] == 3:
-                _correlate_3x3(border, taps, bias, y[k], stride, dilation)
-            else:
-                _correlate(border, taps, bias, y[k], stride, dilation)
+            _correlate(border, taps, bias, y[k], stride, dilation)
 
 
 @kernel
@@ -185,7 +139,23 @@ def _correlate_weights_all(images, dy, bordered, corner, m, kw, stride, dilation
         border = np.zeros((bordered[0], bordered[1], dy.shape[3]), dy.dtype)
         for k in range(chunk * IMAGES, min(n, (chunk + 1) * IMAGES)):
             place(images[k], border, corner, (1, 1), m)
-            if partial.shape[1] == 9 and kw == 3:
-                _correlate_weights_3x3(border, dy[k], partial[chunk], stride, dilation)
-            else:
-                _correlate_weights(border, dy[k], partial[chunk], kw, stride, dilation)
+            _correlate_weights(border, dy[k], partial[chunk], kw, stride, dilation)
+
+
+@kernel
+def _correlate_3x3_all(images, w, bias, corner, stride, dilation, y):
+    for n in prange(images.shape[0]):
+        correlate(images[n], w, bias, corner, stride, dilation, y[n])
+
+
+@kernel
+def _spread_3x3_all(dy, w, corner, dx):
+    for n in prange(dy.shape[0]):
+        spread(dy[n], w, corner, dx[n])
+
+
+@kernel
+def _correlate_weights_3x3_all(images, dy, per_sum, corner, stride, dilation, partial):
+    for chunk in prange(partial.shape[0]):
+        some = slice(chunk * per_sum, (chunk + 1) * per_sum)
+        correlate_weights(images[some], dy[some], corner, stride, dilation, partial[chunk])

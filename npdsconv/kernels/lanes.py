@@ -1,0 +1,159 @@
+"""Sixteen channels at once: vectors that stay in registers, for the innermost loops.
+
+A compiler may keep a weight in a register only while it can prove that no store overwrites it, and of two NumPy arrays
+it can prove nothing. So a loop written number by number reads its nine weights again for every pixel. With these
+functions a kernel says what it means: `load` sixteen neighbouring numbers, `multiply_add` them to a sum, `store` it.
+What is loaded stays loaded, and a loop over pixels can hand the columns of its window on to the next pixel.
+
+    pointer(a, i)            where number i of the contiguous array `a` lies
+    load(p, i)               sixteen numbers from the i-th on, counted from there
+    load_if(inside, p, i)    the same, or sixteen zeros where `inside` is false
+    store(p, i, v)           write them
+    fetch(p, i)              ask for them: they will be needed soon
+    zeros(p)                 sixteen zeros
+    multiply_add(x, y, z)    x·y + z
+    add(x, y)                x + y
+
+No index is checked, and a pointer keeps nothing alive: both are for kernels that have checked their shapes. Sixteen
+float32 fill one AVX-512 register; for other machines, and for float64, LLVM splits them. With the JIT disabled a
+pointer is a view and the rest a line of NumPy each.
+
+Optimizations: a pointer to a row costs nothing, where a slice of an array counts references, twice, atomically.
+"""
+
+# mypy: disable-error-code="no-untyped-def"
+from llvmlite import ir
+from numba import config, types
+from numba.extending import intrinsic, models, register_model
+
+LANES = 16
+
+
+class Lanes(types.Type):
+    """Numba's type for sixteen numbers of one dtype."""
+
+    def __init__(self, dtype):
+        self.dtype = dtype
+        super().__init__(f"Lanes({dtype})")
+
+
+def _vector(dtype):
+    return ir.VectorType(ir.FloatType() if dtype == types.float32 else ir.DoubleType(), LANES)
+
+
+@register_model(Lanes)
+class _Model(models.PrimitiveModel):
+    def __init__(self, manager, lanes):
+        super().__init__(manager, lanes, _vector(lanes.dtype))
+
+
+def _bytes(dtype):
+    return dtype.bitwidth // 8
+
+
+def _address(builder, dtype, p, i):
+    return builder.bitcast(builder.gep(p, [i]), _vector(dtype).as_pointer())
+
+
+@intrinsic
+def pointer(typing, a, i):
+    def emit(context, builder, signature, args):
+        return builder.gep(context.make_array(signature.args[0])(context, builder, args[0]).data, [args[1]])
+
+    return types.CPointer(a.dtype)(a, types.intp), emit
+
+
+@intrinsic
+def load(typing, p, i):
+    def emit(context, builder, signature, args):
+        return builder.load(_address(builder, p.dtype, *args), align=_bytes(p.dtype))
+
+    return Lanes(p.dtype)(p, types.intp), emit
+
+
+@intrinsic
+def load_if(typing, inside, p, i):
+    def emit(context, builder, signature, args):
+        # A choice of addresses costs one instruction; a branch for each load cost up to five times the loop.
+        size = _bytes(p.dtype)
+        nothing = context.insert_const_bytes(builder.module, bytes(LANES * size), "npdsconv_zeros")
+        there = _address(builder, p.dtype, *args[1:])
+        chosen = builder.select(args[0], there, builder.bitcast(nothing, there.type))
+        return builder.load(chosen, align=size)
+
+    return Lanes(p.dtype)(types.boolean, p, types.intp), emit
+
+
+@intrinsic
+def store(typing, p, i, v):
+    def emit(context, builder, signature, args):
+        builder.store(args[2], _address(builder, p.dtype, *args[:2]), align=_bytes(p.dtype))
+        return context.get_dummy_value()
+
+    return types.void(p, types.intp, v), emit
+
+
+@intrinsic
+def fetch(typing, p, i):
+    def emit(context, builder, signature, args):
+        byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
+        shape = ir.FunctionType(ir.VoidType(), (byte, number, number, number))
+        function = builder.module.declare_intrinsic("llvm.prefetch", (byte,), shape)
+        where = builder.bitcast(builder.gep(args[0], [args[1]]), byte)
+        builder.call(function, [where, *(ir.Constant(number, n) for n in (0, 3, 1))])  # to read, to keep, data
+        return context.get_dummy_value()
+
+    return types.void(p, types.intp), emit
+
+
+@intrinsic
+def zeros(typing, p):
+    def emit(context, builder, signature, args):
+        return ir.Constant(_vector(p.dtype), None)
+
+    return Lanes(p.dtype)(p), emit
+
+
+@intrinsic
+def multiply_add(typing, x, y, z):
+    def emit(context, builder, signature, args):
+        product = builder.fmul(args[0], args[1], flags=("contract",))
+        return builder.fadd(product, args[2], flags=("contract",))
+
+    return x(x, x, x), emit
+
+
+@intrinsic
+def add(typing, x, y):
+    def emit(context, builder, signature, args):
+        return builder.fadd(*args)
+
+    return x(x, x), emit
+
+
+if config.DISABLE_JIT:  # type: ignore[attr-defined]
+    import numpy as np
+
+    def pointer(a, i):
+        return a.reshape(-1)[i:]
+
+    def load(p, i):
+        return p[i : i + LANES].copy()
+
+    def load_if(inside, p, i):
+        return load(p, i) if inside else zeros(p)
+
+    def store(p, i, v):
+        p[i : i + LANES] = v
+
+    def fetch(p, i):
+        pass
+
+    def zeros(p):
+        return np.zeros(LANES, p.dtype)
+
+    def multiply_add(x, y, z):
+        return x * y + z
+
+    def add(x, y):
+        return x + y
