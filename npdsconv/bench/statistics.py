@@ -1,0 +1,48 @@
+"""From seconds to what is told: medians, quartiles and ratios."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from npdsconv.shapes import Array
+
+
+class Spread(NamedTuple):
+    """The median of some numbers, and between which two numbers their middle half lies."""
+
+    median: float
+    q1: float
+    q3: float
+
+
+def spread(numbers: Sequence[float] | Array) -> Spread:
+    """Median and quartiles.
+
+    >>> spread([3.0, 1.0, 2.0, 5.0, 4.0])
+    Spread(median=3.0, q1=2.0, q3=4.0)
+    """
+    if len(numbers) == 0:
+        raise ValueError("spread: there are no numbers")
+    q1, median, q3 = (float(q) for q in np.quantile(np.asarray(numbers, float), (0.25, 0.5, 0.75)))
+    return Spread(median, q1, q3)
+
+
+def ratio(mine: Sequence[Sequence[float]], theirs: Sequence[Sequence[float]]) -> Spread:
+    """My time over theirs, from the seconds of each call, block by block, in the order in which they took turns.
+
+    The figure itself is the ratio of the two overall medians. Its quartiles are those of the ratios of one block of
+    mine to their block of the same round: what slows a whole round down cancels in them.
+
+    >>> ratio([[1.0, 1.0], [3.0, 3.0]], [[2.0, 2.0], [6.0, 6.0]])
+    Spread(median=0.5, q1=0.5, q3=0.5)
+    """
+    if len(mine) != len(theirs):
+        raise ValueError(
+            f"ratio: {len(mine)} blocks against {len(theirs)}: they take turns, so as many of both"
+        )
+    overall = spread([s for block in mine for s in block]).median
+    overall /= spread([s for block in theirs for s in block]).median
+    rounds = [spread(a).median / spread(b).median for a, b in zip(mine, theirs, strict=True)]
+    _, q1, q3 = spread(rounds)
+    return Spread(overall, q1, q3)
