@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from npdsconv.bench.quiet import load
+
 COPIED = 1 << 28  # bytes of the array that is copied: far beyond any cache
 PRODUCT = 2048  # rows and columns of the matrices that are multiplied
 REPEATS = 15
@@ -30,7 +32,7 @@ def describe() -> dict[str, Any]:
         "processor": _processor(),
         "cores": cores(),
         "system": platform.platform(terse=True),
-        "load": list(os.getloadavg()) if hasattr(os, "getloadavg") else None,
+        "load": load(),
         "date": time.strftime("%Y-%m-%d"),
         "versions": {
             "npdsconv": npdsconv.__version__,

@@ -7,8 +7,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from npdsconv.bench.opponents import variants
+from npdsconv.bench.opponents import columns
 from npdsconv.bench.process import Process
+from npdsconv.bench.quiet import Watch
 from npdsconv.bench.statistics import Spread, ratio, spread
 from npdsconv.bench.workloads import Workload
 
@@ -18,7 +19,7 @@ REST = 0.02  # seconds of rest between two blocks, in which the threads of the l
 
 
 class Plan(NamedTuple):
-    """How a workload is timed, for every contestant the same number of rounds."""
+    """How a contestant is timed; the rounds are the same for all."""
 
     rounds: int
     samples: int  # in a block
@@ -26,29 +27,39 @@ class Plan(NamedTuple):
     lead_in: bool  # whether a block begins with untimed calls
 
 
-def plan(call: float, seconds: float, contestants: int, slowest: float) -> Plan:
-    """Rounds, samples and calls that fill `seconds`, for a contestant whose call takes `call` seconds.
+def plans(calls: Sequence[float], seconds: float) -> list[Plan]:
+    """Rounds, samples and calls that fill `seconds`, all contestants and rounds together.
 
     Parameters
     ----------
-    call : seconds of one call of this contestant
-    seconds : for all contestants and rounds together
-    contestants : how many take turns
-    slowest : seconds of one call of the slowest contestant
+    calls : seconds of one call of each contestant
+    seconds : to fill; at least three rounds of one call each are made, however long they take
     """
-    rounds = max(3, min(ROUNDS, int(seconds / (contestants * slowest))))
-    calls = max(1, math.ceil(SAMPLE / call))
-    share = seconds / (rounds * contestants)
-    samples = max(1, min(200, round(share / (call * calls))))
-    return Plan(rounds, samples, calls, lead_in=slowest < 1)
+    slowest = max(calls)
+    rounds = max(3, min(ROUNDS, int(seconds / (len(calls) * slowest))))
+    share = seconds / (rounds * len(calls))
+    found = []
+    for call in calls:
+        inner = max(1, math.ceil(SAMPLE / call))
+        samples = max(1, min(200, round(share / (call * inner))))
+        found.append(Plan(rounds, samples, inner, lead_in=slowest < 1))
+    return found
+
+
+class Entry(NamedTuple):
+    """A contestant: who does what, and under which heading it stands in the table."""
+
+    library: str
+    variant: str
+    workload: Workload
+    column: str = "npdsconv"
 
 
 @dataclass
 class Timing:
-    """What one contestant took for a workload."""
+    """What one contestant took."""
 
-    library: str
-    variant: str
+    entry: Entry
     first: float  # seconds of the very first call, compiling included
     call: float  # an estimate, from warming up
     blocks: list[list[float]] = field(default_factory=list)  # seconds of each sample, round by round
@@ -58,13 +69,13 @@ class Timing:
         return spread([s for block in self.blocks for s in block])
 
     def as_dict(self) -> dict[str, Any]:
-        samples = sum(map(len, self.blocks))
         return {
-            "library": self.library,
-            "variant": self.variant,
+            "library": self.entry.library,
+            "variant": self.entry.variant,
             **self.spread._asdict(),
+            "best": min(min(block) for block in self.blocks),
             "rounds": len(self.blocks),
-            "samples": samples,
+            "samples": sum(map(len, self.blocks)),
         }
 
 
@@ -93,45 +104,55 @@ class Arena:
                 self.versions |= process.versions
             yield self
 
-    def contestants(self, kind: str) -> list[tuple[str, str]]:
-        """(library, variant) of all that take part in a kind of workload."""
-        own = [("npdsconv", impl) for impl in self.impls]
-        return own + [(name, variant) for name in self.against for variant in variants(name, kind)]
+    def columns(self, kind: str) -> list[str]:
+        """Headings of the opponents that run a kind of workload."""
+        return [column for name in self.against for column in columns(name, kind)]
 
     def measure(self, workload: Workload, seconds: float) -> dict[str, Any]:
-        """Time one workload; the row of the report."""
-        timings = [self._ready(workload, *contestant) for contestant in self.contestants(workload.kind)]
-        slowest = max(t.call for t in timings)
-        plans = [plan(t.call, seconds, len(timings), slowest) for t in timings]
-        for _ in range(plans[0].rounds):
-            for timing, p in zip(timings, plans, strict=True):
+        """Time one workload, in all libraries that run it; the row of the report."""
+        entries = [Entry("npdsconv", impl, workload) for impl in self.impls]
+        for name in self.against:
+            for column, variants in columns(name, workload.kind).items():
+                entries += [Entry(name, variant, workload, column) for variant in variants]
+        timings, others = self.take_turns(entries, seconds)
+        return row(workload, self.threads, timings, others)
+
+    def take_turns(self, entries: Sequence[Entry], seconds: float) -> tuple[list[Timing], float | None]:
+        """Time contestants block by block; also what share of the cores other programs took meanwhile."""
+        timings = [self._ready(k, entry) for k, entry in enumerate(entries)]
+        watch = Watch([process.pid for process in self._processes.values()])
+        chosen = plans([t.call for t in timings], seconds)
+        for _ in range(chosen[0].rounds):
+            for k, (timing, plan) in enumerate(zip(timings, chosen, strict=True)):
                 time.sleep(REST)
-                block = self._processes[timing.library].ask(
-                    "run", slot=timing.variant, samples=p.samples, calls=p.calls, lead_in=p.lead_in
-                )
-                timing.blocks.append(block)
+                process = self._processes[timing.entry.library]
+                asked = {"samples": plan.samples, "calls": plan.calls, "lead_in": plan.lead_in}
+                timing.blocks.append(process.ask("run", slot=str(k), **asked))
+        others = watch.others()
         for process in self._processes.values():
             process.ask("drop")
-        return row(workload, self.threads, timings)
+        return timings, others
 
-    def _ready(self, workload: Workload, library: str, variant: str) -> Timing:
-        took = self._processes[library].ask(
-            "build", slot=variant, workload=workload.as_dict(), variant=variant
-        )
-        return Timing(library, variant, took["first"], took["call"])
+    def _ready(self, k: int, entry: Entry) -> Timing:
+        process = self._processes[entry.library]
+        took = process.ask("build", slot=str(k), workload=entry.workload.as_dict(), variant=entry.variant)
+        return Timing(entry, took["first"], took["call"])
 
 
-def row(workload: Workload, threads: int, timings: Sequence[Timing]) -> dict[str, Any]:
+def row(
+    workload: Workload, threads: int, timings: Sequence[Timing], others: float | None = None
+) -> dict[str, Any]:
     """What the report says of one workload.
 
-    Of npdsconv's tiers the first that takes part is compared; of another library, its fastest variant.
+    Of npdsconv's tiers the first is compared; of the variants under one heading, the fastest.
     """
     mine = timings[0]
     ratios = {}
-    for library in dict.fromkeys(t.library for t in timings if t.library != mine.library):
-        fastest = min((t for t in timings if t.library == library), key=lambda t: t.spread.median)
+    for column in dict.fromkeys(t.entry.column for t in timings if t.entry.library != "npdsconv"):
+        fastest = min((t for t in timings if t.entry.column == column), key=lambda t: t.spread.median)
         value, q1, q3 = ratio(mine.blocks, fastest.blocks)
-        ratios[library] = {"variant": fastest.variant, "ratio": value, "q1": q1, "q3": q3}
+        variant = {"library": fastest.entry.library, "variant": fastest.entry.variant}
+        ratios[column] = {**variant, "ratio": value, "q1": q1, "q3": q3}
     return {
         "workload": workload.name,
         "kind": workload.kind,
@@ -141,4 +162,5 @@ def row(workload: Workload, threads: int, timings: Sequence[Timing]) -> dict[str
         "bytes": workload.bytes,
         "times": [t.as_dict() for t in timings],
         "ratios": ratios,
+        "others": others,
     }

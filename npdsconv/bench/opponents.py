@@ -5,22 +5,37 @@ from typing import NamedTuple
 
 
 class Opponent(NamedTuple):
-    """Another library: what it needs, and how it runs each kind of workload; the fastest way counts."""
+    """Another library.
 
-    needs: tuple[str, ...]  # modules
+    Attributes
+    ----------
+    needs : modules that it consists of
+    install : the command that installs them
+    variants : kind of workload -> columns of the table -> variants, of which the fastest counts
+    """
+
+    needs: tuple[str, ...]
     install: str
-    variants: dict[str, tuple[str, ...]]  # kind of workload -> its variants
+    variants: dict[str, dict[str, tuple[str, ...]]]
 
 
-_FORMATS = ("nchw", "channels_last")
+_FORMATS: dict[str, tuple[str, ...]] = {"PyTorch": ("nchw", "channels_last")}
 OPPONENTS = {
     "torch": Opponent(
         ("torch",),
         "pip install torch",
-        {"op": _FORMATS, "train": _FORMATS, "epoch": _FORMATS, "inference": _FORMATS},
+        {
+            "op": _FORMATS,
+            "train": _FORMATS,
+            "epoch": _FORMATS,
+            # as written by hand, and with torch.nn.utils.fusion's help
+            "inference": {**_FORMATS, "PyTorch, BN folded": ("nchw folded", "channels_last folded")},
+        },
     ),
     "onnxruntime": Opponent(
-        ("onnxruntime", "onnx"), "pip install onnxruntime onnx", {"inference": ("folded",)}
+        ("onnxruntime", "onnx"),
+        "pip install onnxruntime onnx",
+        {"inference": {"ONNX Runtime": ("folded",)}},
     ),
 }
 
@@ -33,12 +48,12 @@ def installed(name: str) -> bool:
 def require(name: str) -> None:
     """Raise ValueError, with what to install, if a library is not here."""
     if not installed(name):
-        opponent = OPPONENTS[name]
+        missing = [m for m in OPPONENTS[name].needs if importlib.util.find_spec(m) is None]
         raise ValueError(
-            f"bench: --against {name} needs {' and '.join(opponent.needs)}, which is not installed: {opponent.install}"
+            f"bench: --against {name} needs {' and '.join(missing)}, not installed here: {OPPONENTS[name].install}"
         )
 
 
-def variants(name: str, kind: str) -> tuple[str, ...]:
-    """How a library runs a kind of workload; nothing if it does not."""
-    return OPPONENTS[name].variants.get(kind, ())
+def columns(name: str, kind: str) -> dict[str, tuple[str, ...]]:
+    """How a library runs a kind of workload: columns and their variants; nothing if it does not run it."""
+    return OPPONENTS[name].variants.get(kind, {})

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 import npdsconv
 from npdsconv import models, optim, train
 from npdsconv.bench import workloads
@@ -44,6 +46,8 @@ def _op(settings: dict[str, Any], impl: str) -> Callable[[], Any]:
     name, part = settings["op"], settings["part"]
     if name == "block":
         return _block(settings, x, dy, impl)
+    if name == "separable":
+        return _separable(settings, x, w, a["mix"], dy, impl)
     forward, backward = _pair(settings, w, impl)
     if part == "both":
         return lambda: (forward(x), *backward(dy, x))
@@ -56,7 +60,7 @@ def _pair(settings: dict[str, Any], w: Array, impl: str) -> tuple[Callable[..., 
     name, size = settings["op"], settings["kernel"]
     plain = "numba" if impl == "numba" else "numpy"
     window = {"stride": settings["stride"], "padding": settings["padding"], "impl": impl}
-    convolutions = {
+    convolutions: dict[str, tuple[Any, Any, dict[str, Any]]] = {
         "depthwise": (npdsconv.depthwise_conv2d, npdsconv.depthwise_conv2d_backward, window),
         "standard": (npdsconv.conv2d, npdsconv.conv2d_backward, window),
         "pointwise": (npdsconv.pointwise_conv2d, npdsconv.pointwise_conv2d_backward, {"impl": impl}),
@@ -76,11 +80,12 @@ def _pair(settings: dict[str, Any], w: Array, impl: str) -> tuple[Callable[..., 
         )
     if name == "global_avg_pool":
         return npdsconv.global_avg_pool2d, lambda dy, x: (npdsconv.global_avg_pool2d_backward(dy, x),)
-    f, g = {
+    pools: dict[str, tuple[Any, Any]] = {
         "max_pool": (npdsconv.max_pool2d, npdsconv.max_pool2d_backward),
         "avg_pool": (npdsconv.avg_pool2d, npdsconv.avg_pool2d_backward),
-    }[name]
-    return lambda x: f(x, size, **window), lambda dy, x: (g(dy, x, size, **window),)
+    }
+    pool, back = pools[name]
+    return lambda x: pool(x, size, **window), lambda dy, x: (back(dy, x, size, **window),)
 
 
 def _batch_norm(w: Array, impl: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
@@ -91,6 +96,22 @@ def _batch_norm(w: Array, impl: str) -> tuple[Callable[..., Any], Callable[..., 
         return y
 
     return forward, lambda dy, x: npdsconv.batch_norm2d_backward(dy, x, w, *kept, impl=impl)
+
+
+def _separable(
+    settings: dict[str, Any], x: Array, w: Array, mix: Array, dy: Array, impl: str
+) -> Callable[[], Any]:
+    """Depthwise and pointwise with nothing between: forward, and all gradients."""
+    how = {"stride": settings["stride"], "padding": settings["padding"], "impl": impl}
+
+    def call() -> tuple[Array | None, ...]:
+        d = npdsconv.depthwise_conv2d(x, w, **how)
+        y = npdsconv.pointwise_conv2d(d, mix, impl=impl)
+        dd, dmix, _ = npdsconv.pointwise_conv2d_backward(dy, d, mix, impl=impl, needs=("x", "w"))
+        dx, dw, _ = npdsconv.depthwise_conv2d_backward(np.asarray(dd), x, w, needs=("x", "w"), **how)
+        return y, dx, dw, dmix
+
+    return call
 
 
 def _block(settings: dict[str, Any], x: Array, dy: Array, impl: str) -> Callable[[], Any]:
@@ -106,8 +127,6 @@ def _block(settings: dict[str, Any], x: Array, dy: Array, impl: str) -> Callable
 
 def separable_block(settings: dict[str, Any]) -> DepthwiseSeparableConv2d:
     """Depthwise, batch norm, ReLU, pointwise, batch norm, ReLU; always with the same weights."""
-    import numpy as np
-
     return DepthwiseSeparableConv2d(
         settings["shape"][1],
         settings["outputs"],

@@ -46,3 +46,17 @@ def ratio(mine: Sequence[Sequence[float]], theirs: Sequence[Sequence[float]]) ->
     rounds = [spread(a).median / spread(b).median for a, b in zip(mine, theirs, strict=True)]
     _, q1, q3 = spread(rounds)
     return Spread(overall, q1, q3)
+
+
+def crossover(sizes: Sequence[float], ratios: Sequence[float]) -> float | None:
+    """The size at which a ratio first passes through one, on straight lines between logarithms; None if it never does.
+
+    >>> crossover([1, 4, 16], [4.0, 2.0, 0.5])
+    8.0
+    """
+    logs = np.log(ratios)
+    for k in range(len(logs) - 1):
+        if logs[k] * logs[k + 1] < 0:
+            share = logs[k] / (logs[k] - logs[k + 1])
+            return float(sizes[k] ** (1 - share) * sizes[k + 1] ** share)
+    return None

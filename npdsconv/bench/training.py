@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from npdsconv.bench import memory
-from npdsconv.bench.opponents import variants
+from npdsconv.bench.opponents import columns
 from npdsconv.bench.process import Process
 from npdsconv.bench.workloads import NETWORKS, Workload, on_network
 
@@ -25,7 +25,8 @@ def peaks(against: Sequence[str], threads: int, chosen: Sequence[Workload]) -> l
             continue
         found = []
         for library in ("npdsconv", *against):
-            for variant in ("numba",) if library == "npdsconv" else variants(library, "train"):
+            ways = {"npdsconv": ("numba",)} if library == "npdsconv" else columns(library, "train")
+            for variant in (variant for variants in ways.values() for variant in variants):
                 with Process(library, threads) as process:
                     peak = process.ask("peak", workload=workload.as_dict(), variant=variant)
                 found.append({"library": library, "variant": variant, "bytes": peak["growth"]})

@@ -4,7 +4,7 @@ The networks are twins of ours: the same layers in the same order, with the same
 and only in the process that was started for it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from npdsconv import layers
@@ -24,13 +24,17 @@ def start(threads: int) -> dict[str, str]:
 
 
 def build(workload: Workload, variant: str) -> Callable[[], Any]:
-    """A function without arguments that does the workload once. `variant`: "nchw" or "channels_last"."""
+    """A function without arguments that does the workload once.
+
+    `variant` is "nchw" or "channels_last", for inference also with " folded" after it.
+    """
     import torch
 
-    memory = {"nchw": torch.contiguous_format, "channels_last": torch.channels_last}[variant]
-    return {"op": _op, "train": _train, "epoch": _epoch, "inference": _inference}[workload.kind](
-        workload.settings, memory
-    )
+    formats = {"nchw": torch.contiguous_format, "channels_last": torch.channels_last}
+    memory, fold = formats[variant.removesuffix(" folded")], variant.endswith(" folded")
+    if workload.kind == "inference":
+        return _inference(workload.settings, memory, fold)
+    return {"op": _op, "train": _train, "epoch": _epoch}[workload.kind](workload.settings, memory)
 
 
 def _tensor(x: Array, memory: Any) -> Any:
@@ -163,9 +167,9 @@ def twin(layer: layers.Layer) -> Any:
         return nn.Sequential(*children)
     module = _module(layer)
     with torch.no_grad():
-        for name, slot in (*layer.named_parameters(), *layer.named_buffers()):
+        for name, value in layer.state_dict().items():
             target = getattr(module, name)
-            target.copy_(torch.from_numpy(slot.value).reshape(target.shape))
+            target.copy_(torch.from_numpy(value).reshape(target.shape))
     return module
 
 
@@ -209,8 +213,8 @@ def _train(settings: dict[str, Any], memory: Any) -> Callable[[], Any]:
     import torch
 
     step = _step(settings, memory)
-    x, labels = workloads.batch_of_images(settings)
-    x, labels = _tensor(x, memory), torch.from_numpy(labels)
+    images, numbers = workloads.batch_of_images(settings)
+    x, labels = _tensor(images, memory), torch.from_numpy(numbers)
     return lambda: step(x, labels)
 
 
@@ -245,9 +249,34 @@ def _epoch(settings: dict[str, Any], memory: Any) -> Callable[[], Any]:
     return epoch
 
 
-def _inference(settings: dict[str, Any], memory: Any) -> Callable[[], Any]:
+def _inference(settings: dict[str, Any], memory: Any, fold: bool) -> Callable[[], Any]:
     import torch
 
-    model = twin(workloads.network(settings["network"])).to(memory_format=memory).eval()
+    model = twin(workloads.network(settings["network"])).eval()
+    model = (folded(model) if fold else model).to(memory_format=memory)
     x = _tensor(workloads.batch_of_images(settings)[0], memory)
     return torch.inference_mode()(lambda: model(x))
+
+
+def folded(model: Any) -> Any:
+    """The network, in evaluation mode, with each batch norm folded into the convolution before it."""
+    from torch import nn
+    from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+    modules: list[Any] = []
+    for module in _flat(model):
+        if isinstance(module, nn.BatchNorm2d) and isinstance(modules[-1], nn.Conv2d):
+            modules[-1] = fuse_conv_bn_eval(modules[-1], module)
+        else:
+            modules.append(module)
+    return nn.Sequential(*modules).eval()
+
+
+def _flat(module: Any) -> Iterator[Any]:
+    from torch import nn
+
+    if isinstance(module, nn.Sequential):
+        for child in module:
+            yield from _flat(child)
+    else:
+        yield module

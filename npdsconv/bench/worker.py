@@ -19,6 +19,7 @@ LIBRARIES = {
     "onnxruntime": with_onnxruntime,
     "machine": machine,
 }
+WARM_UP = 0.1  # seconds of calls before the first timed one, compiling not counted
 LEAD_IN = 0.01  # seconds of untimed calls at the start of a block
 
 
@@ -37,10 +38,9 @@ class Worker:
         """Make a workload ready under a name, and warm it up: the seconds of its first call, and of a later one."""
         keep_freed_memory()
         self.call[slot] = self.library.build(Workload(**workload), variant)
-        (first,), seconds = self._timed(slot, 1, 1), []
-        while len(seconds) < 2 or (sum(seconds) < 0.1 and len(seconds) < 50):
-            if first > 3 and len(seconds) == 1 and seconds[0] > 1:
-                break  # a call that takes seconds has nothing left to warm up
+        (first,) = self._timed(slot, 1, 1)
+        seconds: list[float] = []
+        while not seconds or (sum(seconds) < WARM_UP and len(seconds) < 50):
             seconds += self._timed(slot, 1, 1)
         return {"first": first, "call": statistics.median(seconds[len(seconds) // 2 :])}
 
@@ -53,7 +53,8 @@ class Worker:
         return self._timed(slot, samples, calls)
 
     def _timed(self, slot: str, samples: int, calls: int) -> list[float]:
-        call, seconds = self.call[slot], []
+        call = self.call[slot]
+        seconds: list[float] = []
         gc.collect()
         gc.disable()
         try:

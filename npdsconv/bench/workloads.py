@@ -66,7 +66,7 @@ def op(
         "padding": padding,
     }
     flops, moved = _costs(settings)
-    channels = f"{c}→{o}" if name in ("standard", "pointwise", "block") else f"{c}"
+    channels = f"{c}→{o}" if name in ("standard", "pointwise", "separable", "block") else f"{c}"
     strided = f" s{stride}" if stride > 1 and not name.endswith("pool") else ""
     size = "" if name in ("pointwise", "batch_norm", "relu", "global_avg_pool") else f" {kernel}×{kernel}"
     text = f"{name.replace('_', ' ')}{size} {part} {n}×{channels}×{h}×{w}{strided}"
@@ -93,28 +93,34 @@ def _costs(settings: dict[str, Any]) -> tuple[int | None, int]:
         "depthwise": n * o * oh * ow * area,
         "standard": n * o * oh * ow * c * area,
         "pointwise": n * o * oh * ow * c,
+        "separable": n * oh * ow * c * (area + o),
         "block": n * oh * ow * c * (area + o),
     }.get(settings["op"])
     one_pass = n * c * h * w + n * o * oh * ow  # x and y, dy and dx, or dy and x
     passes = 3 if settings["part"] == "both" else 1
-    if settings["part"] == "both" and macs is None:  # no weights to speak of: forward, then x and dy to dx
+    moved = passes * one_pass
+    if settings["part"] == "both" and macs is None:  # no weights to speak of: x to y, then x and dy to dx
         moved = 2 * one_pass + n * c * h * w
-    else:
-        moved = passes * one_pass
     return None if macs is None else 2 * macs * passes, 4 * moved
 
 
 def arrays(settings: dict[str, Any]) -> dict[str, Array]:
     """x, w and dy of an op, the same numbers for every library: in (N, C, H, W), not channels-last."""
     rng = np.random.default_rng(0)
-    n, c, _, _ = settings["shape"]
-    k, o = settings["kernel"], settings["outputs"]
-    weights = {"depthwise": (c, o // c, k, k), "standard": (o, c, k, k), "pointwise": (o, c)}
+    c, k, o = settings["shape"][1], settings["kernel"], settings["outputs"]
+    weights = {
+        "depthwise": (c, o // c, k, k),
+        "standard": (o, c, k, k),
+        "pointwise": (o, c),
+        "separable": (c, 1, k, k),
+    }
     shapes = {
         "x": tuple(settings["shape"]),
         "w": weights.get(settings["op"], (c,)),
         "dy": output_shape(settings),
     }
+    if settings["op"] == "separable":
+        shapes["mix"] = (o, c)  # the pointwise weights
     return {name: rng.standard_normal(shape, np.float32) for name, shape in shapes.items()}
 
 

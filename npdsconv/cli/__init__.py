@@ -18,6 +18,7 @@ COMMANDS = {
     "gradcheck": "check every hand-written gradient",
     "complexity": "count parameters and multiply-adds of a model",
     "bench": "measure speed and memory, here and beside other libraries",
+    "warmup": "compile everything now, so that nothing is compiled later",
     "data": "show, find or fetch the data sets",
 }
 
