@@ -67,7 +67,9 @@ class Process:
             )
         answer = json.loads(line)
         if "error" in answer:
-            raise _ERRORS.get(answer["kind"], ChildProcessError)(answer["error"])
+            if answer["kind"] in _ERRORS:
+                raise _ERRORS[answer["kind"]](answer["error"])
+            raise ChildProcessError(f"{answer['kind']}: {answer['error']}")
         return answer["result"]
 
     def close(self) -> None:

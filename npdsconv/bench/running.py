@@ -174,7 +174,9 @@ class Run:
         if not memory.available():
             print("\npeak memory: not measured; only Linux tells it (/proc/self/clear_refs)")
             return []
-        found = [row for n in self.threads for row in training.peaks(self.against, n, workloads)]
+        found = [
+            row for n in self.threads for row in training.peaks(self.against, n, workloads, self.impls[0])
+        ]
         if found:
             print("\npeak memory of a training step, each in a fresh process, warmed")
         for row in found:

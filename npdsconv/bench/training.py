@@ -15,7 +15,9 @@ def workloads(*, epoch: bool = False) -> list[Workload]:
     return [*steps, on_network("separable_cnn ×0.41", "epoch")] if epoch else steps
 
 
-def peaks(against: Sequence[str], threads: int, chosen: Sequence[Workload]) -> list[dict[str, Any]]:
+def peaks(
+    against: Sequence[str], threads: int, chosen: Sequence[Workload], impl: str = "numba"
+) -> list[dict[str, Any]]:
     """Peak memory of a training step, each measured in a fresh process; nothing where the system cannot tell."""
     if not memory.available():
         return []
@@ -25,7 +27,7 @@ def peaks(against: Sequence[str], threads: int, chosen: Sequence[Workload]) -> l
             continue
         found = []
         for library in ("npdsconv", *against):
-            ways = {"npdsconv": ("numba",)} if library == "npdsconv" else columns(library, "train")
+            ways = {"npdsconv": (impl,)} if library == "npdsconv" else columns(library, "train")
             for variant in (variant for variants in ways.values() for variant in variants):
                 with Process(library, threads) as process:
                     peak = process.ask("peak", workload=workload.as_dict(), variant=variant)

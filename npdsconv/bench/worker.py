@@ -42,10 +42,13 @@ class Worker:
         seconds: list[float] = []
         while not seconds or (sum(seconds) < WARM_UP and len(seconds) < 50):
             seconds += self._timed(slot, 1, 1)
+        gc.collect()
+        gc.freeze()  # what libraries hold is not looked through again before each block
         return {"first": first, "call": statistics.median(seconds[len(seconds) // 2 :])}
 
     def run(self, slot: str, samples: int, calls: int, lead_in: bool) -> list[float]:
         """A block: the seconds of a call, `samples` times, each the mean over so many `calls` in a row."""
+        gc.collect()
         began = time.perf_counter()
         while lead_in:
             self.call[slot]()
@@ -55,7 +58,6 @@ class Worker:
     def _timed(self, slot: str, samples: int, calls: int) -> list[float]:
         call = self.call[slot]
         seconds: list[float] = []
-        gc.collect()
         gc.disable()
         try:
             for _ in range(samples):

@@ -3,7 +3,7 @@
 import argparse
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 from npdsconv import warmup
@@ -31,26 +31,24 @@ def run(args: argparse.Namespace) -> int:
 
 def compile_shown(title: str, steps: Iterable[str]) -> float:
     """Run the steps: on a terminal their names pass by, elsewhere there is one line. Returns the seconds."""
-    began = time.perf_counter()
-    print(f"{title} …", end=" ", flush=True)
-    for _ in _passing_by(steps):
-        pass
+    began, terminal = time.perf_counter(), sys.stderr.isatty()
+    if terminal:
+        _run_with_bar(title, steps)
+    else:
+        print(f"{title} …", end=" ", flush=True)
+        for _ in steps:
+            pass
     seconds = time.perf_counter() - began
-    print(f"{seconds:.1f} s", flush=True)
+    print(f"{title} … {seconds:.1f} s" if terminal else f"{seconds:.1f} s", flush=True)
     return seconds
 
 
-def _passing_by(steps: Iterable[str]) -> Iterator[str]:
-    """The steps; on a terminal, with a counter that shows which one runs."""
-    if not sys.stderr.isatty():
-        yield from steps
-        return
+def _run_with_bar(title: str, steps: Iterable[str]) -> None:
     from tqdm import tqdm
 
     with tqdm(bar_format="{desc} [{n_fmt} done, {elapsed}]", leave=False, dynamic_ncols=True) as bar:
         for step in steps:
-            bar.set_description_str(step)
-            yield step
+            bar.set_description_str(f"{title}: {step}")
             bar.update()
 
 
