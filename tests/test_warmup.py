@@ -35,12 +35,13 @@ def test_nothing_is_left_to_compile_after_it():
     x = rng.random((3, 1, 28, 28), np.float32)
     labels = np.array([1, 0, 2])
     for build in (models.separable_cnn, models.small_cnn, models.mobilenet_v2):
-        model = build(1, 10, width=0.5, rng=1)
+        model = build(in_channels=1, classes=10, width=0.5, rng=1)
         optimizer = optim.SGD(model.parameters(), lr=0.1)
         train.train_step(model, x, labels, optimizer)
         train.evaluate(model, x, labels)
     few = data.load("mnist5k").train.take(np.arange(0, 4000, 200))
-    train.fit(models.separable_cnn(width=0.25, stem_stride=2, rng=0), few, optimizer, epochs=1)
+    model = models.separable_cnn(width=0.25, stem_stride=2, rng=0)
+    train.fit(model, few, optim.AdamW(model.parameters(), lr=0.01), epochs=1)
     strided = layers.DepthwiseConv2d(6, (3, 5), stride=(2, 1), padding="same", rng=rng)
     y, backward = strided.forward(rng.random((2, 6, 9, 8), np.float32), train=True)
     backward(y)
@@ -49,13 +50,17 @@ def test_nothing_is_left_to_compile_after_it():
 
 def test_steps_run_every_layer_in_the_wanted_dtype(monkeypatch):
     seen = set()
-    real = layers.BatchNorm2d.forward
+    real, all_layers = layers.BatchNorm2d.forward, warmup._layers
 
     def watched(self, x, *, train):
         seen.add(x.dtype.name)
         return real(self, x, train=train)
 
+    def in_numpy(rng):
+        return ((name, layers.set_impl(layer, "im2col")) for name, layer in all_layers(rng))
+
     monkeypatch.setattr(layers.BatchNorm2d, "forward", watched)
+    monkeypatch.setattr(warmup, "_layers", in_numpy)
     names = list(warmup.layer_steps("float64"))
     assert seen == {"float64"}
     kinds = {name.split()[0] for name in names}
