@@ -53,6 +53,7 @@ class Entry(NamedTuple):
     variant: str
     workload: Workload
     column: str = "npdsconv"
+    keep: bool = True  # whether its process keeps freed memory
 
 
 @dataclass
@@ -72,6 +73,7 @@ class Timing:
         return {
             "library": self.entry.library,
             "variant": self.entry.variant,
+            "column": self.entry.column,
             **self.spread._asdict(),
             "best": min(min(block) for block in self.blocks),
             "rounds": len(self.blocks),
@@ -87,33 +89,50 @@ class Arena:
     against : names of other libraries
     threads : int
     impls : tiers of npdsconv that take part
+    keep : whether processes keep freed memory; if not, none does
     """
 
-    def __init__(self, against: Sequence[str], threads: int, impls: Sequence[str] = ("numba",)) -> None:
-        self.against, self.threads, self.impls = tuple(against), threads, tuple(impls)
+    def __init__(
+        self, against: Sequence[str], threads: int, impls: Sequence[str] = ("numba",), *, keep: bool = True
+    ) -> None:
+        self.against, self.threads, self.impls, self.keep = tuple(against), threads, tuple(impls), keep
         self.versions: dict[str, str] = {}
-        self._processes: dict[str, Process] = {}
+        self._processes: dict[tuple[str, bool], Process] = {}
+        self._stack = ExitStack()
 
     @contextmanager
     def open(self) -> Iterator["Arena"]:
-        """Start the processes, and end them afterwards."""
-        with ExitStack() as stack:
-            for library in ("npdsconv", *self.against):
-                process = stack.enter_context(Process(library, self.threads))
-                self._processes[library] = process
-                self.versions |= process.versions
+        """Processes are started when they are first needed; here they end."""
+        with self._stack:
             yield self
+
+    def _process(self, entry: Entry) -> Process:
+        key = entry.library, entry.keep
+        if key not in self._processes:
+            process = self._stack.enter_context(Process(entry.library, self.threads, keep=entry.keep))
+            self._processes[key] = process
+            self.versions |= process.versions
+        return self._processes[key]
 
     def columns(self, kind: str) -> list[str]:
         """Headings of the opponents that run a kind of workload."""
-        return [column for name in self.against for column in columns(name, kind)]
+        return [
+            heading
+            for name in self.against
+            for heading, column in columns(name, kind).items()
+            if column.keep
+            or self.keep  # where nobody keeps memory, the column without keeping says nothing new
+        ]
 
     def measure(self, workload: Workload, seconds: float) -> dict[str, Any]:
         """Time one workload, in all libraries that run it; the row of the report."""
-        entries = [Entry("npdsconv", impl, workload) for impl in self.impls]
+        entries = [Entry("npdsconv", impl, workload, keep=self.keep) for impl in self.impls]
+        wanted = self.columns(workload.kind)
         for name in self.against:
-            for column, variants in columns(name, workload.kind).items():
-                entries += [Entry(name, variant, workload, column) for variant in variants]
+            for heading, column in columns(name, workload.kind).items():
+                if heading in wanted:
+                    keep = column.keep and self.keep
+                    entries += [Entry(name, v, workload, heading, keep) for v in column.variants]
         timings, others = self.take_turns(entries, seconds)
         return row(workload, self.threads, timings, others)
 
@@ -125,7 +144,7 @@ class Arena:
         for _ in range(chosen[0].rounds):
             for k, (timing, plan) in enumerate(zip(timings, chosen, strict=True)):
                 time.sleep(REST)
-                process = self._processes[timing.entry.library]
+                process = self._process(timing.entry)
                 asked = {"samples": plan.samples, "calls": plan.calls, "lead_in": plan.lead_in}
                 timing.blocks.append(process.ask("run", slot=str(k), **asked))
         others = watch.others()
@@ -134,8 +153,9 @@ class Arena:
         return timings, others
 
     def _ready(self, k: int, entry: Entry) -> Timing:
-        process = self._processes[entry.library]
-        took = process.ask("build", slot=str(k), workload=entry.workload.as_dict(), variant=entry.variant)
+        took = self._process(entry).ask(
+            "build", slot=str(k), workload=entry.workload.as_dict(), variant=entry.variant
+        )
         return Timing(entry, took["first"], took["call"])
 
 
@@ -151,8 +171,7 @@ def row(
     for column in dict.fromkeys(t.entry.column for t in timings if t.entry.library != "npdsconv"):
         fastest = min((t for t in timings if t.entry.column == column), key=lambda t: t.spread.median)
         value, q1, q3 = ratio(mine.blocks, fastest.blocks)
-        variant = {"library": fastest.entry.library, "variant": fastest.entry.variant}
-        ratios[column] = {**variant, "ratio": value, "q1": q1, "q3": q3}
+        ratios[column] = {"variant": fastest.entry.variant, "ratio": value, "q1": q1, "q3": q3}
     return {
         "workload": workload.name,
         "kind": workload.kind,

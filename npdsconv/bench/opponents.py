@@ -4,6 +4,19 @@ import importlib.util
 from typing import NamedTuple
 
 
+class Column(NamedTuple):
+    """A heading of the table: variants of which the fastest counts.
+
+    Attributes
+    ----------
+    variants : names of what the library's `build` knows
+    keep : whether freed memory is kept, as in npdsconv's own process; if not, the C library is left as it is
+    """
+
+    variants: tuple[str, ...]
+    keep: bool = True
+
+
 class Opponent(NamedTuple):
     """Another library.
 
@@ -11,31 +24,34 @@ class Opponent(NamedTuple):
     ----------
     needs : modules that it consists of
     install : the command that installs them
-    variants : kind of workload -> columns of the table -> variants, of which the fastest counts
+    columns : kind of workload -> headings of the table
     """
 
     needs: tuple[str, ...]
     install: str
-    variants: dict[str, dict[str, tuple[str, ...]]]
+    columns: dict[str, dict[str, Column]]
 
 
-_FORMATS: dict[str, tuple[str, ...]] = {"PyTorch": ("nchw", "channels_last")}
+_FORMATS = ("nchw", "channels_last")
+_TRAINING = {"PyTorch": Column(_FORMATS), "PyTorch as installed": Column(_FORMATS, keep=False)}
 OPPONENTS = {
     "torch": Opponent(
         ("torch",),
         "pip install torch",
         {
-            "op": _FORMATS,
-            "train": _FORMATS,
-            "epoch": _FORMATS,
-            # as written by hand, and with torch.nn.utils.fusion's help
-            "inference": {**_FORMATS, "PyTorch, BN folded": ("nchw folded", "channels_last folded")},
+            "op": {"PyTorch": Column(_FORMATS)},
+            "train": _TRAINING,
+            "epoch": _TRAINING,
+            "inference": {
+                "PyTorch": Column(_FORMATS),
+                "PyTorch, BN folded": Column(("nchw folded", "channels_last folded")),
+            },
         },
     ),
     "onnxruntime": Opponent(
         ("onnxruntime", "onnx"),
         "pip install onnxruntime onnx",
-        {"inference": {"ONNX Runtime": ("folded",)}},
+        {"inference": {"ONNX Runtime": Column(("folded",))}},
     ),
 }
 
@@ -54,6 +70,6 @@ def require(name: str) -> None:
         )
 
 
-def columns(name: str, kind: str) -> dict[str, tuple[str, ...]]:
-    """How a library runs a kind of workload: columns and their variants; nothing if it does not run it."""
-    return OPPONENTS[name].variants.get(kind, {})
+def columns(name: str, kind: str) -> dict[str, Column]:
+    """How a library runs a kind of workload: headings and their variants; nothing if it does not run it."""
+    return OPPONENTS[name].columns.get(kind, {})

@@ -24,9 +24,10 @@ class Process:
     ----------
     library : "npdsconv", "torch", "onnxruntime" or "machine"
     threads : int
+    keep : whether it keeps freed memory, see `npdsconv.memory`
     """
 
-    def __init__(self, library: str, threads: int) -> None:
+    def __init__(self, library: str, threads: int, *, keep: bool = True) -> None:
         self.library, self.threads = library, threads
         root = str(Path(__file__).parents[2])  # the child shall find the very package that runs here
         paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
@@ -34,7 +35,7 @@ class Process:
             os.environ | dict.fromkeys(_POOLS, str(threads)) | {"PYTHONPATH": os.pathsep.join(paths)}
         )
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "npdsconv.bench.worker", library, str(threads)],
+            [sys.executable, "-m", "npdsconv.bench.worker", library, str(threads), str(int(keep))],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=environment,

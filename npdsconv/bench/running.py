@@ -24,6 +24,7 @@ class Run:
     only : rows whose name contains this
     impls : tiers of npdsconv; the first one is compared
     epoch : whether "train" measures a whole epoch too
+    keep : whether freed memory is kept, in all processes; the report says so
 
     Raises
     ------
@@ -40,6 +41,7 @@ class Run:
         only: str = "",
         impls: Sequence[str] = ("numba",),
         epoch: bool = False,
+        keep: bool = True,
     ) -> None:
         for name in against:
             require(name)
@@ -52,11 +54,12 @@ class Run:
                     f"bench: --threads must be from 1 to {machine.cores()}, the cores of this machine, got {n}"
                 )
         self.against, self.seconds, self.only, self.impls = list(against), seconds, only, list(impls)
-        self.epoch = epoch
+        self.epoch, self.keep = epoch, keep
         self.report: dict[str, Any] = {
             "machine": machine.describe(),
             "seconds": seconds,
             "threads": self.threads,
+            "memory_kept": keep,
         }
 
     def run(self, chosen: Sequence[str]) -> dict[str, Any]:
@@ -120,7 +123,7 @@ class Run:
         n = self.threads[0]
         section: dict[str, Any] = {"threads": n, "sweeps": []}
         print(f"\nscaling, {_threads(n)}: forward and all gradients")
-        with Arena([], n, self.impls).open() as arena:
+        with Arena([], n, self.impls, keep=self.keep).open() as arena:
             for quantity, values in scaling.SWEEPS.items():
                 if self.only not in quantity:
                     continue
@@ -150,12 +153,13 @@ class Run:
         found: list[dict[str, Any]] = []
         workloads = self._chosen(workloads)
         for n in (threads or self.threads) if workloads else ():
-            with Arena(self.against if against is None else against, n, self.impls).open() as arena:
+            with Arena(
+                self.against if against is None else against, n, self.impls, keep=self.keep
+            ).open() as arena:
                 found += self._table(f"{title}, {_threads(n)}", arena, workloads)
         return found
 
     def _table(self, title: str, arena: Arena, workloads: Sequence[Workload]) -> list[dict[str, Any]]:
-        self.report["machine"]["versions"] |= arena.versions
         columns, width = arena.columns(workloads[0].kind), max(len(w.name) for w in workloads)
         rates = any(w.bytes for w in workloads)
         print(f"\n{title}\n{table.header(columns, arena.impls, width, rates=rates)}", flush=True)
@@ -163,6 +167,7 @@ class Run:
         for workload in workloads:
             found.append(arena.measure(workload, self.seconds))
             print(table.line(found[-1], columns, width), flush=True)
+        self.report["machine"]["versions"] |= arena.versions
         others = [row["others"] for row in found if row["others"] is not None]
         if others and max(others) > BUSY:
             print(

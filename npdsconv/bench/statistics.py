@@ -31,8 +31,8 @@ def spread(numbers: Sequence[float] | Array) -> Spread:
 def ratio(mine: Sequence[Sequence[float]], theirs: Sequence[Sequence[float]]) -> Spread:
     """My time over theirs, from the seconds of each call, block by block, in the order in which they took turns.
 
-    The figure itself is the ratio of the two overall medians. Its quartiles are those of the ratios of one block of
-    mine to their block of the same round: what slows a whole round down cancels in them.
+    In each round the median of my block is divided by that of theirs; told are the median and the quartiles of these
+    ratios. What slows a whole round down cancels.
 
     >>> ratio([[1.0, 1.0], [3.0, 3.0]], [[2.0, 2.0], [6.0, 6.0]])
     Spread(median=0.5, q1=0.5, q3=0.5)
@@ -41,11 +41,7 @@ def ratio(mine: Sequence[Sequence[float]], theirs: Sequence[Sequence[float]]) ->
         raise ValueError(
             f"ratio: {len(mine)} blocks against {len(theirs)}: they take turns, so as many of both"
         )
-    overall = spread([s for block in mine for s in block]).median
-    overall /= spread([s for block in theirs for s in block]).median
-    rounds = [spread(a).median / spread(b).median for a, b in zip(mine, theirs, strict=True)]
-    _, q1, q3 = spread(rounds)
-    return Spread(overall, q1, q3)
+    return spread([spread(a).median / spread(b).median for a, b in zip(mine, theirs, strict=True)])
 
 
 def crossover(sizes: Sequence[float], ratios: Sequence[float]) -> float | None:

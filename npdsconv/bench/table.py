@@ -69,15 +69,15 @@ def line(row: dict[str, Any], columns: Sequence[str], width: int) -> str:
 
 def fastest(row: dict[str, Any], column: str) -> dict[str, Any]:
     """The time of the variant that counts under a heading."""
-    wanted = row["ratios"][column]
-    return next(t for t in row["times"] if all(t[key] == wanted[key] for key in ("library", "variant")))
+    variant = row["ratios"][column]["variant"]
+    return next(t for t in row["times"] if (t["column"], t["variant"]) == (column, variant))
 
 
 def winner(ratio: dict[str, Any], column: str) -> str:
     """Who is faster; nobody where the quartiles of the ratio lie on both sides of one."""
     if ratio["q1"] <= 1 <= ratio["q3"]:
         return "level"
-    return "npdsconv" if ratio["ratio"] < 1 else column.split(",")[0]
+    return "npdsconv" if ratio["ratio"] < 1 else column.split(",")[0].removesuffix(" as installed")
 
 
 # ---- Markdown -------------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from npdsconv.bench import memory
-from npdsconv.bench.opponents import columns
+from npdsconv.bench.opponents import Column, columns
 from npdsconv.bench.process import Process
 from npdsconv.bench.workloads import NETWORKS, Workload, on_network
 
@@ -27,9 +27,9 @@ def peaks(
             continue
         found = []
         for library in ("npdsconv", *against):
-            ways = {"npdsconv": (impl,)} if library == "npdsconv" else columns(library, "train")
-            for variant in (variant for variants in ways.values() for variant in variants):
-                with Process(library, threads) as process:
+            ways = columns(library, "train") if library != "npdsconv" else {"": Column((impl,))}
+            for variant in dict.fromkeys(v for way in ways.values() for v in way.variants):
+                with Process(library, threads, keep=False) as process:
                     peak = process.ask("peak", workload=workload.as_dict(), variant=variant)
                 found.append({"library": library, "variant": variant, "bytes": peak["growth"]})
         rows.append({"workload": workload.name, "threads": threads, "peaks": found})

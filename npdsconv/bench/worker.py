@@ -1,4 +1,4 @@
-"""One library in one process: the side that answers. ``python -m npdsconv.bench.worker LIBRARY THREADS``."""
+"""One library in one process: the side that answers. ``python -m npdsconv.bench.worker LIBRARY THREADS KEEP``."""
 
 import gc
 import json
@@ -26,7 +26,9 @@ LEAD_IN = 0.01  # seconds of untimed calls at the start of a block
 class Worker:
     """The functions that `Process.ask` names."""
 
-    def __init__(self, library: str, threads: int) -> None:
+    def __init__(self, library: str, threads: int, keep: bool) -> None:
+        if keep:
+            keep_freed_memory()
         self.library = LIBRARIES[library]
         self.threads = threads
         self.call: dict[str, Callable[[], Any]] = {}
@@ -36,7 +38,6 @@ class Worker:
 
     def build(self, slot: str, workload: dict[str, Any], variant: str) -> dict[str, float]:
         """Make a workload ready under a name, and warm it up: the seconds of its first call, and of a later one."""
-        keep_freed_memory()
         self.call[slot] = self.library.build(Workload(**workload), variant)
         (first,) = self._timed(slot, 1, 1)
         seconds: list[float] = []
@@ -86,7 +87,7 @@ def main() -> None:
     """Answer until the other side closes the pipe."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what a library prints shall not be taken for an answer
-    worker = Worker(sys.argv[1], int(sys.argv[2]))
+    worker = Worker(sys.argv[1], int(sys.argv[2]), sys.argv[3] == "1")
     for line in sys.stdin:
         question = json.loads(line)
         try:

@@ -45,6 +45,12 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--impl", nargs="+", choices=("numba", "im2col"), default=["numba"], help="tiers (default numba)"
     )
+    parser.add_argument(
+        "--malloc",
+        choices=("kept", "default"),
+        default="kept",
+        help="whether freed memory is kept for the next call, in all processes, as npdsconv train does (default kept)",
+    )
     parser.add_argument("--epoch", action="store_true", help="train: also a whole epoch of 60,000 images")
     parser.add_argument("--out", metavar="FOLDER", help="write bench.json and the figures there")
     parser.add_argument(
@@ -63,6 +69,7 @@ def run(args: argparse.Namespace) -> int:
         only=args.only,
         impls=args.impl,
         epoch=args.epoch,
+        keep=args.malloc == "kept",
     )
     report = command.run(list(WHAT) if args.what == "all" else [args.what])
     if args.out:
