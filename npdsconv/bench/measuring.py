@@ -97,7 +97,7 @@ class Arena:
     ) -> None:
         self.against, self.threads, self.impls, self.keep = tuple(against), threads, tuple(impls), keep
         self.versions: dict[str, str] = {}
-        self._processes: dict[tuple[str, bool], Process] = {}
+        self._processes: dict[tuple[str, str], Process] = {}
         self._stack = ExitStack()
 
     @contextmanager
@@ -107,7 +107,8 @@ class Arena:
             yield self
 
     def _process(self, entry: Entry) -> Process:
-        key = entry.library, entry.keep
+        # As the C library manages freed memory by itself, what one variant allocates changes how another one fares.
+        key = entry.library, "" if entry.keep else entry.variant
         if key not in self._processes:
             process = self._stack.enter_context(Process(entry.library, self.threads, keep=entry.keep))
             self._processes[key] = process
