@@ -226,10 +226,15 @@ def roofline(report: Mapping[str, Any], *, threads: int | None = None) -> "Figur
     axis = fig.subplots()
     at = [row["attained"]["intensity"] for row in rows]
     x = np.geomspace(min([*at, peak / bandwidth]) / 2, max([*at, peak / bandwidth]) * 2, 200)
-    axis.loglog(x, np.minimum(peak, bandwidth * x), color="0", lw=1.5)
+    axis.loglog(x, np.minimum(peak, bandwidth * x), base=2, color="0", lw=1.5)
     axis.text(x[-1], peak, f"{peak:.0f} GFLOP/s, matrix product ", ha="right", va="bottom", fontsize=9)
-    axis.text(
-        x[2], bandwidth * x[2], f"  {bandwidth:.1f} GB/s, copy", ha="left", va="top", fontsize=9, rotation=0
+    axis.annotate(
+        f"{bandwidth:.1f} GB/s, copy",
+        (peak / bandwidth / 2, peak / 2),
+        xytext=(-8, 0),
+        textcoords="offset points",
+        ha="right",
+        fontsize=9,
     )
     for k, row in enumerate(rows, 1):
         colour = next((c for word, c in _OPS if word in row["workload"]), INPUT)
@@ -237,6 +242,9 @@ def roofline(report: Mapping[str, Any], *, threads: int | None = None) -> "Figur
         axis.plot(*point, "o", color=colour, ms=5, label=f"{k}  {row['workload']}")
         axis.annotate(str(k), point, xytext=(4, 3), textcoords="offset points", fontsize=8)
     axis.set(xlabel="FLOPs per byte that has to be moved", ylabel="GFLOP/s")
+    for scale in (axis.xaxis, axis.yaxis):
+        scale.set_major_formatter("{x:g}")
+    axis.minorticks_off()
     axis.set_title(_where(report, ceiling["threads"]), fontsize=9)
     axis.grid(alpha=0.3)
     fig.legend(loc="outside right upper", frameon=False, fontsize=8)
@@ -278,6 +286,8 @@ def scaling(report: Mapping[str, Any]) -> "Figure":
                 textcoords="offset points",
                 fontsize=8,
             )
+        below.yaxis.set_major_formatter("{x:g}")
+        above.yaxis.set_major_formatter("{x:g}")
         below.set_xlabel(found["quantity"])
         below.set_xticks(values, [str(v) for v in values], fontsize=8)
         below.minorticks_off()

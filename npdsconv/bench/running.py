@@ -171,7 +171,7 @@ class Run:
         others = [row["others"] for row in found if row["others"] is not None]
         if others and max(others) > BUSY:
             print(
-                f"other programs took up to {max(others):.0%} of the cores meanwhile: do not trust these figures"
+                f"other programs took up to {max(others):.0%} of the cores during a row: measure again on a quiet machine"
             )
         return found
 

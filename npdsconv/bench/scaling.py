@@ -14,7 +14,7 @@ SWEEPS: dict[str, tuple[int, ...]] = {
     "channels": (1, 2, 4, 8, 16, 32, 64, 128, 256),
     "resolution": (4, 7, 14, 28, 56, 112),
     "batch": (1, 2, 4, 8, 16, 32, 64, 128),
-    "kernel": (1, 3, 5, 7, 9),
+    "kernel": (1, 2, 3, 5, 7, 9),
 }
 KINDS = ("standard", "separable")
 
