@@ -171,7 +171,8 @@ class Run:
         others = [row["others"] for row in found if row["others"] is not None]
         if others and max(others) > BUSY:
             print(
-                f"other programs took up to {max(others):.0%} of the cores during a row: measure again on a quiet machine"
+                f"other programs took up to {max(others):.0%} of the cores during a row: "
+                f"measure again on a quiet machine"
             )
         return found
 
@@ -183,7 +184,7 @@ class Run:
             row for n in self.threads for row in training.peaks(self.against, n, workloads, self.impls[0])
         ]
         if found:
-            print("\npeak memory of a training step, each in a fresh process, warmed")
+            print("\npeak memory of a training step, medians of fresh, warmed processes")
         for row in found:
             cells = [f"{p['library']} {p['variant']} {p['bytes'] / 1e6:.1f} MB" for p in row["peaks"]]
             print(f"{row['workload']}, {_threads(row['threads'])}: {', '.join(cells)}", flush=True)

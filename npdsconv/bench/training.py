@@ -1,5 +1,6 @@
 """``npdsconv bench train``: a training step of whole networks, Adam included, and the memory it takes."""
 
+import statistics
 from collections.abc import Sequence
 from typing import Any
 
@@ -7,6 +8,8 @@ from npdsconv.bench import memory
 from npdsconv.bench.opponents import Column, columns
 from npdsconv.bench.process import Process
 from npdsconv.bench.workloads import NETWORKS, Workload, on_network
+
+REPEATS = 3  # processes for each peak: how a heap is laid out differs from one to the next
 
 
 def workloads(*, epoch: bool = False) -> list[Workload]:
@@ -18,7 +21,7 @@ def workloads(*, epoch: bool = False) -> list[Workload]:
 def peaks(
     against: Sequence[str], threads: int, chosen: Sequence[Workload], impl: str = "numba"
 ) -> list[dict[str, Any]]:
-    """Peak memory of a training step, each measured in a fresh process; nothing where the system cannot tell."""
+    """Peak memory of a training step, the median over fresh processes; nothing where the system cannot tell."""
     if not memory.available():
         return []
     rows = []
@@ -29,8 +32,21 @@ def peaks(
         for library in ("npdsconv", *against):
             ways = columns(library, "train") if library != "npdsconv" else {"": Column((impl,))}
             for variant in dict.fromkeys(v for way in ways.values() for v in way.variants):
-                with Process(library, threads, keep=False) as process:
-                    peak = process.ask("peak", workload=workload.as_dict(), variant=variant)
-                found.append({"library": library, "variant": variant, "bytes": peak["growth"]})
+                sizes = [_peak(library, variant, threads, workload) for _ in range(REPEATS)]
+                found.append(
+                    {
+                        "library": library,
+                        "variant": variant,
+                        "bytes": statistics.median(sizes),
+                        "least": min(sizes),
+                        "most": max(sizes),
+                    }
+                )
         rows.append({"workload": workload.name, "threads": threads, "peaks": found})
     return rows
+
+
+def _peak(library: str, variant: str, threads: int, workload: Workload) -> int:
+    """Growth in bytes. Freed memory is given back in this process: what was kept would hide the growth."""
+    with Process(library, threads, keep=False) as process:
+        return process.ask("peak", workload=workload.as_dict(), variant=variant)["growth"]

@@ -85,7 +85,7 @@ class Worker:
 
 def main() -> None:
     """Answer until the other side closes the pipe."""
-    answers = os.fdopen(os.dup(1), "w")
+    answers = os.dup(1)
     os.dup2(2, 1)  # what a library prints shall not be taken for an answer
     worker = Worker(sys.argv[1], int(sys.argv[2]), sys.argv[3] == "1")
     for line in sys.stdin:
@@ -94,8 +94,10 @@ def main() -> None:
             answer = {"result": getattr(worker, question.pop("do"))(**question)}
         except Exception as error:  # whatever it is, the other side has to know
             answer = {"error": str(error), "kind": type(error).__name__}
-        answers.write(json.dumps(answer) + "\n")
-        answers.flush()
+        try:
+            os.write(answers, (json.dumps(answer) + "\n").encode())
+        except BrokenPipeError:  # the other side has gone meanwhile
+            return
 
 
 if __name__ == "__main__":
