@@ -1,9 +1,11 @@
 """Figures that users can reuse: each function returns a matplotlib Figure and touches no global state."""
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
 from os import PathLike
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -178,6 +180,139 @@ def beside_twin(both: "Comparison") -> "Figure":
         axis.grid(axis="y", alpha=0.3)
         axis.legend(frameon=False)
     return fig
+
+
+def measured(path: str | PathLike[str]) -> dict[str, Any]:
+    """Results of ``npdsconv bench --out FOLDER`` (``bench.json``) or of ``benchmarks/performance.py``.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        There is no such file, or it holds something else.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(
+            f"plots.measured: there is no file {path}: npdsconv bench --out FOLDER writes one"
+        )
+    try:
+        report = json.loads(path.read_text())
+    except ValueError:
+        report = None
+    if not isinstance(report, dict) or "machine" not in report:
+        raise ValueError(f"plots.measured: {path} does not hold results of npdsconv bench")
+    return report
+
+
+# word in the name of a workload -> colour
+_OPS = (("separable", OUTPUT), ("standard", "0.4"), ("pointwise", KERNEL), ("depthwise", WINDOW))
+
+
+def roofline(report: Mapping[str, Any], *, threads: int | None = None) -> "Figure":
+    """Attained GFLOP/s of each op against its FLOPs per byte, under this machine's two measured ceilings.
+
+    Parameters
+    ----------
+    report : what `measured` returns, with the section "roofline"
+    threads : which of the measured numbers of threads; None: the first
+    """
+    section = _section("roofline", report)
+    ceiling = next((c for c in section["ceilings"] if threads in (None, c["threads"])), None)
+    if ceiling is None:
+        raise ValueError(f"plots.roofline: nothing was measured on {threads} threads")
+    rows = [row for row in section["rows"] if row["threads"] == ceiling["threads"]]
+    peak, bandwidth = ceiling["flops_per_second"] / 1e9, ceiling["bytes_per_second"] / 1e9
+    fig = _figure(10, 4.6)
+    axis = fig.subplots()
+    at = [row["attained"]["intensity"] for row in rows]
+    x = np.geomspace(min([*at, peak / bandwidth]) / 2, max([*at, peak / bandwidth]) * 2, 200)
+    axis.loglog(x, np.minimum(peak, bandwidth * x), base=2, color="0", lw=1.5)
+    axis.text(x[-1], peak, f"{peak:.0f} GFLOP/s, matrix product ", ha="right", va="bottom", fontsize=9)
+    axis.annotate(
+        f"{bandwidth:.1f} GB/s, copy",
+        (peak / bandwidth / 2, peak / 2),
+        xytext=(-8, 0),
+        textcoords="offset points",
+        ha="right",
+        fontsize=9,
+    )
+    for k, row in enumerate(rows, 1):
+        colour = next((c for word, c in _OPS if word in row["workload"]), INPUT)
+        point = (row["attained"]["intensity"], row["attained"]["flops_per_second"] / 1e9)
+        axis.plot(*point, "o", color=colour, ms=5, label=f"{k}  {row['workload']}")
+        axis.annotate(str(k), point, xytext=(4, 3), textcoords="offset points", fontsize=8)
+    axis.set(xlabel="FLOPs per byte that has to be moved", ylabel="GFLOP/s")
+    for scale in (axis.xaxis, axis.yaxis):
+        scale.set_major_formatter("{x:g}")
+    axis.minorticks_off()
+    axis.set_title(_where(report, ceiling["threads"]), fontsize=9)
+    axis.grid(alpha=0.3)
+    fig.legend(loc="outside right upper", frameon=False, fontsize=8)
+    return fig
+
+
+def scaling(report: Mapping[str, Any]) -> "Figure":
+    """Time against each size, standard against separable convolution; a dot and a line mark where they are equal.
+
+    Below, the ratio of the times beside the ratio of the multiply-adds.
+
+    Parameters
+    ----------
+    report : what `measured` returns, with the section "scaling"
+    """
+    section = _section("scaling", report)
+    sweeps = section["sweeps"]
+    fig = _figure(3.1 * len(sweeps), 5)
+    grid = fig.subplots(2, len(sweeps), sharex="col", sharey="row", squeeze=False)
+    for (above, below), found in zip(grid.T, sweeps, strict=True):
+        values, points = [p["value"] for p in found["points"]], found["points"]
+        for kind, colour in (("standard", "0.4"), ("separable", WINDOW)):
+            quartiles = np.array([[p[kind][q] * 1e3 for q in ("q1", "median", "q3")] for p in points])
+            above.loglog(values, quartiles[:, 1], color=colour, marker=".", label=kind)
+            above.fill_between(values, quartiles[:, 0], quartiles[:, 2], color=colour, alpha=0.25, lw=0)
+        times = [p["separable"]["median"] / p["standard"]["median"] for p in points]
+        counts = [p["separable"]["flops"] / p["standard"]["flops"] for p in points]
+        below.loglog(values, times, color=OUTPUT, marker=".", label="time")
+        below.loglog(values, counts, "--", color=INPUT, label="multiply-adds")
+        below.axhline(1, color="0.6", lw=0.8)
+        if found["crossover"] is not None:
+            for axis in (above, below):
+                axis.axvline(found["crossover"], color=OUTPUT, lw=0.8, ls=":")
+            below.plot(found["crossover"], 1, "o", color=OUTPUT)
+            below.annotate(
+                f"equal at {found['crossover']:.2g}",
+                (found["crossover"], 1),
+                xytext=(4, 5),
+                textcoords="offset points",
+                fontsize=8,
+            )
+        below.yaxis.set_major_formatter("{x:g}")
+        above.yaxis.set_major_formatter("{x:g}")
+        below.set_xlabel(found["quantity"])
+        below.set_xticks(values, [str(v) for v in values], fontsize=8)
+        below.minorticks_off()
+        base = ", ".join(f"{name} {size}" for name, size in found["base"].items())
+        above.set_title(base, fontsize=8)
+        for axis in (above, below):
+            axis.grid(alpha=0.3)
+    grid[0, 0].set_ylabel("ms, forward and all gradients")
+    grid[1, 0].set_ylabel("separable / standard")
+    grid[0, 0].legend(frameon=False, fontsize=9)
+    grid[1, 0].legend(frameon=False, fontsize=9)
+    fig.suptitle(_where(report, section["threads"]), fontsize=9)
+    return fig
+
+
+def _section(name: str, report: Mapping[str, Any]) -> Mapping[str, Any]:
+    if name not in report:
+        raise ValueError(
+            f"plots.{name}: the results have no section {name!r}: npdsconv bench {name} measures it"
+        )
+    return report[name]
+
+
+def _where(report: Mapping[str, Any], threads: int) -> str:
+    return f"{report['machine']['processor']}, {threads} thread{'s' if threads > 1 else ''}, float32"
 
 
 def save(figure: "Figure", path: str | PathLike[str]) -> None:

@@ -37,6 +37,7 @@ MAY_IMPORT = {
     "worked_examples": {"shapes", "ops"},
     "checkpoint": {"shapes"},
     "train": {"shapes", "ops", "layers", "optim", "data", "metrics"},
+    "warmup": {"layers", "models", "optim", "data", "train", "shapes"},
     "recipes": EARLIER,
     "recorded": {"recipes"},
     "runs": EARLIER,

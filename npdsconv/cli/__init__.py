@@ -17,6 +17,8 @@ COMMANDS = {
     "predict": "recognise digits in picture files",
     "gradcheck": "check every hand-written gradient",
     "complexity": "count parameters and multiply-adds of a model",
+    "bench": "measure speed and memory, here and beside other libraries",
+    "warmup": "compile everything now, so that nothing is compiled later",
     "data": "show, find or fetch the data sets",
 }
 
@@ -27,6 +29,7 @@ EXAMPLES = """examples:
   npdsconv predict photo.png --save seen/     recognise a digit, and keep the 28x28 picture the network saw
   npdsconv gradcheck all                      one table over every op, layer and model
   npdsconv complexity separable_cnn           costs, beside those of the standard-convolution twin
+  npdsconv bench train --against torch        a training step, in turns with PyTorch
 """
 
 

@@ -3,7 +3,6 @@
 import argparse
 import dataclasses
 import sys
-import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,8 +10,9 @@ from typing import Any
 import numpy as np
 
 import npdsconv
-from npdsconv import data, models, recorded, train
+from npdsconv import data, models, recorded, train, warmup
 from npdsconv.cli import print_json
+from npdsconv.cli.warmup import compile_shown
 from npdsconv.complexity import summary
 from npdsconv.data import Dataset, Split
 from npdsconv.layers import Sequential
@@ -208,14 +208,11 @@ def _compile(settings: Recipe, learn: Split) -> None:
     """Run one step on a model that is thrown away, so that compiling shows as a step of its own."""
     if settings.impl != "numba":
         return
-    print("compiling the kernels (once; cached for later runs) …", end=" ", flush=True)
-    began = time.perf_counter()
-    model = settings.build_model()
     few = slice(0, min(8, len(learn)))
-    x, labels = learn.images[few], learn.labels[few]
-    train.train_step(model, x, labels, settings.build_optimizer(model))
-    train.evaluate(model, x, labels)
-    print(f"{time.perf_counter() - began:.1f} s", flush=True)
+    compile_shown(
+        "compiling the kernels (once; cached for later runs)",
+        warmup.model_steps(settings.build_model(), learn.images[few], learn.labels[few]),
+    )
 
 
 def _progress() -> Callable[[Iterable[int]], Iterable[int]] | None:

@@ -1,0 +1,14 @@
+"""``npdsconv bench inference``: trained networks on one image and on many."""
+
+from npdsconv.bench.workloads import NETWORKS, Workload, on_network
+
+BATCHES = (1, 256)
+
+
+def workloads() -> list[Workload]:
+    """Every network on every batch size; MobileNet, whose images are larger, on an eighth of the largest."""
+    return [
+        on_network(name, "inference", batch if name.startswith("separable") else min(batch, 32))
+        for name in NETWORKS
+        for batch in BATCHES
+    ]

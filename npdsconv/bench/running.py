@@ -1,0 +1,230 @@
+"""Running subcommands one after the other: what is printed, and the report."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from npdsconv.bench import inference, machine, memory, ops, roofline, scaling, table, training
+from npdsconv.bench.measuring import Arena
+from npdsconv.bench.opponents import require
+from npdsconv.bench.workloads import Workload
+
+BUSY = 0.05  # share of the cores taken by others, above which figures are not to be trusted
+
+
+class Run:
+    """One run of the command: the settings, and the report as it grows.
+
+    Parameters
+    ----------
+    against : names of `opponents.OPPONENTS`
+    threads : numbers of threads, one after the other; None: as many as there are cores
+    seconds : for each row, all libraries together
+    only : rows whose name contains this
+    impls : tiers of npdsconv; the first one is compared
+    epoch : whether "train" measures a whole epoch too
+    keep : whether freed memory is kept, in all processes; the report says so
+
+    Raises
+    ------
+    ValueError
+        A library is not installed, or a number cannot be right.
+    """
+
+    def __init__(
+        self,
+        *,
+        against: Sequence[str] = (),
+        threads: Sequence[int] | None = None,
+        seconds: float = 4.0,
+        only: str = "",
+        impls: Sequence[str] = ("numba",),
+        epoch: bool = False,
+        keep: bool = True,
+    ) -> None:
+        for name in against:
+            require(name)
+        if not seconds > 0:
+            raise ValueError(f"bench: --seconds must be above 0, got {seconds:g}")
+        self.threads = list(threads or [machine.cores()])
+        for n in self.threads:
+            if not 1 <= n <= machine.cores():
+                raise ValueError(
+                    f"bench: --threads must be from 1 to {machine.cores()}, the cores of this machine, got {n}"
+                )
+        self.against, self.seconds, self.only, self.impls = list(against), seconds, only, list(impls)
+        self.epoch, self.keep = epoch, keep
+        self.report: dict[str, Any] = {
+            "machine": machine.describe(),
+            "seconds": seconds,
+            "threads": self.threads,
+            "memory_kept": keep,
+        }
+
+    def run(self, chosen: Sequence[str]) -> dict[str, Any]:
+        """Measure and print; the report.
+
+        Parameters
+        ----------
+        chosen : some of `COMMANDS`
+        """
+        print(self._preamble())
+        for name in chosen:
+            self.report[name] = COMMANDS[name](self)
+        sections = [self.report[name] for name in chosen]
+        if not any(section.get("rows") or section.get("sweeps") for section in sections):
+            raise ValueError(f"bench: no row of {', '.join(chosen)} contains {self.only!r}")
+        return self.report
+
+    def _preamble(self) -> str:
+        m = self.report["machine"]
+        load = f"; load {m['load'][0]:.2f}" if m["load"] else ""
+        return (
+            f"{m['processor']}, {m['cores']} cores{load}. Medians (quartiles) of calls in turns, each library in a "
+            f"process\nof its own; compiling and warming up are not counted. ratio = npdsconv's time / the other's: "
+            f"below 1, npdsconv is faster."
+        )
+
+    # ---- the commands ----
+
+    def ops(self) -> dict[str, Any]:
+        return {"rows": self._rows("ops", ops.workloads())}
+
+    def train(self) -> dict[str, Any]:
+        rows = training.workloads(epoch=self.epoch)
+        return {"rows": self._rows("train", rows), "memory": self._memory(self._chosen(rows))}
+
+    def inference(self) -> dict[str, Any]:
+        return {"rows": self._rows("inference", inference.workloads())}
+
+    def roofline(self) -> dict[str, Any]:
+        section: dict[str, Any] = {"ceilings": [], "rows": []}
+        for n in self.threads:
+            ceiling = {"threads": n, **roofline.ceilings(n)}
+            section["ceilings"].append(ceiling)
+            print(
+                f"\nceilings, {_threads(n)}: {ceiling['flops_per_second'] / 1e9:.0f} GFLOP/s (matrix product), "
+                f"{ceiling['bytes_per_second'] / 1e9:.1f} GB/s (copy)"
+            )
+            rows = self._rows("roofline", roofline.workloads(), threads=[n], against=[])
+            width = max((len(row["workload"]) for row in rows), default=0)
+            print(f"\n{'':{width}}  FLOPs/byte  GFLOP/s    GB/s  of the lower ceiling" if rows else "")
+            for row in rows:
+                row["attained"] = a = roofline.attained(row, ceiling)
+                print(
+                    f"{row['workload']:{width}}  {a['intensity']:10.2f}  {a['flops_per_second'] / 1e9:7.1f}  "
+                    f"{a['bytes_per_second'] / 1e9:6.1f}  {a['share']:.0%}"
+                )
+            section["rows"] += rows
+        return section
+
+    def scaling(self) -> dict[str, Any]:
+        n = self.threads[0]
+        section: dict[str, Any] = {"threads": n, "sweeps": []}
+        print(f"\nscaling, {_threads(n)}: forward and all gradients")
+        with Arena([], n, self.impls, keep=self.keep).open() as arena:
+            for quantity, values in scaling.SWEEPS.items():
+                if self.only not in quantity:
+                    continue
+                print(f"{quantity:>10}  {'standard':>25}  {'separable':>25}  ratio  multiply-adds")
+                points = []
+                for value in values:
+                    points.append(scaling.point(arena, quantity, value, self.seconds))
+                    print(_scaling_line(points[-1]), flush=True)
+                section["sweeps"].append(scaling.sweep(quantity, points))
+                crossover = section["sweeps"][-1]["crossover"]
+                print(f"{'':10}  " + (f"equal at {crossover:.3g}" if crossover else "no crossover"))
+        return section
+
+    # ---- what they share ----
+
+    def _chosen(self, rows: Sequence[Workload]) -> list[Workload]:
+        return [w for w in rows if self.only in w.name]
+
+    def _rows(
+        self,
+        title: str,
+        workloads: Sequence[Workload],
+        *,
+        threads: Sequence[int] | None = None,
+        against: Sequence[str] | None = None,
+    ) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
+        workloads = self._chosen(workloads)
+        for n in (threads or self.threads) if workloads else ():
+            with Arena(
+                self.against if against is None else against, n, self.impls, keep=self.keep
+            ).open() as arena:
+                found += self._table(f"{title}, {_threads(n)}", arena, workloads)
+        return found
+
+    def _table(self, title: str, arena: Arena, workloads: Sequence[Workload]) -> list[dict[str, Any]]:
+        columns, width = arena.columns(workloads[0].kind), max(len(w.name) for w in workloads)
+        rates = any(w.bytes for w in workloads)
+        print(f"\n{title}\n{table.header(columns, arena.impls, width, rates=rates)}", flush=True)
+        found = []
+        for workload in workloads:
+            found.append(arena.measure(workload, self.seconds))
+            print(table.line(found[-1], columns, width), flush=True)
+        self.report["machine"]["versions"] |= arena.versions
+        others = [row["others"] for row in found if row["others"] is not None]
+        if others and max(others) > BUSY:
+            print(
+                f"other programs took up to {max(others):.0%} of the cores during a row: "
+                f"measure again on a quiet machine"
+            )
+        return found
+
+    def _memory(self, workloads: Sequence[Workload]) -> list[dict[str, Any]]:
+        if not memory.available():
+            print("\npeak memory: not measured; only Linux tells it (/proc/self/clear_refs)")
+            return []
+        found = [
+            row for n in self.threads for row in training.peaks(self.against, n, workloads, self.impls[0])
+        ]
+        if found:
+            print("\npeak memory of a training step, medians of fresh, warmed processes")
+        for row in found:
+            cells = [f"{p['library']} {p['variant']} {p['bytes'] / 1e6:.1f} MB" for p in row["peaks"]]
+            print(f"{row['workload']}, {_threads(row['threads'])}: {', '.join(cells)}", flush=True)
+        return found
+
+
+COMMANDS: dict[str, Callable[[Run], dict[str, Any]]] = {
+    "ops": Run.ops,
+    "train": Run.train,
+    "inference": Run.inference,
+    "roofline": Run.roofline,
+    "scaling": Run.scaling,
+}
+
+
+def _threads(n: int) -> str:
+    return f"{n} thread{'s' if n > 1 else ''}"
+
+
+def _scaling_line(point: dict[str, Any]) -> str:
+    standard, separable = point["standard"], point["separable"]
+    return (
+        f"{point['value']:10}  {table.between(standard):>25}  {table.between(separable):>25}  "
+        f"{separable['median'] / standard['median']:5.2f}  {separable['flops'] / standard['flops']:.3f}"
+    )
+
+
+def write(report: dict[str, Any], folder: str) -> list[Path]:
+    """Write the report as JSON and what it holds as figures; the paths of what was written."""
+    from npdsconv import plots
+
+    path = Path(folder) / "bench.json"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(report, indent=1) + "\n")
+    except OSError as error:
+        raise type(error)(f"bench: cannot write {path}: {error.strerror or error}") from None
+    written = [path]
+    for name, draw in (("roofline", plots.roofline), ("scaling", plots.scaling)):
+        if name in report:
+            written.append(path.with_name(f"{name}.png"))
+            plots.save(draw(report), written[-1])
+    return written
