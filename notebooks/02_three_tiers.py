@@ -188,7 +188,7 @@ np.testing.assert_array_equal(depthwise_conv2d(x, w, **odd, impl="im2col"), expe
 #   picture.
 #
 # (`@serial` is the library's way to say "compile this". A wrapper runs several images at once on several
-# cores. For 3×3 kernels there is a longer version with the nine taps written out.)
+# cores. For 3×3 kernels there is a longer version that keeps its nine taps in the processor's registers.)
 
 # %%
 SideBySide(

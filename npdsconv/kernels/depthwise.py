@@ -8,9 +8,10 @@ Two facts keep this file short:
 So there is one inner loop, ``_correlate``, for forward and dx, and one, ``_correlate_weights``, for dw. Both read a
 zero-bordered copy of one image, so that no loop asks whether it has left the picture.
 
+A 3×3 kernel with M = 1 and 16 channels or more has loops of its own, in :mod:`depthwise_3x3`, without a copy.
+
 Optimizations: channels innermost, contiguous, vectorised; the copy stays in the L2 cache; its border is zeroed
-once for several images; a 3×3 kernel handles its nine taps in one expression on flat arrays with unsigned
-offsets, which spares eight passes over the sums (12.9 against 37.3 µs for one 28×28×32 image, one thread).
+once for several images. What the 3×3 loops gain is told in docs/performance.md.
 """
 
 # mypy: disable-error-code="no-untyped-def"
@@ -23,7 +24,7 @@ from npdsconv.kernels.depthwise_3x3 import correlate, correlate_weights, spread
 from npdsconv.kernels.lanes import LANES
 from npdsconv.shapes import Array, Window
 
-IMAGES = 4  # images that share one bordered copy, or one partial sum: work is split by shape, never by threads
+IMAGES = 4  # that share one bordered copy, or one partial sum: work is split by shape, never by threads
 SUM_BYTES = 1 << 18  # of input for one partial sum of dw: it is read once for each block of channels
 
 
@@ -33,8 +34,7 @@ def forward(x: Array, w: Array, b: Array | None, window: Window) -> Array:
     y = np.empty((len(x), *window.output, c * m), x.dtype)
     if _is_3x3(window, c, m):
         bias = _bias(b, c, x)
-        how = (top, left), window.stride, window.dilation
-        _correlate_3x3_all(images, _taps(w).reshape(-1), bias, *how, y)
+        _correlate_3x3_all(images, _taps(w).reshape(-1), bias, (top, left), window.stride, window.dilation, y)
     else:
         bordered = (x.shape[2] + top + bottom, x.shape[3] + left + right)
         how = window.stride, window.dilation
@@ -67,8 +67,9 @@ def weight_gradient(dy: Array, x: Array, shape: tuple[int, ...], window: Window)
     if _is_3x3(window, c, m):
         per_sum = max(1, SUM_BYTES * len(x) // max(1, x.nbytes))
         partial = np.empty((-(-len(x) // per_sum), 9, c), x.dtype)
-        how = (top, left), window.stride, window.dilation
-        _correlate_weights_3x3_all(images, slopes, per_sum, *how, partial)
+        _correlate_weights_3x3_all(
+            images, slopes, per_sum, (top, left), window.stride, window.dilation, partial
+        )
     else:
         partial = np.zeros((-(-len(x) // IMAGES), kh * kw, c * m), x.dtype)
         bordered = (x.shape[2] + top + bottom, x.shape[3] + left + right)

@@ -11,7 +11,7 @@ Names: an image is (H, W, C); r0, r1, r2 point to the three rows of a window, a,
 pixel of column a in row r0), w0 … w8 the taps, c the first of the sixteen channels.
 """
 
-# mypy: disable-error-code="no-untyped-def"
+# mypy: ignore-errors
 import numpy as np
 
 from npdsconv.kernels._jit import serial
@@ -116,7 +116,21 @@ def correlate(image, w, bias, corner, stride, dilation, y):
             c = min(block, channels - LANES)
             if pairs:
                 _two_rows(
-                    r0, r1, r2, r3, width, weights, biases, left, channels, c, out_width, upper, lower, ahead0, ahead1
+                    r0,
+                    r1,
+                    r2,
+                    r3,
+                    width,
+                    weights,
+                    biases,
+                    left,
+                    channels,
+                    c,
+                    out_width,
+                    upper,
+                    lower,
+                    ahead0,
+                    ahead1,
                 )
             else:
                 _one_row(r0, r1, r2, width, weights, biases, left, sw, dw, channels, c, out_width, upper)
@@ -169,7 +183,7 @@ def spread(dy, w, corner, dx):
 def _weights_of_block(images, slopes, beyond, corner, stride, dilation, first, total):
     """The nine sums of sixteen channels over some images: total[tap, :] = Σ slope · what the tap has read."""
     (top, left), (sh, sw), (dh, dw) = corner, stride, dilation
-    height, width, channels = images.shape[1:]
+    width, channels = images.shape[2:]
     out_height, out_width = slopes.shape[1:3]
     t0, t1, t2 = zeros(total), zeros(total), zeros(total)
     t3, t4, t5 = zeros(total), zeros(total), zeros(total)

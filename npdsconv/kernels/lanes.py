@@ -21,7 +21,7 @@ pointer is a view and the rest a line of NumPy each.
 Optimizations: a pointer to a row costs nothing, where a slice of an array counts references, twice, atomically.
 """
 
-# mypy: disable-error-code="no-untyped-def"
+# mypy: ignore-errors
 from llvmlite import ir
 from numba import config, types
 from numba.extending import intrinsic, models, register_model
@@ -100,7 +100,9 @@ def fetch(typing, p, i):
         shape = ir.FunctionType(ir.VoidType(), (byte, number, number, number))
         function = builder.module.declare_intrinsic("llvm.prefetch", (byte,), shape)
         where = builder.bitcast(builder.gep(args[0], [args[1]]), byte)
-        builder.call(function, [where, *(ir.Constant(number, n) for n in (0, 3, 1))])  # to read, to keep, data
+        builder.call(
+            function, [where, *(ir.Constant(number, n) for n in (0, 3, 1))]
+        )  # to read, to keep, data
         return context.get_dummy_value()
 
     return types.void(p, types.intp), emit
@@ -131,7 +133,7 @@ def add(typing, x, y):
     return x(x, x), emit
 
 
-if config.DISABLE_JIT:  # type: ignore[attr-defined]
+if config.DISABLE_JIT:
     import numpy as np
 
     def pointer(a, i):
