@@ -34,6 +34,7 @@ from npdsconv import (
 )
 from npdsconv.ops import windows
 from npdsconv.pictures import show
+from npdsconv.pictures.animate import col2im_film, im2col_film
 from npdsconv.pictures.memory import coloured, pixel_colours, zeros_and_ones
 from npdsconv.plots import INPUT, KERNEL, OUTPUT, WINDOW
 from npdsconv.shapes import resolve_window
@@ -116,6 +117,14 @@ axes[1].set_xlabel("window (i, j)", fontsize=9)
 pictures.outline(axes[1], (-0.5, column - 0.5), (KH * KW, 1), WINDOW)
 pictures.outline(axes[1], (row - 0.5, -0.5), (1, OH * OW), KERNEL, inset=0.06)
 plt.show()
+
+# %% [markdown]
+# Play it: the window slides, the matrix fills, and its product with the kernel is the output.
+
+# %%
+im2col_film(
+    np.array([[1.0, 2, 0, 3], [4, 1, 2, 0], [0, 3, 1, 2], [2, 0, 4, 1]]), np.array([[1.0, 2], [-1, 3]])
+)
 
 # %% [markdown]
 # ## A convolution is one matrix product
@@ -417,6 +426,12 @@ expected_dx, expected_dw, _ = conv2d_backward(dy, x, w, **how, impl="naive")
 np.testing.assert_array_equal(dx, expected_dx)
 np.testing.assert_array_equal(dw, expected_dw)
 print("dx", dx.shape, "and dw", dw.shape, "agree with the naive loops in every number")
+
+# %% [markdown]
+# Play it: each window gives back what it read. Where windows overlap, the numbers add up.
+
+# %%
+col2im_film(np.array([[1.0, 2, 0], [3, -1, 1], [2, 0, 4]]), np.array([[1.0, 2], [-1, 3]]), (4, 4))
 
 # %% [markdown]
 # ## Exercises

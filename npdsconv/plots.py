@@ -102,11 +102,11 @@ def digits(images: Array, labels: Sequence[int] | Array, *, rows: int = 5, colum
 def ratio_curves(
     out_channels: Sequence[int], kernels: Sequence[int] = (3, 5, 7), multipliers: Sequence[int] = (1, 2)
 ) -> "Figure":
-    """What a separable layer costs relative to a standard one, against C': M·(1/C' + 1/K²).
+    """What a separable layer costs relative to a standard one, against O: M·(1/O + 1/K²).
 
     Parameters
     ----------
-    out_channels : the values of C' to draw
+    out_channels : the values of O to draw
     kernels : K, one colour each
     multipliers : M, one kind of line each
     """
@@ -124,7 +124,7 @@ def ratio_curves(
     axis.minorticks_off()
     axis.axhspan(1, max(1, top), color="0.9", zorder=0)
     axis.text(out_channels[-1], 1.05, "nothing saved", ha="right", va="bottom", fontsize=9)
-    axis.set(xlabel="output channels C'", ylabel="separable / standard", ylim=(bottom, max(1, top)))
+    axis.set(xlabel="output channels O", ylabel="separable / standard", ylim=(bottom, max(1, top)))
     axis.grid(alpha=0.3)
     axis.legend(frameon=False, ncols=2, fontsize=9)
     return fig
