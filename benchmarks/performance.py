@@ -7,7 +7,7 @@
 `run` measures with `npdsconv bench` and puts every median and quartile, with the machine and all versions, into
 benchmarks/performance.json. `render` reads that file and writes the tables between the markers
 ``<!-- performance NAME: ... -->`` and ``<!-- end of performance NAME -->`` of README.md and docs/performance.md, and
-draws docs/figures/roofline.png and scaling.png. Libraries that are not installed are left out, and named.
+draws docs/figures/measured_roofline.png and measured_scaling.png. Libraries that are not installed are left out, and named.
 """
 
 import argparse
@@ -166,8 +166,8 @@ def render(results: dict[str, Any]) -> None:
     FIGURES.mkdir(exist_ok=True)
     for name, draw in (("roofline", plots.roofline), ("scaling", plots.scaling)):
         if name in results:
-            plots.save(draw(results), FIGURES / f"{name}.png")
-            print(f"written: {(FIGURES / f'{name}.png').relative_to(ROOT)}")
+            plots.save(draw(results), FIGURES / f"measured_{name}.png")
+            print(f"written: {(FIGURES / f'measured_{name}.png').relative_to(ROOT)}")
 
 
 def main() -> None:

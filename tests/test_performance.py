@@ -126,7 +126,10 @@ def test_rendering_writes_pages_and_figures(script, tmp_path, monkeypatch, capsy
     monkeypatch.setattr(script, "FIGURES", tmp_path / "figures")
     script.render(canned())
     assert "| 2 | 15.0 ms" in page.read_text()
-    assert {p.name for p in (tmp_path / "figures").iterdir()} == {"roofline.png", "scaling.png"}
+    assert {p.name for p in (tmp_path / "figures").iterdir()} == {
+        "measured_roofline.png",
+        "measured_scaling.png",
+    }
     assert capsys.readouterr().out.count("written: ") == 3
 
 
