@@ -7,7 +7,7 @@
 `run` measures with `npdsconv bench` and puts every median and quartile, with the machine and all versions, into
 benchmarks/performance.json. `render` reads that file and writes the tables between the markers
 ``<!-- performance NAME: ... -->`` and ``<!-- end of performance NAME -->`` of README.md and docs/performance.md, and
-draws docs/figures/measured_roofline.png and measured_scaling.png. Libraries that are not installed are left out, and named.
+draws measured_roofline.png and measured_scaling.png in docs/figures. What is not installed is left out, and named.
 """
 
 import argparse
