@@ -135,7 +135,8 @@ def same_text(a: str, b: str) -> bool:
     if NUMBER.sub("#", a) != NUMBER.sub("#", b):
         return False
     pairs = zip(map(float, NUMBER.findall(a)), map(float, NUMBER.findall(b)), strict=True)
-    return all(abs(p - q) <= 1e-9 + 1e-6 * max(abs(p), abs(q)) for p, q in pairs)
+    # equal first: a colour such as #2E8536 reads as an infinite number
+    return all(p == q or abs(p - q) <= 1e-9 + 1e-6 * max(abs(p), abs(q)) for p, q in pairs)
 
 
 # ---- the list in the README --------------------------------------------------------------------------------------

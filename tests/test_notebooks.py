@@ -413,6 +413,7 @@ def test_pictures_write_the_numbers_they_stand_for_and_leave_no_open_figure():
         ("error 3.1e-13", "error 4.7e-14", True),
         ("loss 0.25000000000001", "loss 0.25", True),
         ("<f at 0x7f00aa>", "<f at 0x7f00bb>", True),
+        ("color:#2E8536", "color:#2E8536", True),  # reads as an infinite number
         ("loss 0.25", "loss 0.26", False),
         ("loss 0.25", "loss -0.25", False),
         ("error 3e-13", "error 3e-3", False),
