@@ -24,6 +24,7 @@
 import tracemalloc
 from fractions import Fraction
 from itertools import product
+from pathlib import Path
 from time import perf_counter
 
 import matplotlib.pyplot as plt
@@ -32,6 +33,7 @@ from matplotlib.ticker import LogLocator
 from numba import get_num_threads, set_num_threads
 from threadpoolctl import threadpool_limits
 
+import npdsconv
 from npdsconv import complexity, exercise, plots, worked_examples
 from npdsconv.layers import (
     Conv2d,
@@ -454,6 +456,16 @@ for (width, _, rows, times), (_, _, twin_rows, twin_times) in zip(runs[::2], run
     slower += [f"{width}"] if faster < 1 else []
     print(f"C = {width:3}: {fewer:4.1f} times fewer MACs, {faster:5.2f} times as fast")
 print("fewer MACs and yet more time at C =", ", ".join(slower) or "none of these, on this machine")
+
+# %% [markdown]
+# One run says little. The repository keeps a longer measurement, on the machine named over the figure: forward and all
+# gradients, standard against separable, as one size at a time grows. The dashed line is what MACs alone would give.
+# See where the two meet, and how far the red line stays above the dashed one
+# ([how it was measured](../docs/performance.md)).
+
+# %%
+kept = Path(npdsconv.__file__).parents[1] / "benchmarks" / "performance.json"
+plots.scaling(plots.measured(kept)) if kept.exists() else "see: npdsconv bench scaling --out FOLDER"
 
 # %% [markdown]
 # The ratio of the times is a number of its own. The steps that only move data pull it below the ratio of the MACs. A
