@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 import npdsconv
-from npdsconv import models, optim, train
+from npdsconv import optim, train
 from npdsconv.bench import workloads
 from npdsconv.bench.workloads import Workload
 from npdsconv.data import Split
@@ -162,12 +162,6 @@ def _epoch(settings: dict[str, Any], impl: str) -> Callable[[], Any]:
 
 
 def _inference(settings: dict[str, Any], impl: str) -> Callable[[], Any]:
-    model = folded(_network(settings, impl))
+    model = _network(settings, impl)
     x = channels_last(workloads.batch_of_images(settings)[0])
     return lambda: model(x)
-
-
-def folded(model: Sequential) -> Sequential:
-    """The network for inference: batch norm folded into the convolutions, where this version can."""
-    fold = getattr(models, "fold_batch_norm", None)
-    return fold(model) if fold else model

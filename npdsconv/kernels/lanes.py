@@ -12,7 +12,6 @@ What is loaded stays loaded, and a loop over pixels can hand the columns of its 
     fetch(p, i)              ask for them: they will be needed soon
     zeros(p)                 sixteen zeros
     multiply_add(x, y, z)    x·y + z
-    add(x, y)                x + y
 
 No index is checked, and a pointer keeps nothing alive: both are for kernels that have checked their shapes. Sixteen
 float32 fill one AVX-512 register; for other machines, and for float64, LLVM splits them. With the JIT disabled a
@@ -125,14 +124,6 @@ def multiply_add(typing, x, y, z):
     return x(x, x, x), emit
 
 
-@intrinsic
-def add(typing, x, y):
-    def emit(context, builder, signature, args):
-        return builder.fadd(*args)
-
-    return x(x, x), emit
-
-
 if config.DISABLE_JIT:
     import numpy as np
 
@@ -156,6 +147,3 @@ if config.DISABLE_JIT:
 
     def multiply_add(x, y, z):
         return x * y + z
-
-    def add(x, y):
-        return x + y
