@@ -6,6 +6,7 @@ functions a kernel says what it means: `load` sixteen neighbouring numbers, `mul
 What is loaded stays loaded, and a loop over pixels can hand the columns of its window on to the next pixel.
 
     pointer(a, i)            where number i of the contiguous array `a` lies
+    offset(p, i)             i numbers further on
     load(p, i)               sixteen numbers from the i-th on, counted from there
     load_if(inside, p, i)    the same, or sixteen zeros where `inside` is false
     store(p, i, v)           write them
@@ -60,6 +61,14 @@ def pointer(typing, a, i):
         return builder.gep(context.make_array(signature.args[0])(context, builder, args[0]).data, [args[1]])
 
     return types.CPointer(a.dtype)(a, types.intp), emit
+
+
+@intrinsic
+def offset(typing, p, i):
+    def emit(context, builder, signature, args):
+        return builder.gep(args[0], [args[1]])
+
+    return p(p, types.intp), emit
 
 
 @intrinsic
@@ -129,6 +138,9 @@ if config.DISABLE_JIT:
 
     def pointer(a, i):
         return a.reshape(-1)[i:]
+
+    def offset(p, i):
+        return p[i:]
 
     def load(p, i):
         return p[i : i + LANES].copy()

@@ -1,18 +1,22 @@
-"""Pointwise convolution and dense layers: one matrix product over all pixels, in blocks of rows.
+"""Pointwise convolution and dense layers: one matrix product over all pixels.
 
-Optimizations: no transposes (channels-last memory is the matrix already); each block is one single-threaded BLAS
-product inside a parallel loop, so that the caches of a core hold its block.
+Optimizations: no transposes (channels-last memory is the matrix already); tiles of the product stay in registers and
+the large operand is never copied (:mod:`tile`); work is cut by rows and by columns, so that small images with many
+channels keep all threads busy as well.
 """
 
-# mypy: disable-error-code="no-untyped-def"
+# mypy: ignore-errors
 import numpy as np
 
 from npdsconv import layout
 from npdsconv.kernels._jit import kernel, prange
+from npdsconv.kernels.lanes import pointer
+from npdsconv.kernels.product import fill, multiply, pack, panels
 from npdsconv.shapes import Array
 
-ROWS = 1024  # rows of one block; the work is split by shape, never by the number of threads
-SUM_ROWS = 4096  # for dw, where each block costs a partial sum of O×C
+BLOCK = 252  # rows of one piece of work: it is cut by shape, never by the number of threads
+PANELS = 4  # of one piece
+SUM = 1024  # rows of one partial sum of dw
 
 
 def forward(x: Array, w: Array, b: Array | None) -> Array:
@@ -32,34 +36,55 @@ def weight_gradient(dy: Array, x: Array) -> Array:
 def product(x: Array, w: Array, b: Array | None) -> Array:
     """x (P,C) @ w (O,C)ᵀ + b (O,)."""
     y = np.empty((len(x), len(w)), x.dtype)
-    bias = np.zeros(len(w), x.dtype) if b is None else b
-    _product(layout.readonly(x), layout.readonly(w.T), layout.readonly(bias), b is not None, y)
+    _product(layout.readonly(x), panels(w.T), fill(b, len(w), x.dtype), y)
     return y
 
 
 def product_of_transposed(a: Array, b: Array) -> Array:
     """a (P,O)ᵀ @ b (P,C), as (O,C)."""
-    partial = np.zeros((max(1, -(-len(a) // SUM_ROWS)), a.shape[1], b.shape[1]), a.dtype)
-    _product_of_transposed(layout.readonly(a), layout.readonly(b), partial)
-    return partial.sum(axis=0)
+    partial = np.zeros((max(1, -(-len(a) // SUM)), a.shape[1], b.shape[1]), a.dtype)
+    _product_of_transposed(layout.readonly(a), layout.readonly(b), fill(None, 1, a.dtype), partial)
+    return partial[0] if len(partial) == 1 else partial.sum(axis=0)
 
 
-@kernel(blas=True)
-def _product(x, wt, bias, biased, y):
-    rows = x.shape[0]
-    for block in prange((rows + ROWS - 1) // ROWS):
-        first, last = block * ROWS, min(rows, (block + 1) * ROWS)
-        np.dot(x[first:last], wt, y[first:last])
-        if biased:
-            for r in range(first, last):
-                row = y[r]
-                for o in range(row.shape[0]):
-                    row[o] += bias[o]
+@kernel
+def _product(x, w, start, y):
+    depth, columns = x.shape[1], y.shape[1]
+    width = w.shape[2]
+    groups = (w.shape[0] + PANELS - 1) // PANELS
+    blocks = (x.shape[0] + BLOCK - 1) // BLOCK
+    for piece in prange(blocks * groups):
+        block, group = piece // groups, piece % groups
+        first = block * BLOCK
+        rows = min(x.shape[0] - first, BLOCK)
+        for k in range(group * PANELS, min(w.shape[0], (group + 1) * PANELS)):
+            of_x, of_y = pointer(x, first * depth), pointer(y, first * columns + k * width)
+            of_w, of_start = pointer(w, k * depth * width), pointer(start, k * width)
+            multiply(
+                of_x,
+                depth,
+                rows,
+                (0, 0, 1),
+                (1, 1, depth),
+                of_w,
+                of_start,
+                of_y,
+                columns,
+                columns - k * width,
+            )
 
 
-@kernel(blas=True)
-def _product_of_transposed(a, b, partial):
-    rows = a.shape[0]
-    for block in prange((rows + SUM_ROWS - 1) // SUM_ROWS):
-        first, last = block * SUM_ROWS, min(rows, (block + 1) * SUM_ROWS)
-        np.dot(a[first:last].T, b[first:last], partial[block])
+@kernel
+def _product_of_transposed(a, b, zero, partial):
+    outputs, columns, width = a.shape[1], b.shape[1], zero.shape[0]
+    across = (columns + width - 1) // width
+    for piece in prange(partial.shape[0] * across):
+        chunk, k = piece // across, piece % across
+        first = chunk * SUM
+        rows = min(a.shape[0] - first, SUM)
+        panel = np.zeros((rows, width), b.dtype)
+        pack(b.reshape(-1), first * columns + k * width, columns, columns - k * width, panel)
+        of_a, of_y = pointer(a, first * outputs), pointer(partial, chunk * outputs * columns + k * width)
+        steps, counts = (0, 0, outputs), (1, 1, rows)
+        of_panel, of_zero = pointer(panel, 0), pointer(zero, 0)
+        multiply(of_a, 1, outputs, steps, counts, of_panel, of_zero, of_y, columns, columns - k * width)

@@ -1,166 +1,144 @@
-"""Standard convolution: im2col and one matrix product, image by image inside a parallel loop.
+"""Standard convolution: every output pixel is one row of a matrix product, read straight from the image.
 
-Optimizations: the columns of one image and one group at a time, in a buffer that is allocated once for several
-images and stays in the cache; the full column matrix of the batch never exists; columns are read from a zero-bordered
-copy of the image, where the taps of one kernel row are neighbours, so a row of columns is KH straight copies.
+In channels-last memory the KW·C numbers under one row of the kernel are neighbours. So the row of im2col's matrix that
+belongs to a pixel need not be written down: it is KH straight runs of a zero-bordered copy of the image, and the tiles
+of the product read them there. Forward, dx and dw are three such products.
+
+Optimizations: no columns in memory, whose traffic was most of the time; one bordered image at a time, which stays in
+the L2 cache; dx is forward with dy spread out by the stride and the kernel rotated by 180 degrees.
 """
 
-# mypy: disable-error-code="no-untyped-def"
+# mypy: ignore-errors
 import numpy as np
 
 from npdsconv import layout
 from npdsconv.kernels._jit import kernel, prange, serial
-from npdsconv.kernels.border import place, take
+from npdsconv.kernels.border import place
+from npdsconv.kernels.lanes import pointer
+from npdsconv.kernels.product import fill, multiply, pack, panels
+from npdsconv.kernels.tile import FEW
 from npdsconv.shapes import Array, Window
 
-IMAGES = 4  # images that share one buffer, and one partial sum of dw
+IMAGES = 4  # that share one partial sum of dw: work is split by shape, never by threads
 
 
 def forward(x: Array, w: Array, b: Array | None, window: Window, groups: int) -> Array:
-    y = np.empty((len(x), *window.output, len(w)), x.dtype)
-    bias = layout.readonly(np.zeros(len(w), x.dtype) if b is None else b)
-    _forward(layout.nhwc(x), _matrices(w, groups), bias, y, *_geometry(x.shape, window))
+    outputs, inputs = w.shape[:2]
+    (top, bottom), (left, right) = window.padding
+    bordered = (x.shape[2] + top + bottom, x.shape[3] + left + right)
+    matrices = w.reshape(groups, outputs // groups, inputs, *window.kernel).transpose(0, 3, 4, 2, 1)
+    y = np.empty((len(x), *window.output, outputs), x.dtype)
+    starts = np.zeros(outputs, x.dtype) if b is None else b
+    how = bordered, (top, left), (1, 1), *_panels(matrices, starts), window.stride, window.dilation
+    _correlate(layout.nhwc(x), *how, y)
     return layout.nchw(y)
 
 
 def input_gradient(dy: Array, w: Array, shape: tuple[int, ...], window: Window, groups: int) -> Array:
     n, c, h, width = shape
+    (top, _), (left, _) = window.padding
+    corner = (window.span[0] - 1 - top, window.span[1] - 1 - left)
+    bordered = (h + window.span[0] - 1, width + window.span[1] - 1)
+    rotated = w[:, :, ::-1, ::-1].reshape(groups, len(w) // groups, *w.shape[1:]).transpose(0, 3, 4, 1, 2)
     dx = np.empty((n, h, width, c), dy.dtype)
-    transposed = layout.readonly(_matrices(w, groups).swapaxes(1, 2))
-    _input_gradient(layout.nhwc(dy), transposed, dx, *_geometry(shape, window))
+    how = bordered, corner, window.stride, *_panels(rotated, np.zeros(c, dy.dtype)), (1, 1), window.dilation
+    _correlate(layout.nhwc(dy), *how, dx)
     return layout.nchw(dx)
 
 
 def weight_gradient(dy: Array, x: Array, shape: tuple[int, ...], window: Window, groups: int) -> Array:
     outputs, inputs, kh, kw = shape
-    chunks = max(1, -(-len(x) // IMAGES))
-    partial = np.zeros((chunks, groups, kh * kw * inputs, outputs // groups), x.dtype)
-    _weight_gradient(layout.nhwc(x), layout.nhwc(dy), partial, *_geometry(x.shape, window))
-    dw = partial.sum(axis=0).reshape(groups, kh, kw, inputs, outputs // groups)
-    return np.ascontiguousarray(dw.transpose(0, 4, 3, 1, 2)).reshape(shape)
-
-
-def _matrices(w: Array, groups: int) -> Array:
-    """(O, C/G, KH, KW) weights as G matrices (KH·KW·C/G, O/G), rows in the order of the columns' taps."""
-    outputs, inputs, kh, kw = w.shape
-    split = w.reshape(groups, outputs // groups, inputs, kh * kw)
-    return layout.readonly(split.transpose(0, 3, 2, 1).reshape(groups, kh * kw * inputs, outputs // groups))
-
-
-def _geometry(shape: tuple[int, ...], window: Window):
     (top, bottom), (left, right) = window.padding
-    bordered = (shape[2] + top + bottom, shape[3] + left + right)
-    return bordered, window.kernel, window.stride, (top, left), window.dilation
+    bordered = (x.shape[2] + top + bottom, x.shape[3] + left + right)
+    partial = np.zeros((max(1, -(-len(x) // IMAGES)), groups, kh, kw, inputs, outputs // groups), x.dtype)
+    how = bordered, (top, left), fill(None, 1, x.dtype), window.stride, window.dilation
+    _correlate_weights(layout.nhwc(x), layout.nhwc(dy), *how, partial)
+    return np.ascontiguousarray(partial.sum(axis=0).transpose(0, 4, 3, 1, 2)).reshape(shape)
+
+
+def _panels(matrices: Array, start: Array) -> tuple[Array, Array]:
+    """Weights (G, KH, KW, K, O/G) as (G, panels, KH, KW, K, width), and the sums' start (G, panels·width)."""
+    groups, kh, kw, inputs, per_group = matrices.shape
+    cut = np.stack([panels(m.reshape(-1, per_group)) for m in matrices])
+    starts = np.stack([fill(part, per_group, start.dtype) for part in start.reshape(groups, per_group)])
+    return cut.reshape(*cut.shape[:2], kh, kw, inputs, cut.shape[-1]), starts
 
 
 @serial
 def _runs(channels, inputs, taps, dilation):
-    """How a row of columns is laid out in the bordered image: (runs per kernel row, their length, their distance).
+    """How the taps of one kernel row lie in the image: (runs, their length, their distance).
 
-    Without dilation and groups the KW taps of one kernel row are neighbours in memory: one run.
+    Without dilation and groups they are neighbours: one run.
     """
     if dilation[1] == 1 and inputs == channels:
-        return 1, taps[1] * inputs, 0
-    return taps[1], inputs, dilation[1] * channels
+        return 1, taps * inputs, 0
+    return taps, inputs, dilation[1] * channels
+
+
+@kernel
+def _correlate(images, bordered, corner, spread, w, start, stride, dilation, y):
+    """y[i, j, o] = start[o] + Σ w[u, v, c, o] · border[i·sh + u·dh, j·sw + v·dw, c], for each group of channels."""
+    channels, (oh, ow, outputs) = images.shape[3], y.shape[1:]
+    groups, across, kh, kw, inputs, width = w.shape
+    line = bordered[1] * channels
+    runs, length, distance = _runs(channels, inputs, kw, dilation)
+    steps, counts = (dilation[0] * line, distance, 1), (kh, runs, length)
+    per_group = outputs // groups
+    for n in prange(images.shape[0]):
+        border = np.zeros((bordered[0], bordered[1], channels), y.dtype)
+        place(images[n], border, corner, spread, 1)
+        for k in range(groups * across):
+            g, first = k // across, k % across * width
+            of_w, of_start = pointer(w, k * kh * kw * inputs * width), pointer(start, k * width)
+            for i in range(oh):
+                of_x = pointer(border, i * stride[0] * line + g * inputs)
+                of_y = pointer(y, (n * oh + i) * ow * outputs + g * per_group + first)
+                multiply(
+                    of_x,
+                    stride[1] * channels,
+                    ow,
+                    steps,
+                    counts,
+                    of_w,
+                    of_start,
+                    of_y,
+                    outputs,
+                    per_group - first,
+                )
 
 
 @serial
-def _gather(border, first, inputs, cols, output_width, taps, stride, dilation):
-    """cols[i·OW + j, (u·KW + v)·K + k] = border[i·sh + u·dh, j·sw + v·dw, first + k]."""
-    channels = border.shape[2]
-    runs, length, distance = _runs(channels, inputs, taps, dilation)
-    source, target = border.reshape(-1), cols.reshape(-1)
-    at = np.uint64(0)
-    for row in range(cols.shape[0]):
-        i, j = row // output_width * stride[0], row % output_width * stride[1]
-        for u in range(taps[0]):
-            begin = np.uint64(((i + u * dilation[0]) * border.shape[1] + j) * channels + first)
-            for _ in range(runs):
-                for k in range(np.uint64(length)):
-                    target[at + k] = source[begin + k]
-                at += np.uint64(length)
-                begin += np.uint64(distance)
+def _weights_of_image(border, dy, g, panel, zero, stride, dilation, partial, product):
+    """partial[u, v, c, o] += Σ border[i·sh + u·dh, j·sw + v·dw, g·C + c] · dy[i, j, g·O + o]."""
+    channels, (oh, ow, outputs) = border.shape[2], dy.shape
+    kh, kw, inputs, per_group = partial.shape
+    line, width = border.shape[1] * channels, panel.shape[1]
+    runs, length, distance = _runs(channels, inputs, kw, dilation)
+    steps, counts = (stride[0] * line, 0, stride[1] * channels), (oh, 1, ow)
+    for first in range(0, per_group, width):
+        pack(dy.reshape(-1), g * per_group + first, outputs, per_group - first, panel)
+        for u in range(kh):
+            for run in range(runs):
+                of_x = pointer(border, u * dilation[0] * line + run * distance + g * inputs)
+                row = (u * runs + run) * length
+                # A run shorter than a tile is computed with what lies beyond it; the next run overwrites the excess.
+                rows, of_y = max(length, FEW), pointer(product, row * per_group + first)
+                of_panel, of_zero = pointer(panel, 0), pointer(zero, 0)
+                multiply(of_x, 1, rows, steps, counts, of_panel, of_zero, of_y, per_group, per_group - first)
+    total = partial.reshape(-1)
+    for k in range(np.uint64(total.shape[0])):
+        total[k] += product[k]
 
 
-@serial
-def _scatter(cols, border, first, inputs, output_width, taps, stride, dilation):
-    """The transpose of :func:`_gather`: add every column entry to the place it came from."""
-    channels = border.shape[2]
-    runs, length, distance = _runs(channels, inputs, taps, dilation)
-    source, target = cols.reshape(-1), border.reshape(-1)
-    at = np.uint64(0)
-    for row in range(cols.shape[0]):
-        i, j = row // output_width * stride[0], row % output_width * stride[1]
-        for u in range(taps[0]):
-            begin = np.uint64(((i + u * dilation[0]) * border.shape[1] + j) * channels + first)
-            for _ in range(runs):
-                for k in range(np.uint64(length)):
-                    target[begin + k] += source[at + k]
-                at += np.uint64(length)
-                begin += np.uint64(distance)
-
-
-@kernel(blas=True)
-def _forward(images, w, bias, y, bordered, taps, stride, corner, dilation):
-    n, oh, ow, outputs = y.shape
-    groups, depth, per_group = w.shape
-    inputs = depth // (taps[0] * taps[1])
-    for chunk in prange((n + IMAGES - 1) // IMAGES):
-        border = np.zeros((bordered[0], bordered[1], images.shape[3]), y.dtype)
-        cols = np.empty((oh * ow, depth), y.dtype)
-        product = np.empty((oh * ow, per_group), y.dtype)
-        for k in range(chunk * IMAGES, min(n, (chunk + 1) * IMAGES)):
-            place(images[k], border, corner, (1, 1), 1)
-            result = y[k].reshape(oh * ow, outputs)
+@kernel
+def _correlate_weights(images, dy, bordered, corner, zero, stride, dilation, partial):
+    chunks, groups, kh, kw, inputs, per_group = partial.shape
+    size, pixels = bordered[0] * bordered[1] * images.shape[3], dy.shape[1] * dy.shape[2]
+    for chunk in prange(chunks):
+        border = np.zeros(size + FEW, dy.dtype)[:size].reshape(bordered[0], bordered[1], images.shape[3])
+        panel = np.zeros((pixels, zero.shape[0]), dy.dtype)
+        product = np.empty((kh * kw * inputs + FEW) * per_group, dy.dtype)
+        for n in range(chunk * IMAGES, min(images.shape[0], (chunk + 1) * IMAGES)):
+            place(images[n], border, corner, (1, 1), 1)
             for g in range(groups):
-                _gather(border, g * inputs, inputs, cols, ow, taps, stride, dilation)
-                np.dot(cols, w[g], product)
-                first = g * per_group
-                for r in range(oh * ow):
-                    out, term = result[r, first : first + per_group], product[r]
-                    for o in range(per_group):
-                        out[o] = term[o] + bias[first + o]
-
-
-@kernel(blas=True)
-def _input_gradient(dy, wt, dx, bordered, taps, stride, corner, dilation):
-    n, oh, ow, outputs = dy.shape
-    groups, per_group, depth = wt.shape
-    inputs = depth // (taps[0] * taps[1])
-    for chunk in prange((n + IMAGES - 1) // IMAGES):
-        border = np.empty((bordered[0], bordered[1], dx.shape[3]), dx.dtype)
-        cols = np.empty((oh * ow, depth), dx.dtype)
-        for k in range(chunk * IMAGES, min(n, (chunk + 1) * IMAGES)):
-            border[:] = 0
-            slope = dy[k].reshape(oh * ow, outputs)
-            for g in range(groups):
-                if groups == 1:
-                    np.dot(slope, wt[0], cols)
-                else:
-                    np.dot(slope[:, g * per_group : (g + 1) * per_group].copy(), wt[g], cols)
-                _scatter(cols, border, g * inputs, inputs, ow, taps, stride, dilation)
-            take(border, dx[k], corner)
-
-
-@kernel(blas=True)
-def _weight_gradient(images, dy, partial, bordered, taps, stride, corner, dilation):
-    n, oh, ow, outputs = dy.shape
-    groups, depth, per_group = partial.shape[1:]
-    inputs = depth // (taps[0] * taps[1])
-    for chunk in prange((n + IMAGES - 1) // IMAGES):
-        border = np.zeros((bordered[0], bordered[1], images.shape[3]), dy.dtype)
-        cols = np.empty((oh * ow, depth), dy.dtype)
-        product = np.empty((depth, per_group), dy.dtype)
-        for k in range(chunk * IMAGES, min(n, (chunk + 1) * IMAGES)):
-            place(images[k], border, corner, (1, 1), 1)
-            slope = dy[k].reshape(oh * ow, outputs)
-            for g in range(groups):
-                _gather(border, g * inputs, inputs, cols, ow, taps, stride, dilation)
-                if groups == 1:
-                    np.dot(cols.T, slope, product)
-                else:
-                    np.dot(cols.T, slope[:, g * per_group : (g + 1) * per_group].copy(), product)
-                for r in range(depth):
-                    total, term = partial[chunk, g, r], product[r]
-                    for o in range(per_group):
-                        total[o] += term[o]
+                _weights_of_image(border, dy[n], g, panel, zero, stride, dilation, partial[chunk, g], product)

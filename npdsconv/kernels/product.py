@@ -1,0 +1,69 @@
+"""Matrix products of tall operands, from tiles in registers: for use inside kernels.
+
+The right operand is cut into *panels* of as many columns as a tile has, each contiguous, the last one filled up with
+zeros; :func:`panels` does so once for a product. :func:`multiply` runs the tiles of one panel.
+"""
+
+# mypy: ignore-errors
+import numpy as np
+
+from npdsconv.kernels._jit import serial
+from npdsconv.kernels.lanes import offset
+from npdsconv.kernels.tile import FEW, ROWS, WIDTH_BYTES, few, one, tile
+from npdsconv.shapes import Array
+
+
+def width(dtype) -> int:
+    """Columns of a panel."""
+    return WIDTH_BYTES // np.dtype(dtype).itemsize
+
+
+def panels(w: Array) -> Array:
+    """A matrix (K, O) as (panels, K, width), the last panel filled up with zeros."""
+    k, o = w.shape
+    across = width(w.dtype)
+    count = -(-o // across)
+    padded = np.zeros((k, count * across), w.dtype)
+    padded[:, :o] = w
+    return np.ascontiguousarray(padded.reshape(k, count, across).swapaxes(0, 1))
+
+
+def fill(bias: Array | None, o: int, dtype) -> Array:
+    """What the sums start from: (O,) numbers, or zeros, filled up to whole panels."""
+    start = np.zeros(-(-o // width(dtype)) * width(dtype), dtype)
+    if bias is not None:
+        start[:o] = bias
+    return start
+
+
+@serial
+def multiply(x, row, rows, steps, counts, panel, start, y, y_row, columns):
+    """The tiles of one panel, for any number of rows; see :mod:`tile` for the arguments.
+
+    The last tile may overlap the one before: it computes the same numbers again.
+    """
+    r = 0
+    while r + ROWS <= rows:
+        tile(offset(x, r * row), row, steps, counts, panel, start, offset(y, r * y_row), y_row, columns)
+        r += ROWS
+    while r < rows:
+        if rows >= FEW:
+            s = min(r, rows - FEW)
+            few(offset(x, s * row), row, steps, counts, panel, start, offset(y, s * y_row), y_row, columns)
+            r += FEW
+        else:
+            one(offset(x, r * row), row, steps, counts, panel, start, offset(y, r * y_row), y_row, columns)
+            r += 1
+
+
+@serial
+def pack(source, first, step, columns, panel):
+    """Columns of a flat array as a panel: row r is what begins at first + r·step; what is over is left as it is."""
+    across = np.uint64(panel.shape[1])
+    copied, target = np.uint64(min(columns, panel.shape[1])), panel.reshape(-1)
+    to, begin = np.uint64(0), np.uint64(first)
+    for _ in range(panel.shape[0]):
+        for c in range(copied):
+            target[to + c] = source[begin + c]
+        to += across
+        begin += np.uint64(step)
