@@ -197,7 +197,7 @@ def _pointwise_functions() -> Iterator[Case]:
     )
 
 
-def _batch_norm(label: str, **given: Array) -> Case:
+def _batch_norm(label: str, **given: Any) -> Case:
     def forward(x: Array, weight: Array, bias: Array, impl: str) -> Any:
         return ops.batch_norm2d(x, weight, bias, **given, eps=1e-3, impl=impl)
 

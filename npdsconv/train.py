@@ -21,6 +21,7 @@ import numpy as np
 
 from npdsconv.data import Augment, Split, batches, to_float
 from npdsconv.layers import Layer
+from npdsconv.layers.base import pull_without_dx
 from npdsconv.metrics import confusion_matrix
 from npdsconv.ops.losses import softmax, softmax_cross_entropy, softmax_cross_entropy_backward
 from npdsconv.optim import Optimizer, Schedule, constant
@@ -105,7 +106,8 @@ def _step(
     if not math.isfinite(loss):
         lr = optimizer.lr * lr_factor
         raise FloatingPointError(f"{where}: the loss is {loss} at learning rate {lr:g}: use a lower one")
-    backward(softmax_cross_entropy_backward(probabilities, labels, label_smoothing=label_smoothing))
+    dlogits = softmax_cross_entropy_backward(probabilities, labels, label_smoothing=label_smoothing)
+    pull_without_dx(backward, dlogits)
     optimizer.step(lr_factor)
     return loss, int(np.count_nonzero(probabilities.argmax(axis=1) == labels))
 

@@ -9,10 +9,16 @@ What is loaded stays loaded, and a loop over pixels can hand the columns of its 
     offset(p, i)             i numbers further on
     load(p, i)               sixteen numbers from the i-th on, counted from there
     load_if(inside, p, i)    the same, or sixteen zeros where `inside` is false
+    load_some(n, p, i)       the first n of them, and zeros for the rest; n may be above sixteen
     store(p, i, v)           write them
+    store_some(n, p, i, v)   write the first n
     fetch(p, i)              ask for them: they will be needed soon
     zeros(p)                 sixteen zeros
+    everywhere(p, a)         sixteen times the number a
+    add, subtract, multiply  of two
     multiply_add(x, y, z)    x·y + z
+    clamp(x, low, high)      x cut to [low, high]; a NaN stays a NaN
+    keep(g, x, low, high)    g where low < x < high, else zero: the gradient of clamp
 
 No index is checked, and a pointer keeps nothing alive: both are for kernels that have checked their shapes. Sixteen
 float32 fill one AVX-512 register; for other machines, and for float64, LLVM splits them. With the JIT disabled a
@@ -24,6 +30,7 @@ Optimizations: a pointer to a row costs nothing, where a slice of an array count
 # mypy: ignore-errors
 from llvmlite import ir
 from numba import config, types
+from numba.core import cgutils
 from numba.extending import intrinsic, models, register_model
 
 LANES = 16
@@ -125,6 +132,88 @@ def zeros(typing, p):
 
 
 @intrinsic
+def everywhere(typing, p, a):
+    def emit(context, builder, signature, args):
+        vector = _vector(p.dtype)
+        undefined = ir.Constant(vector, ir.Undefined)
+        single = builder.insert_element(undefined, args[1], ir.IntType(32)(0))
+        return builder.shuffle_vector(
+            single, undefined, ir.Constant(ir.VectorType(ir.IntType(32), LANES), None)
+        )
+
+    return Lanes(p.dtype)(p, p.dtype), emit
+
+
+def _mask(builder, n):
+    """True for the first n lanes."""
+    counts = ir.VectorType(ir.IntType(64), LANES)
+    undefined, zero = ir.Constant(counts, ir.Undefined), ir.IntType(32)(0)
+    single = builder.insert_element(undefined, n, zero)
+    limit = builder.shuffle_vector(single, undefined, ir.Constant(ir.VectorType(ir.IntType(32), LANES), None))
+    return builder.icmp_signed("<", ir.Constant(counts, list(range(LANES))), limit)
+
+
+def _masked(builder, what, dtype, returns, *args):
+    name = f"llvm.masked.{what}.v{LANES}f{dtype.bitwidth}.p0"
+    shape = ir.FunctionType(returns, [a.type for a in args])
+    return builder.call(cgutils.get_or_insert_function(builder.module, shape, name), args)
+
+
+@intrinsic
+def load_some(typing, n, p, i):
+    def emit(context, builder, signature, args):
+        where, vector = _address(builder, p.dtype, *args[1:]), _vector(p.dtype)
+        size, nothing = ir.IntType(32)(_bytes(p.dtype)), ir.Constant(vector, None)
+        return _masked(builder, "load", p.dtype, vector, where, size, _mask(builder, args[0]), nothing)
+
+    return Lanes(p.dtype)(types.intp, p, types.intp), emit
+
+
+@intrinsic
+def store_some(typing, n, p, i, v):
+    def emit(context, builder, signature, args):
+        where, size = _address(builder, p.dtype, *args[1:3]), ir.IntType(32)(_bytes(p.dtype))
+        _masked(builder, "store", p.dtype, ir.VoidType(), args[3], where, size, _mask(builder, args[0]))
+        return context.get_dummy_value()
+
+    return types.void(types.intp, p, types.intp, v), emit
+
+
+def _elementwise(operation):
+    @intrinsic
+    def function(typing, x, y):
+        def emit(context, builder, signature, args):
+            return getattr(builder, operation)(*args, flags=("contract",))
+
+        return x(x, x), emit
+
+    return function
+
+
+add, subtract, multiply = (_elementwise(operation) for operation in ("fadd", "fsub", "fmul"))
+
+
+@intrinsic
+def clamp(typing, x, low, high):
+    def emit(context, builder, signature, args):
+        x, low, high = args
+        x = builder.select(builder.fcmp_ordered("<=", x, low), low, x)
+        return builder.select(builder.fcmp_ordered(">", x, high), high, x)
+
+    return x(x, x, x), emit
+
+
+@intrinsic
+def keep(typing, g, x, low, high):
+    def emit(context, builder, signature, args):
+        g, x, low, high = args
+        inside = builder.and_(builder.fcmp_ordered(">", x, low), builder.fcmp_ordered("<", x, high))
+        return builder.select(inside, g, ir.Constant(g.type, None))
+
+    return x(x, x, x, x), emit
+
+
+@intrinsic
 def multiply_add(typing, x, y, z):
     def emit(context, builder, signature, args):
         product = builder.fmul(args[0], args[1], flags=("contract",))
@@ -159,3 +248,22 @@ if config.DISABLE_JIT:
 
     def multiply_add(x, y, z):
         return x * y + z
+
+    def load_some(n, p, i):
+        v = zeros(p)
+        v[:n] = p[i : i + min(n, LANES)]
+        return v
+
+    def store_some(n, p, i, v):
+        p[i : i + min(n, LANES)] = v[:n]
+
+    def everywhere(p, a):
+        return np.full(LANES, a, p.dtype)
+
+    add, subtract, multiply = np.add, np.subtract, np.multiply
+
+    def clamp(x, low, high):
+        return np.minimum(np.maximum(x, low), high)
+
+    def keep(g, x, low, high):
+        return np.where((x > low) & (x < high), g, np.zeros_like(g))

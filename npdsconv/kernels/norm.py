@@ -1,112 +1,139 @@
-"""Batch normalisation on channels-last memory: P = N·H·W rows of C channels.
+"""Batch normalisation on channels-last memory, P = N·H·W rows of C channels, and the activation after it.
 
-Optimizations: mean and variance in one pass over memory, block by block: a block's sum and its centred sum of squares
-are taken while it lies in the cache, and blocks are merged in float64 (Chan, Golub, LeVeque 1983), which is
-also more accurate than one long sum; each of the two passes of backward reads dy and x once.
+Optimizations: one pass over memory for mean and variance, one for normalising and activating, two for backward (the
+sums, then dx); the activation and its gradient cost no pass of their own. The loops are in :mod:`rows`.
 """
 
-# mypy: disable-error-code="no-untyped-def"
+# mypy: ignore-errors
 import numpy as np
 
 from npdsconv import layout
+from npdsconv.kernels import rows
 from npdsconv.kernels._jit import kernel, prange
+from npdsconv.kernels.lanes import pointer
 from npdsconv.shapes import Array
 
-ROWS = 512  # rows of one block
+BLOCK = 512  # rows of one piece of work
+Bounds = tuple[float, float]  # of the activation: what it cuts its argument to
 
 
 def statistics(x: Array) -> tuple[Array, Array]:
     """Mean and (biased) variance of each channel of x (N,C,H,W)."""
-    rows = _rows(x)
-    blocks = -(-len(rows) // ROWS)
-    means = np.zeros((blocks, rows.shape[1]), x.dtype)
-    squares = np.zeros_like(means)
-    _statistics(rows, means, squares)
-    sizes = np.full((blocks, 1), ROWS)
-    sizes[-1] = len(rows) - ROWS * (blocks - 1)
-    mean = (sizes * means).sum(axis=0, dtype=np.float64) / len(rows)
-    spread = squares + sizes * (means - mean) ** 2
-    return mean.astype(x.dtype), (spread.sum(axis=0, dtype=np.float64) / len(rows)).astype(x.dtype)
+    pixels = _rows(x)
+    sums = np.empty((-(-len(pixels) // BLOCK), 3, pixels.shape[1]), x.dtype)
+    _differences(pixels, sums)
+    return merge(sums, len(pixels), BLOCK)
 
 
-def normalise(x: Array, mean: Array, scale: Array, bias: Array) -> Array:
-    """y[n,c,i,j] = (x[n,c,i,j] - mean[c])·scale[c] + bias[c]."""
-    rows = _rows(x)
-    y = np.empty(rows.shape, x.dtype)
-    _normalise(rows, layout.readonly(mean), layout.readonly(scale), layout.readonly(bias), y)
+def merge(sums: Array, pixels: int, block: int) -> tuple[Array, Array]:
+    """Mean and variance from the sums of blocks of `block` rows, the last one shorter."""
+    counts = np.full(len(sums), block)
+    counts[-1] = pixels - block * (len(sums) - 1)
+    mean, var = np.empty((2, sums.shape[2]), sums.dtype)
+    rows.merged(sums, counts, mean, var)
+    return mean, var
+
+
+def normalise(x: Array, mean: Array, scale: Array, bias: Array, bounds: Bounds) -> Array:
+    """y[n,c,i,j] = (x[n,c,i,j] - mean[c])·scale[c] + bias[c], cut to the bounds."""
+    pixels = _rows(x)
+    y = np.empty(pixels.shape, x.dtype)
+    _activate(pixels, *vectors(mean, scale, bias), limits(bounds, x.dtype), y)
     return _images(y, x)
 
 
-def gradient_sums(dy: Array, x: Array, mean: Array) -> tuple[Array, Array]:
-    """Σ dy and Σ dy·(x - mean) for each channel, in float64."""
-    rows = _rows(x)
-    blocks = -(-len(rows) // ROWS)
-    sums = np.zeros((blocks, 2, rows.shape[1]), x.dtype)
-    _gradient_sums(_rows(dy), rows, layout.readonly(mean), sums)
-    total = sums.sum(axis=0, dtype=np.float64)
-    return total[0], total[1]
+def gradient_sums(
+    dy: Array, x: Array, mean: Array, scale: Array, bias: Array, bounds: Bounds
+) -> tuple[Array, Array]:
+    """Σ g and Σ g·(x - mean) for each channel, in float64, where g is dy before the activation."""
+    pixels = _rows(x)
+    sums = np.empty((-(-len(pixels) // BLOCK), 2, pixels.shape[1]), x.dtype)
+    _slopes(_rows(dy), pixels, *vectors(mean, scale, bias), limits(bounds, x.dtype), sums)
+    plain, centred = sums.sum(axis=0, dtype=np.float64)
+    return plain, centred
 
 
-def combine(dy: Array, a: Array, x: Array, mean: Array, b: Array, c: Array) -> Array:
-    """dy·a[c] + (x - mean[c])·b[c] + c[c]: what the gradient for x comes down to."""
-    rows = _rows(x)
-    dx = np.empty(rows.shape, x.dtype)
-    per_channel = (layout.readonly(v) for v in (mean, b, c))
-    _combine(_rows(dy), layout.readonly(a), rows, *per_channel, dx)
+def combine(
+    dy: Array, x: Array, mean: Array, scale: Array, bias: Array, bounds: Bounds, factors: Array
+) -> Array:
+    """factors[0]·g + factors[1]·(x - mean) + factors[2]: what the gradient for x comes down to."""
+    pixels = _rows(x)
+    dx = np.empty(pixels.shape, x.dtype)
+    how = *vectors(mean, scale, bias), limits(bounds, x.dtype), layout.readonly(factors)
+    _combine(_rows(dy), pixels, *how, dx)
     return _images(dx, x)
+
+
+def vectors(*per_channel: Array) -> tuple[Array, ...]:
+    return tuple(layout.readonly(v) for v in per_channel)
+
+
+def limits(bounds: Bounds, dtype) -> Bounds:
+    return dtype.type(bounds[0]), dtype.type(bounds[1])
 
 
 def _rows(x: Array) -> Array:
     return layout.nhwc(x).reshape(-1, x.shape[1])
 
 
-def _images(rows: Array, like: Array) -> Array:
+def _images(pixels: Array, like: Array) -> Array:
     n, c, h, w = like.shape
-    return layout.nchw(rows.reshape(n, h, w, c))
+    return layout.nchw(pixels.reshape(n, h, w, c))
 
 
 @kernel
-def _statistics(x, means, squares):
-    for block in prange(means.shape[0]):
-        first, last = block * ROWS, min(x.shape[0], (block + 1) * ROWS)
-        pivot, mean, square = x[first], means[block], squares[block]
-        for r in range(first, last):
-            row = x[r]
-            for c in range(row.shape[0]):
-                mean[c] += row[c] - pivot[c]  # of numbers near the mean, a sum keeps more digits
-        for c in range(mean.shape[0]):
-            mean[c] = pivot[c] + mean[c] / (last - first)
-        for r in range(first, last):
-            row = x[r]
-            for c in range(row.shape[0]):
-                square[c] += (row[c] - mean[c]) ** 2
-
-
-@kernel
-def _normalise(x, mean, scale, bias, y):
-    for block in prange((x.shape[0] + ROWS - 1) // ROWS):
-        for r in range(block * ROWS, min(x.shape[0], (block + 1) * ROWS)):
-            row, out = x[r], y[r]
-            for c in range(row.shape[0]):
-                out[c] = (row[c] - mean[c]) * scale[c] + bias[c]
-
-
-@kernel
-def _gradient_sums(dy, x, mean, sums):
+def _differences(x, sums):
+    channels = x.shape[1]
     for block in prange(sums.shape[0]):
-        first, last = block * ROWS, min(x.shape[0], (block + 1) * ROWS)
-        plain, centred = sums[block, 0], sums[block, 1]
-        for r in range(first, last):
-            slope, row = dy[r], x[r]
-            for c in range(row.shape[0]):
-                plain[c] += slope[c]
-                centred[c] += slope[c] * (row[c] - mean[c])
+        first = block * BLOCK
+        count = min(x.shape[0] - first, BLOCK)
+        rows.differences(
+            pointer(x, first * channels), channels, count, channels, pointer(sums, block * 3 * channels)
+        )
 
 
 @kernel
-def _combine(dy, a, x, mean, b, c, dx):
-    for block in prange((x.shape[0] + ROWS - 1) // ROWS):
-        for r in range(block * ROWS, min(x.shape[0], (block + 1) * ROWS)):
-            slope, row, out = dy[r], x[r], dx[r]
-            for k in range(row.shape[0]):
-                out[k] = slope[k] * a[k] + ((row[k] - mean[k]) * b[k] + c[k])
+def _activate(x, mean, scale, bias, bounds, y):
+    channels = x.shape[1]
+    for block in prange((x.shape[0] + BLOCK - 1) // BLOCK):
+        first = block * BLOCK
+        count = min(x.shape[0] - first, BLOCK)
+        of_x, of_y = pointer(x, first * channels), pointer(y, first * channels)
+        per_channel = pointer(mean, 0), pointer(scale, 0), pointer(bias, 0)
+        rows.activate(of_x, channels, count, channels, *per_channel, bounds, of_y, channels)
+
+
+@kernel
+def _slopes(dy, x, mean, scale, bias, bounds, sums):
+    channels = x.shape[1]
+    for block in prange(sums.shape[0]):
+        first = block * BLOCK
+        count = min(x.shape[0] - first, BLOCK)
+        of_dy, of_x = pointer(dy, first * channels), pointer(x, first * channels)
+        per_channel = pointer(mean, 0), pointer(scale, 0), pointer(bias, 0)
+        total = pointer(sums, block * 2 * channels)
+        rows.slopes(of_dy, channels, of_x, channels, count, channels, *per_channel, bounds, total)
+
+
+@kernel
+def _combine(dy, x, mean, scale, bias, bounds, factors, dx):
+    channels = x.shape[1]
+    for block in prange((x.shape[0] + BLOCK - 1) // BLOCK):
+        first = block * BLOCK
+        count = min(x.shape[0] - first, BLOCK)
+        of_dy, of_x = pointer(dy, first * channels), pointer(x, first * channels)
+        per_channel = pointer(mean, 0), pointer(scale, 0), pointer(bias, 0)
+        to = pointer(dx, first * channels)
+        rows.combine(
+            of_dy,
+            channels,
+            of_x,
+            channels,
+            count,
+            channels,
+            *per_channel,
+            bounds,
+            pointer(factors, 0),
+            to,
+            channels,
+        )

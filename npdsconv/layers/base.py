@@ -53,19 +53,38 @@ def check_counts(op: str, **numbers: int) -> None:
             raise ValueError(f"{op}: {name} must be an int of at least 1, got {n!r}")
 
 
-def pullback(backward: Backward) -> Backward:
-    """Make a backward usable once: the call releases what it holds, a second call raises."""
-    held = [backward]
+def pullback(backward: Backward, without_dx: Backward | None = None) -> Backward:
+    """Make a backward usable once: the call releases what it holds, a second call raises.
+
+    `without_dx` does the same work but for dx, for which see :func:`pull_without_dx`; what it returns is ignored.
+    """
+    held = [(backward, without_dx or backward)]
 
     # No functools.wraps here: it would keep `backward` alive, and all that it holds.
-    def once(dy: Array) -> Array:
+    def use(which: int, dy: Array) -> Array:
         if not held:
             raise RuntimeError(
                 "backward was called a second time: a pullback is used once, run forward again"
             )
-        return held.pop()(dy)
+        return held.pop()[which](dy)
 
+    def once(dy: Array) -> Array:
+        return use(0, dy)
+
+    once.without_dx = lambda dy: use(1, dy)  # type: ignore[attr-defined]
     return once
+
+
+def pull(backward: Backward, dy: Array) -> Array:
+    return backward(dy)
+
+
+def pull_without_dx(backward: Backward, dy: Array) -> Array:
+    """Pull `dy` back for the parameters' gradients alone: nobody learns from the gradient for an image.
+
+    A backward that knows no such way, an ordinary function for instance, is simply called. The result is for nobody.
+    """
+    return getattr(backward, "without_dx", backward)(dy)
 
 
 class Layer(ABC):

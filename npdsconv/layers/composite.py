@@ -1,13 +1,13 @@
 """Layers made of layers: the chain rule is reversing a list."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import final, overload
 
 import numpy as np
 
-from npdsconv.layers.base import Backward, Layer, pullback
+from npdsconv.layers.base import Backward, Layer, pull, pull_without_dx, pullback
 from npdsconv.layers.convolution import Conv2d, DepthwiseConv2d, Linear, PointwiseConv2d
-from npdsconv.layers.shaping import AvgPool2d, BatchNorm2d, MaxPool2d, ReLU, ReLU6
+from npdsconv.layers.shaping import ActivatedBatchNorm, AvgPool2d, BatchNorm2d, MaxPool2d, ReLU, ReLU6
 from npdsconv.shapes import Array, PaddingLike, Stride, check_choice
 
 ACTIVATIONS = {"relu": ReLU, "relu6": ReLU6}
@@ -16,17 +16,33 @@ ACTIVATIONS = {"relu": ReLU, "relu6": ReLU6}
 def chain(layers: list[Layer], x: Array, train: bool) -> tuple[Array, Backward]:
     """Run `layers` one after another; the backward of the chain runs theirs in reverse."""
     backwards: list[Backward] = []
-    for layer in layers:
+    for layer in in_one_pass(layers):
         x, back = layer.forward(x, train=train)
         backwards.append(back)
 
-    @pullback
-    def backward(dy: Array) -> Array:
-        while backwards:  # popping frees what each one remembers as soon as it is used
+    def backward(dy: Array, first: Callable[[Backward, Array], Array]) -> Array:
+        while len(backwards) > 1:  # popping frees what each one remembers as soon as it is used
             dy = backwards.pop()(dy)
-        return dy
+        return first(backwards.pop(), dy) if backwards else dy
 
-    return x, backward
+    return x, pullback(lambda dy: backward(dy, pull), lambda dy: backward(dy, pull_without_dx))
+
+
+def in_one_pass(layers: list[Layer]) -> Iterator[Layer | ActivatedBatchNorm]:
+    """The same layers, but a batch norm and the ReLU after it as one, where both are of the fast tier."""
+    k = 0
+    while k < len(layers):
+        layer, after = layers[k], layers[k + 1] if k + 1 < len(layers) else None
+        if (
+            isinstance(layer, BatchNorm2d)
+            and isinstance(after, ReLU | ReLU6)
+            and layer.impl == after.impl == "numba"
+        ):
+            yield ActivatedBatchNorm(layer, "relu" if isinstance(after, ReLU) else "relu6")
+            k += 2
+        else:
+            yield layer
+            k += 1
 
 
 @final
@@ -45,7 +61,7 @@ class Sequential(Layer):
 
     def __call__(self, x: Array) -> Array:
         """Inference: two activations are alive at a time, and one more for each level of nesting."""
-        for layer in self.layers:
+        for layer in in_one_pass(self.layers):
             x = layer(x)
         return x
 
@@ -185,7 +201,7 @@ class DepthwiseSeparableConv2d(Layer):
 
     def __call__(self, x: Array) -> Array:
         """Inference: nothing is kept."""
-        for step in self._steps():
+        for step in in_one_pass(self._steps()):
             x = step(x)
         return x
 

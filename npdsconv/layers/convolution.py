@@ -14,9 +14,9 @@ def _zeros(n: int) -> Parameter:
     return Parameter(np.zeros(n, np.float32))
 
 
-def _needs(weight: Parameter, bias: Parameter | None) -> tuple[str, ...]:
-    """Which gradients backward has to compute; x always, so that a frozen layer lets the gradient through."""
-    wanted = ["x"]
+def _needs(weight: Parameter, bias: Parameter | None, dx: bool) -> tuple[str, ...]:
+    """Which gradients backward has to compute; a frozen layer too lets the gradient through to x."""
+    wanted = ["x"] if dx else []
     wanted += ["w"] if weight.trainable else []
     wanted += ["b"] if bias is not None and bias.trainable else []
     return tuple(wanted)
@@ -81,13 +81,12 @@ class Conv2d(Layer):
         }
         y = standard.conv2d(x, w.value, b.value if b else None, **how)  # type: ignore[arg-type]
 
-        @pullback
-        def backward(dy: Array) -> Array:
-            dx, dw, db = standard.conv2d_backward(dy, x, w.value, needs=_needs(w, b), **how)  # type: ignore[arg-type]
+        def backward(dy: Array, dx_too: bool = True) -> Array:
+            dx, dw, db = standard.conv2d_backward(dy, x, w.value, needs=_needs(w, b, dx_too), **how)  # type: ignore[arg-type]
             _accumulate(w, b, dw, db)
             return dx  # type: ignore[return-value]
 
-        return y, backward
+        return y, pullback(backward, lambda dy: backward(dy, dx_too=False))
 
 
 @final
@@ -127,19 +126,18 @@ class DepthwiseConv2d(Layer):
         how = {"stride": self.stride, "padding": self.padding, "dilation": self.dilation, "impl": self.impl}
         y = depthwise.depthwise_conv2d(x, w.value, b.value if b else None, **how)  # type: ignore[arg-type]
 
-        @pullback
-        def backward(dy: Array) -> Array:
+        def backward(dy: Array, dx_too: bool = True) -> Array:
             dx, dw, db = depthwise.depthwise_conv2d_backward(
                 dy,
                 x,
                 w.value,
-                needs=_needs(w, b),
+                needs=_needs(w, b, dx_too),
                 **how,  # type: ignore[arg-type]
             )
             _accumulate(w, b, dw, db)
             return dx  # type: ignore[return-value]
 
-        return y, backward
+        return y, pullback(backward, lambda dy: backward(dy, dx_too=False))
 
 
 @final
@@ -171,13 +169,14 @@ class PointwiseConv2d(Layer):
         w, b, impl = self.weight, self.bias, self.impl
         y = pointwise.pointwise_conv2d(x, w.value, b.value if b else None, impl=impl)
 
-        @pullback
-        def backward(dy: Array) -> Array:
-            dx, dw, db = pointwise.pointwise_conv2d_backward(dy, x, w.value, impl=impl, needs=_needs(w, b))
+        def backward(dy: Array, dx_too: bool = True) -> Array:
+            dx, dw, db = pointwise.pointwise_conv2d_backward(
+                dy, x, w.value, impl=impl, needs=_needs(w, b, dx_too)
+            )
             _accumulate(w, b, dw, db)
             return dx  # type: ignore[return-value]
 
-        return y, backward
+        return y, pullback(backward, lambda dy: backward(dy, dx_too=False))
 
 
 @final
@@ -209,10 +208,9 @@ class Linear(Layer):
         w, b, impl = self.weight, self.bias, self.impl
         y = dense.linear(x, w.value, b.value if b else None, impl=impl)
 
-        @pullback
-        def backward(dy: Array) -> Array:
-            dx, dw, db = dense.linear_backward(dy, x, w.value, impl=impl, needs=_needs(w, b))
+        def backward(dy: Array, dx_too: bool = True) -> Array:
+            dx, dw, db = dense.linear_backward(dy, x, w.value, impl=impl, needs=_needs(w, b, dx_too))
             _accumulate(w, b, dw, db)
             return dx  # type: ignore[return-value]
 
-        return y, backward
+        return y, pullback(backward, lambda dy: backward(dy, dx_too=False))

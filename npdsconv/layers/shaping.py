@@ -1,6 +1,6 @@
 """Layers between the convolutions: normalisation, activations, pooling, flattening, dropout."""
 
-from typing import final
+from typing import Any, final
 
 import numpy as np
 
@@ -36,28 +36,28 @@ class BatchNorm2d(Layer):
 
     def forward(self, x: Array, *, train: bool) -> tuple[Array, Backward]:
         """(N, C, H, W) to the same shape."""
-        weight, bias, how = self.weight, self.bias, {"eps": self.eps, "impl": self.impl}
+        return self.activated(x, None, train=train)
+
+    def activated(self, x: Array, activation: str | None, *, train: bool) -> tuple[Array, Backward]:
+        """As forward, with an activation ("relu" or "relu6") of the result in the same pass over memory."""
+        weight, bias = self.weight, self.bias
+        how: dict[str, Any] = {"eps": self.eps, "impl": self.impl, "activation": activation}
         given = not (train and weight.trainable)
         statistics = (
             (self.running_mean.value.copy(), self.running_var.value.copy()) if given else (None, None)
         )
-        y, mean, var = norm.batch_norm2d(x, weight.value, bias.value, *statistics, **how)  # type: ignore[arg-type]
+        y, mean, var = norm.batch_norm2d(x, weight.value, bias.value, *statistics, **how)
         if not given:
-            self._remember(mean, var, x.size // x.shape[1])
+            self.remember(mean, var, x.size // x.shape[1])
+        beta = bias.value.copy()
 
         @pullback
         def backward(dy: Array) -> Array:
             needs = ("x", *(name for name, p in (("weight", weight), ("bias", bias)) if p.trainable))
-            dx, dweight, dbias = norm.batch_norm2d_backward(
-                dy,
-                x,
-                weight.value,
-                mean,
-                var,
-                given=given,
-                needs=needs,
-                **how,  # type: ignore[arg-type]
+            grads = norm.batch_norm2d_backward(
+                dy, x, weight.value, mean, var, bias=beta, given=given, needs=needs, **how
             )
+            dx, dweight, dbias = grads
             if dweight is not None:
                 weight.grad += dweight
             if dbias is not None:
@@ -66,10 +66,26 @@ class BatchNorm2d(Layer):
 
         return y, backward
 
-    def _remember(self, mean: Array, var: Array, count: int) -> None:
+    def remember(self, mean: Array, var: Array, count: int) -> None:
+        """Move the running statistics towards those of a batch with `count` values in each channel."""
         unbiased = var * (count / (count - 1))
         for running, batch in ((self.running_mean, mean), (self.running_var, unbiased)):
             running.value += self.momentum * (batch - running.value)
+
+
+class ActivatedBatchNorm:
+    """A batch norm and the activation after it, as one step of a chain: it owns nothing, so it is no layer."""
+
+    def __init__(self, norm: BatchNorm2d, activation: str) -> None:
+        self.norm, self.activation = norm, activation
+
+    def forward(self, x: Array, *, train: bool) -> tuple[Array, Backward]:
+        """(N, C, H, W) to the same shape."""
+        return self.norm.activated(x, self.activation, train=train)
+
+    def __call__(self, x: Array) -> Array:
+        """Inference."""
+        return self.forward(x, train=False)[0]
 
 
 @final

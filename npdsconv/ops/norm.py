@@ -24,6 +24,12 @@ from npdsconv.shapes import (
 )
 
 IMPLS = ("numpy", "numba")
+# What each activation cuts its argument to; its derivative is 1 between the bounds and 0 elsewhere.
+BOUNDS: dict[str | None, tuple[float, float]] = {
+    None: (-np.inf, np.inf),
+    "relu": (0.0, np.inf),
+    "relu6": (0.0, 6.0),
+}
 _AXES = (0, 2, 3)
 
 
@@ -35,6 +41,7 @@ def batch_norm2d(
     var: Array | None = None,
     *,
     eps: float = 1e-5,
+    activation: str | None = None,
     impl: str = "numba",
 ) -> tuple[Array, Array, Array]:
     """Bring each channel to mean 0 and variance 1, then scale and shift it.
@@ -49,6 +56,8 @@ def batch_norm2d(
         The statistics to use. Left out, they are those of `x`: the mean over n, i, j and the variance with
         divisor N·H·W. Keeping running statistics is the layer's business.
     eps : float
+    activation : None, "relu" or "relu6"
+        What is applied to the result, in the same pass over memory.
     impl : "numpy" or "numba"
 
     Returns
@@ -75,7 +84,7 @@ def batch_norm2d(
     (array([3.]), array([3.5]))
     """
     op = "batch_norm2d"
-    _check(op, x, weight, impl, bias=bias, mean=mean, var=var)
+    _check(op, x, weight, impl, activation, bias=bias, mean=mean, var=var)
     if (mean is None) != (var is None):
         raise ValueError(f"{op}: give both mean and var, or neither")
     if mean is None or var is None:
@@ -85,13 +94,18 @@ def batch_norm2d(
                 f"{op}: batch statistics need at least 2 values in a channel, got N·H·W = {count} from shape {x.shape}"
             )
         mean, var = _statistics(x, impl)
-    scale = weight / np.sqrt(var + x.dtype.type(eps))
+    scale = scale_of(weight, var, eps)
     if impl == "numba":
         from npdsconv.kernels import norm
 
-        return norm.normalise(x, mean, scale, bias), mean, var
-    # Subtracted first: x·scale + (bias - mean·scale) would cancel where the mean is large beside the deviation.
-    return (x - _column(mean)) * _column(scale) + _column(bias), mean, var
+        return norm.normalise(x, mean, scale, bias, BOUNDS[activation]), mean, var
+    y = _normalise(x, mean, scale, bias)
+    return y if activation is None else y.clip(*map(x.dtype.type, BOUNDS[activation])), mean, var
+
+
+def scale_of(weight: Array, var: Array, eps: float) -> Array:
+    """weight/√(var + eps), one number for each channel."""
+    return weight / np.sqrt(var + var.dtype.type(eps))
 
 
 def batch_norm2d_backward(
@@ -103,58 +117,53 @@ def batch_norm2d_backward(
     *,
     given: bool = False,
     eps: float = 1e-5,
+    activation: str | None = None,
+    bias: Array | None = None,
     impl: str = "numba",
     needs: tuple[str, ...] = ("x", "weight", "bias"),
 ) -> tuple[Array | None, Array | None, Array | None]:
     """The gradients of :func:`batch_norm2d`, given dy (N, C, H, W): dx, dweight, dbias.
 
-    ``dbias[c] = Σ dy``, ``dweight[c] = Σ dy · x̂``, and dx as derived at the top of this file.
+    ``dbias[c] = Σ g``, ``dweight[c] = Σ g · x̂``, and dx as derived at the top of this file, with g = dy where the
+    activation let its argument through and 0 elsewhere. With an activation, forward's `bias` is needed to know where
+    that was.
 
     `mean` and `var` are what forward returned; ``given=True`` says that they were handed to forward, so that
     they are constants. Gradients not named in `needs` come back as None.
     """
     op = "batch_norm2d_backward"
-    _check(op, x, weight, impl, mean=mean, var=var)
+    _check(op, x, weight, impl, activation, mean=mean, var=var, **({} if bias is None else {"bias": bias}))
     if mean is None or var is None:
         raise TypeError(f"{op}: mean and var must be what batch_norm2d returned, got None")
+    if activation is not None and bias is None:
+        raise TypeError(
+            f"{op}: activation {activation!r} needs the bias that batch_norm2d was given, got None"
+        )
     check_floats(op, dy=dy, x=x)
     check_shape(op, "dy", dy, x.shape, "N, C, H, W")
     check_needs(op, needs, ("x", "weight", "bias"))
-    inverse = 1 / np.sqrt(var.astype(np.float64) + eps)
-    along_1, along_xhat = np.zeros((2, x.shape[1]))
+    affine = mean, scale_of(weight, var, eps), np.zeros_like(weight) if bias is None else bias
+    plain, centred = np.zeros((2, x.shape[1]))
     if not given or {"weight", "bias"} & set(needs):
-        along_1, centred = _gradient_sums(dy, x, mean, impl)
-        along_xhat = centred * inverse
+        plain, centred = _gradient_sums(dy, x, *affine, activation, impl)
     dx = None
     if "x" in needs:
-        dx = _input_gradient(dy, x, weight, mean, inverse, along_1, along_xhat, given, impl)
-    dweight = along_xhat.astype(x.dtype) if "weight" in needs else None
-    dbias = along_1.astype(x.dtype) if "bias" in needs else None
+        factors = factors_of(weight, var, eps, plain, centred, np.inf if given else x.size / x.shape[1])
+        dx = _combine(dy, x, *affine, activation, factors, impl)
+    dweight = (centred / np.sqrt(var.astype(np.float64) + eps)).astype(x.dtype) if "weight" in needs else None
+    dbias = plain.astype(x.dtype) if "bias" in needs else None
     return dx, dweight, dbias
 
 
-def _input_gradient(
-    dy: Array,
-    x: Array,
-    weight: Array,
-    mean: Array,
-    inverse: Array,
-    along_1: Array,
-    along_xhat: Array,
-    given: bool,
-    impl: str,
-) -> Array:
-    """dx = a·dy + b·(x - mean) + c, one a, b, c for each channel: the formula above, sorted by dy, x and the rest."""
-    a = weight * inverse
-    count = np.inf if given else x.size / x.shape[1]
-    b = -a * inverse * along_xhat / count
-    c = -a * along_1 / count
-    a, b, c = (v.astype(x.dtype) for v in (a, b, c))
-    if impl == "numba":
-        from npdsconv.kernels import norm
+def factors_of(weight: Array, var: Array, eps: float, plain: Array, centred: Array, count: float) -> Array:
+    """(3, C): dx = factors[0]·g + factors[1]·(x - mean) + factors[2], the formula sorted by g, x and the rest.
 
-        return norm.combine(dy, a, x, mean, b, c)
-    return dy * _column(a) + ((x - _column(mean)) * _column(b) + _column(c))
+    `plain` is Σ g and `centred` Σ g·(x - mean); `count` is the number of values in a channel, infinite where the
+    statistics are constants.
+    """
+    inverse = 1 / np.sqrt(var.astype(np.float64) + eps)
+    a = weight * inverse
+    return np.stack([a, -a * inverse**2 * centred / count, -a * plain / count]).astype(weight.dtype)
 
 
 def _statistics(x: Array, impl: str) -> tuple[Array, Array]:
@@ -167,21 +176,59 @@ def _statistics(x: Array, impl: str) -> tuple[Array, Array]:
     return mean.astype(x.dtype), var.astype(x.dtype)
 
 
-def _gradient_sums(dy: Array, x: Array, mean: Array, impl: str) -> tuple[Array, Array]:
-    """Σ dy and Σ dy·(x - mean) for each channel, in float64."""
+def _normalise(x: Array, mean: Array, scale: Array, bias: Array) -> Array:
+    # Subtracted first: x·scale + (bias - mean·scale) would cancel where the mean is large beside the deviation.
+    return (x - _column(mean)) * _column(scale) + _column(bias)
+
+
+def _before(dy: Array, x: Array, mean: Array, scale: Array, bias: Array, activation: str | None) -> Array:
+    """g: dy where the activation let its argument through, else 0."""
+    if activation is None:
+        return dy
+    low, high = BOUNDS[activation]
+    z = _normalise(x, mean, scale, bias)
+    return dy * ((z > low) & (z < high))
+
+
+def _gradient_sums(
+    dy: Array, x: Array, mean: Array, scale: Array, bias: Array, activation: str | None, impl: str
+) -> tuple[Array, Array]:
+    """Σ g and Σ g·(x - mean) for each channel, in float64."""
     if impl == "numba":
         from npdsconv.kernels import norm
 
-        return norm.gradient_sums(dy, x, mean)
-    return dy.sum(axis=_AXES, dtype=np.float64), (dy * (x - _column(mean))).sum(axis=_AXES, dtype=np.float64)
+        return norm.gradient_sums(dy, x, mean, scale, bias, BOUNDS[activation])
+    g = _before(dy, x, mean, scale, bias, activation)
+    return g.sum(axis=_AXES, dtype=np.float64), (g * (x - _column(mean))).sum(axis=_AXES, dtype=np.float64)
+
+
+def _combine(
+    dy: Array,
+    x: Array,
+    mean: Array,
+    scale: Array,
+    bias: Array,
+    activation: str | None,
+    factors: Array,
+    impl: str,
+) -> Array:
+    if impl == "numba":
+        from npdsconv.kernels import norm
+
+        return norm.combine(dy, x, mean, scale, bias, BOUNDS[activation], factors)
+    g = _before(dy, x, mean, scale, bias, activation)
+    a, b, c = (_column(v) for v in factors)
+    return g * a + ((x - _column(mean)) * b + c)
 
 
 def _column(per_channel: Array) -> Array:
     return per_channel.reshape(-1, 1, 1)
 
 
-def _check(op: str, x: Array, weight: Array, impl: str, **per_channel: Any) -> None:
+def _check(op: str, x: Array, weight: Array, impl: str, activation: str | None, **per_channel: Any) -> None:
     check_choice(op, "impl", impl, IMPLS)
+    if activation is not None:
+        check_choice(op, "activation", activation, [name for name in BOUNDS if name])
     check_floats(op, x=x, weight=weight, **per_channel)
     check_ndim(op, "x", x, "N, C, H, W")
     for name, value in {"weight": weight, **per_channel}.items():

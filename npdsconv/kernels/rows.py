@@ -1,0 +1,151 @@
+"""Batch norm's loops over a few rows of channels, for use inside kernels that have just computed those rows.
+
+A row is a pixel: `channels` numbers, `step` numbers from the next row. All arrays are pointers (see :mod:`lanes`).
+Normalising is z = (x - mean)·scale + bias, activating is cutting z to [low, high]: (0, ∞) for ReLU, (-∞, ∞) for none.
+
+Optimizations: what belongs to a channel lies in a register while a strip of rows goes by; the next strip is fetched
+meanwhile, also where it will be written, which halves the time of rows that come from memory; mean and variance need
+one pass, because sums are taken of differences from the block's first row, which is near the mean, and blocks are
+merged in float64 (Chan, Golub, LeVeque 1983).
+"""
+
+# mypy: ignore-errors
+import numpy as np
+
+from npdsconv.kernels._jit import serial
+from npdsconv.kernels.lanes import (
+    LANES,
+    add,
+    clamp,
+    everywhere,
+    fetch,
+    keep,
+    load_some,
+    multiply_add,
+    offset,
+    store_some,
+    subtract,
+    zeros,
+)
+
+STRIP = 32  # rows
+
+
+@serial
+def activate(x, step, rows, channels, mean, scale, bias, bounds, y, y_step):
+    """y = the activation of the normalised x. `y` may be `x`."""
+    low, high = everywhere(x, bounds[0]), everywhere(x, bounds[1])
+    for first in range(0, rows, STRIP):
+        last = min(rows, first + STRIP)
+        for c in range(0, channels, LANES):
+            n = channels - c
+            m, s, b = load_some(n, mean, c), load_some(n, scale, c), load_some(n, bias, c)
+            for r in range(first, last):
+                fetch(x, (r + STRIP) * step + c)
+                fetch(y, (r + STRIP) * y_step + c)
+                z = multiply_add(subtract(load_some(n, x, r * step + c), m), s, b)
+                store_some(n, y, r * y_step + c, clamp(z, low, high))
+
+
+@serial
+def cut(x, step, rows, channels, bounds):
+    """The activation alone, in place."""
+    low, high = everywhere(x, bounds[0]), everywhere(x, bounds[1])
+    for r in range(rows):
+        for c in range(0, channels, LANES):
+            n = channels - c
+            store_some(n, x, r * step + c, clamp(load_some(n, x, r * step + c), low, high))
+
+
+@serial
+def differences(x, step, rows, channels, sums):
+    """sums[0] = Σ (x - pivot), sums[1] = Σ (x - pivot)² and sums[2] = the pivot, which is the first row."""
+    of_squares, of_pivot = offset(sums, channels), offset(sums, 2 * channels)
+    for c in range(0, channels, LANES):
+        n = channels - c
+        store_some(n, sums, c, zeros(x))
+        store_some(n, of_squares, c, zeros(x))
+        store_some(n, of_pivot, c, load_some(n, x, c))
+    for first in range(0, rows, STRIP):
+        last = min(rows, first + STRIP)
+        for c in range(0, channels, LANES):
+            n = channels - c
+            pivot, s0, q0 = load_some(n, of_pivot, c), load_some(n, sums, c), load_some(n, of_squares, c)
+            s1, q1 = zeros(x), zeros(x)
+            for r in range(first, last - 1, 2):  # two rows at a time: neither sum waits for the other
+                fetch(x, (r + STRIP) * step + c)
+                fetch(x, (r + 1 + STRIP) * step + c)
+                v, w = load_some(n, x, r * step + c), load_some(n, x, (r + 1) * step + c)
+                v, w = subtract(v, pivot), subtract(w, pivot)
+                s0, s1 = add(s0, v), add(s1, w)
+                q0, q1 = multiply_add(v, v, q0), multiply_add(w, w, q1)
+            if (last - first) % 2:
+                v = subtract(load_some(n, x, (last - 1) * step + c), pivot)
+                s0, q0 = add(s0, v), multiply_add(v, v, q0)
+            store_some(n, sums, c, add(s0, s1))
+            store_some(n, of_squares, c, add(q0, q1))
+
+
+@serial
+def merged(sums, counts, mean, var):
+    """Mean and (biased) variance from the `differences` (blocks, 3, C) of blocks of so many rows."""
+    blocks, _, channels = sums.shape
+    total = 0
+    for block in range(blocks):
+        total += counts[block]
+    for c in range(channels):
+        average = 0.0
+        for block in range(blocks):
+            average += counts[block] * np.float64(sums[block, 2, c]) + np.float64(sums[block, 0, c])
+        average /= total
+        spread = 0.0
+        for block in range(blocks):
+            s, q = np.float64(sums[block, 0, c]), np.float64(sums[block, 1, c])
+            shift = sums[block, 2, c] + s / counts[block] - average
+            spread += max(q - s * s / counts[block], 0.0) + counts[block] * shift * shift
+        mean[c], var[c] = average, spread / total
+
+
+@serial
+def slopes(g, step, x, x_step, rows, channels, mean, scale, bias, bounds, sums):
+    """sums[0, c] = Σ h and sums[1, c] = Σ h·(x - mean), where h is the gradient before the activation."""
+    low, high = everywhere(x, bounds[0]), everywhere(x, bounds[1])
+    of_products = offset(sums, channels)
+    for c in range(0, channels, LANES):
+        n = channels - c
+        store_some(n, sums, c, zeros(x))
+        store_some(n, of_products, c, zeros(x))
+    for first in range(0, rows, STRIP):
+        last = min(rows, first + STRIP)
+        for c in range(0, channels, LANES):
+            n = channels - c
+            m, s, b = load_some(n, mean, c), load_some(n, scale, c), load_some(n, bias, c)
+            plain, product = load_some(n, sums, c), load_some(n, of_products, c)
+            for r in range(first, last):
+                fetch(x, (r + STRIP) * x_step + c)
+                fetch(g, (r + STRIP) * step + c)
+                v = subtract(load_some(n, x, r * x_step + c), m)
+                h = keep(load_some(n, g, r * step + c), multiply_add(v, s, b), low, high)
+                plain, product = add(plain, h), multiply_add(h, v, product)
+            store_some(n, sums, c, plain)
+            store_some(n, of_products, c, product)
+
+
+@serial
+def combine(g, step, x, x_step, rows, channels, mean, scale, bias, bounds, factors, out, out_step):
+    """out = factors[0]·h + factors[1]·(x - mean) + factors[2], h as in :func:`slopes`: the gradient for x."""
+    low, high = everywhere(x, bounds[0]), everywhere(x, bounds[1])
+    for first in range(0, rows, STRIP):
+        last = min(rows, first + STRIP)
+        for c in range(0, channels, LANES):
+            n = channels - c
+            m, s, b = load_some(n, mean, c), load_some(n, scale, c), load_some(n, bias, c)
+            of_h, of_x = load_some(n, factors, c), load_some(n, factors, channels + c)
+            rest = load_some(n, factors, 2 * channels + c)
+            for r in range(first, last):
+                fetch(x, (r + STRIP) * x_step + c)
+                fetch(g, (r + STRIP) * step + c)
+                v = subtract(load_some(n, x, r * x_step + c), m)
+                h = keep(load_some(n, g, r * step + c), multiply_add(v, s, b), low, high)
+                fetch(out, (r + STRIP) * out_step + c)
+                store_some(n, out, r * out_step + c, multiply_add(of_h, h, multiply_add(of_x, v, rest)))
