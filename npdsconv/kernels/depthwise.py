@@ -34,11 +34,11 @@ def forward(x: Array, w: Array, b: Array | None, window: Window) -> Array:
     y = np.empty((len(x), *window.output, c * m), x.dtype)
     if _is_3x3(window, c, m):
         bias = _bias(b, c, x)
-        _correlate_3x3_all(images, _taps(w).reshape(-1), bias, (top, left), window.stride, window.dilation, y)
+        _correlate_3x3_all(images, taps(w).reshape(-1), bias, (top, left), window.stride, window.dilation, y)
     else:
         bordered = (x.shape[2] + top + bottom, x.shape[3] + left + right)
         how = window.stride, window.dilation
-        _correlate_all(images, bordered, (top, left), (1, 1), m, _taps(w), _bias(b, c * m, x), y, *how)
+        _correlate_all(images, bordered, (top, left), (1, 1), m, taps(w), _bias(b, c * m, x), y, *how)
     return layout.nchw(y)
 
 
@@ -48,11 +48,11 @@ def input_gradient(dy: Array, w: Array, shape: tuple[int, ...], window: Window) 
     slopes = layout.nhwc(dy)
     (top, _), (left, _) = window.padding
     corner = (window.span[0] - 1 - top, window.span[1] - 1 - left)
-    rotated, zero = _taps(w[:, :, ::-1, ::-1]), _bias(None, c * m, dy)
+    rotated, zero = taps(w[:, :, ::-1, ::-1]), _bias(None, c * m, dy)
     if _is_3x3(window, c, m) and window.stride == (1, 1):
         _correlate_3x3_all(slopes, rotated.reshape(-1), zero, corner, (1, 1), window.dilation, dx)
     elif _is_3x3(window, c, m) and window.stride == (2, 2) and window.dilation == (1, 1):
-        _spread_3x3_all(slopes, _taps(w).reshape(-1), (top, left), dx)
+        _spread_3x3_all(slopes, taps(w).reshape(-1), (top, left), dx)
     else:
         bordered = (h + window.span[0] - 1, width + window.span[1] - 1)
         how = rotated, zero, dx, (1, 1), window.dilation
@@ -83,7 +83,7 @@ def _is_3x3(window: Window, c: int, m: int) -> bool:
     return window.kernel == (3, 3) and m == 1 and c >= LANES
 
 
-def _taps(w: Array) -> Array:
+def taps(w: Array) -> Array:
     """(C, M, KH, KW) weights as (KH, KW, C·M): for one tap, one weight for each channel."""
     c, m, kh, kw = w.shape
     return layout.readonly(w.transpose(2, 3, 0, 1).reshape(kh, kw, c * m))

@@ -19,7 +19,7 @@ Bounds = tuple[float, float]  # of the activation: what it cuts its argument to
 
 def statistics(x: Array) -> tuple[Array, Array]:
     """Mean and (biased) variance of each channel of x (N,C,H,W)."""
-    pixels = _rows(x)
+    pixels = pixels_of(x)
     sums = np.empty((-(-len(pixels) // BLOCK), 3, pixels.shape[1]), x.dtype)
     _differences(pixels, sums)
     return merge(sums, len(pixels), BLOCK)
@@ -36,19 +36,19 @@ def merge(sums: Array, pixels: int, block: int) -> tuple[Array, Array]:
 
 def normalise(x: Array, mean: Array, scale: Array, bias: Array, bounds: Bounds) -> Array:
     """y[n,c,i,j] = (x[n,c,i,j] - mean[c])·scale[c] + bias[c], cut to the bounds."""
-    pixels = _rows(x)
+    pixels = pixels_of(x)
     y = np.empty(pixels.shape, x.dtype)
     _activate(pixels, *vectors(mean, scale, bias), limits(bounds, x.dtype), y)
-    return _images(y, x)
+    return images_of(y, x)
 
 
 def gradient_sums(
     dy: Array, x: Array, mean: Array, scale: Array, bias: Array, bounds: Bounds
 ) -> tuple[Array, Array]:
     """Σ g and Σ g·(x - mean) for each channel, in float64, where g is dy before the activation."""
-    pixels = _rows(x)
+    pixels = pixels_of(x)
     sums = np.empty((-(-len(pixels) // BLOCK), 2, pixels.shape[1]), x.dtype)
-    _slopes(_rows(dy), pixels, *vectors(mean, scale, bias), limits(bounds, x.dtype), sums)
+    _slopes(pixels_of(dy), pixels, *vectors(mean, scale, bias), limits(bounds, x.dtype), sums)
     plain, centred = sums.sum(axis=0, dtype=np.float64)
     return plain, centred
 
@@ -57,11 +57,11 @@ def combine(
     dy: Array, x: Array, mean: Array, scale: Array, bias: Array, bounds: Bounds, factors: Array
 ) -> Array:
     """factors[0]·g + factors[1]·(x - mean) + factors[2]: what the gradient for x comes down to."""
-    pixels = _rows(x)
+    pixels = pixels_of(x)
     dx = np.empty(pixels.shape, x.dtype)
     how = *vectors(mean, scale, bias), limits(bounds, x.dtype), layout.readonly(factors)
-    _combine(_rows(dy), pixels, *how, dx)
-    return _images(dx, x)
+    _combine(pixels_of(dy), pixels, *how, dx)
+    return images_of(dx, x)
 
 
 def vectors(*per_channel: Array) -> tuple[Array, ...]:
@@ -72,13 +72,15 @@ def limits(bounds: Bounds, dtype) -> Bounds:
     return dtype.type(bounds[0]), dtype.type(bounds[1])
 
 
-def _rows(x: Array) -> Array:
+def pixels_of(x: Array) -> Array:
+    """x (N,C,H,W) as (N·H·W, C)."""
     return layout.nhwc(x).reshape(-1, x.shape[1])
 
 
-def _images(pixels: Array, like: Array) -> Array:
-    n, c, h, w = like.shape
-    return layout.nchw(pixels.reshape(n, h, w, c))
+def images_of(pixels: Array, like: Array) -> Array:
+    """(N·H·W, O) as (N,O,H,W), with the N, H and W of `like`."""
+    n, _, h, w = like.shape
+    return layout.nchw(pixels.reshape(n, h, w, -1))
 
 
 @kernel
@@ -88,7 +90,12 @@ def _differences(x, sums):
         first = block * BLOCK
         count = min(x.shape[0] - first, BLOCK)
         rows.differences(
-            pointer(x, first * channels), channels, count, channels, pointer(sums, block * 3 * channels)
+            pointer(x, first * channels),
+            channels,
+            count,
+            channels,
+            pointer(sums, block * 3 * channels),
+            channels,
         )
 
 
@@ -112,7 +119,7 @@ def _slopes(dy, x, mean, scale, bias, bounds, sums):
         of_dy, of_x = pointer(dy, first * channels), pointer(x, first * channels)
         per_channel = pointer(mean, 0), pointer(scale, 0), pointer(bias, 0)
         total = pointer(sums, block * 2 * channels)
-        rows.slopes(of_dy, channels, of_x, channels, count, channels, *per_channel, bounds, total)
+        rows.slopes(of_dy, channels, of_x, channels, count, channels, *per_channel, bounds, total, channels)
 
 
 @kernel

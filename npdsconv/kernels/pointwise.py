@@ -11,12 +11,13 @@ import numpy as np
 from npdsconv import layout
 from npdsconv.kernels._jit import kernel, prange
 from npdsconv.kernels.lanes import pointer
-from npdsconv.kernels.product import fill, multiply, pack, panels
+from npdsconv.kernels.partial import add_up
+from npdsconv.kernels.product import fetch_all, fill, multiply, pack, panels
 from npdsconv.shapes import Array
 
 BLOCK = 252  # rows of one piece of work: it is cut by shape, never by the number of threads
 PANELS = 4  # of one piece
-SUM = 1024  # rows of one partial sum of dw
+SUM = 252  # rows of one partial sum of dw
 
 
 def forward(x: Array, w: Array, b: Array | None) -> Array:
@@ -44,7 +45,7 @@ def product_of_transposed(a: Array, b: Array) -> Array:
     """a (P,O)ᵀ @ b (P,C), as (O,C)."""
     partial = np.zeros((max(1, -(-len(a) // SUM)), a.shape[1], b.shape[1]), a.dtype)
     _product_of_transposed(layout.readonly(a), layout.readonly(b), fill(None, 1, a.dtype), partial)
-    return partial[0] if len(partial) == 1 else partial.sum(axis=0)
+    return add_up(partial)
 
 
 @kernel
@@ -83,6 +84,8 @@ def _product_of_transposed(a, b, zero, partial):
         first = chunk * SUM
         rows = min(a.shape[0] - first, SUM)
         panel = np.zeros((rows, width), b.dtype)
+        fetch_all(pointer(a, first * outputs), rows * outputs)
+        fetch_all(pointer(b, first * columns), rows * columns)
         pack(b.reshape(-1), first * columns + k * width, columns, columns - k * width, panel)
         of_a, of_y = pointer(a, first * outputs), pointer(partial, chunk * outputs * columns + k * width)
         steps, counts = (0, 0, outputs), (1, 1, rows)

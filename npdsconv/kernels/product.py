@@ -8,7 +8,7 @@ zeros; :func:`panels` does so once for a product. :func:`multiply` runs the tile
 import numpy as np
 
 from npdsconv.kernels._jit import serial
-from npdsconv.kernels.lanes import offset
+from npdsconv.kernels.lanes import LANES, fetch, offset
 from npdsconv.kernels.tile import FEW, ROWS, WIDTH_BYTES, few, one, tile
 from npdsconv.shapes import Array
 
@@ -67,3 +67,10 @@ def pack(source, first, step, columns, panel):
             target[to + c] = source[begin + c]
         to += across
         begin += np.uint64(step)
+
+
+@serial
+def fetch_all(x, count):
+    """Ask for a stretch of memory in its order, before tiles jump about in it."""
+    for i in range(0, count, LANES):
+        fetch(x, i)

@@ -15,6 +15,7 @@ from npdsconv import layout
 from npdsconv.kernels._jit import kernel, prange, serial
 from npdsconv.kernels.border import place
 from npdsconv.kernels.lanes import pointer
+from npdsconv.kernels.partial import add_up
 from npdsconv.kernels.product import fill, multiply, pack, panels
 from npdsconv.kernels.tile import FEW
 from npdsconv.shapes import Array, Window
@@ -53,7 +54,7 @@ def weight_gradient(dy: Array, x: Array, shape: tuple[int, ...], window: Window,
     partial = np.zeros((max(1, -(-len(x) // IMAGES)), groups, kh, kw, inputs, outputs // groups), x.dtype)
     how = bordered, (top, left), fill(None, 1, x.dtype), window.stride, window.dilation
     _correlate_weights(layout.nhwc(x), layout.nhwc(dy), *how, partial)
-    return np.ascontiguousarray(partial.sum(axis=0).transpose(0, 4, 3, 1, 2)).reshape(shape)
+    return np.ascontiguousarray(add_up(partial).transpose(0, 4, 3, 1, 2)).reshape(shape)
 
 
 def _panels(matrices: Array, start: Array) -> tuple[Array, Array]:

@@ -150,9 +150,13 @@ def batch_norm2d_backward(
     if "x" in needs:
         factors = factors_of(weight, var, eps, plain, centred, np.inf if given else x.size / x.shape[1])
         dx = _combine(dy, x, *affine, activation, factors, impl)
-    dweight = (centred / np.sqrt(var.astype(np.float64) + eps)).astype(x.dtype) if "weight" in needs else None
-    dbias = plain.astype(x.dtype) if "bias" in needs else None
-    return dx, dweight, dbias
+    dweight, dbias = parameter_gradients(plain, centred, var, eps)
+    return dx, dweight if "weight" in needs else None, dbias if "bias" in needs else None
+
+
+def parameter_gradients(plain: Array, centred: Array, var: Array, eps: float) -> tuple[Array, Array]:
+    """dweight and dbias from Σ g and Σ g·(x - mean)."""
+    return (centred / np.sqrt(var.astype(np.float64) + eps)).astype(var.dtype), plain.astype(var.dtype)
 
 
 def factors_of(weight: Array, var: Array, eps: float, plain: Array, centred: Array, count: float) -> Array:
