@@ -197,17 +197,42 @@ def _pointwise_functions() -> Iterator[Case]:
     )
 
 
-def _batch_norm(label: str, **given: Any) -> Case:
+def _batch_norm(label: str, activation: str | None = None, **given: Any) -> Case:
+    how: dict[str, Any] = {"eps": 1e-3, "activation": activation}
+
     def forward(x: Array, weight: Array, bias: Array, impl: str) -> Any:
-        return ops.batch_norm2d(x, weight, bias, **given, eps=1e-3, impl=impl)
+        return ops.batch_norm2d(x, weight, bias, **given, impl=impl, **how)
 
     def backward(dy: Array, x: Array, weight: Array, bias: Array, impl: str) -> Any:
         _, mean, var = forward(x, weight, bias, impl)
-        return ops.batch_norm2d_backward(dy, x, weight, mean, var, given=bool(given), eps=1e-3, impl=impl)
+        known: dict[str, Any] = {"given": bool(given), "bias": bias, "impl": impl}
+        return ops.batch_norm2d_backward(dy, x, weight, mean, var, **known, **how)
 
     return _op(
         f"batch_norm2d {label}", forward, backward, 3 * _X + 2, _normal(4), _normal(4, 1)[:, 0], numpy=True
     )
+
+
+def _separable_block(label: str, given: tuple[bool, bool] = (False, False), **options: Any) -> Case:
+    """The fast tier fused, the others composed; 17 channels, since a fused block has at least 16."""
+    x, w = _normal(2, 17, 5, 4), _normal(17, 1, 3, 3)
+    arrays = x, w, _normal(17), _normal(17, 1)[:, 0], _normal(3, 17), _normal(3), _normal(3, 1)[:, 0]
+    counts = (17, 17, 3, 3)
+    known = [_normal(n, k + 1)[:, k] ** 2 + 0.5 if given[k // 2] else None for k, n in enumerate(counts)]
+
+    def forward(*arrays: Array, impl: str) -> Any:
+        return ops.separable_block(*arrays, *known, impl=_fused_or(impl), **options)
+
+    def backward(dy: Array, *arrays: Array, impl: str) -> Any:
+        _, saved = forward(*arrays, impl=impl)
+        how = {"given": given, "impl": _fused_or(impl), **options}
+        return ops.separable_block_backward(dy, arrays[0], saved, *arrays[1:], **how)
+
+    return _op(f"separable_block {label}", forward, backward, *arrays)
+
+
+def _fused_or(impl: str) -> str:
+    return "fused" if impl == "numba" else "composed"
 
 
 def _loss(label: str, **options: Any) -> Case:
@@ -352,7 +377,11 @@ CASES: tuple[Case, ...] = (
     *_pools(),
     *_pointwise_functions(),
     _batch_norm("batch"),
+    _batch_norm("activated", activation="relu6"),
     _batch_norm("given", mean=_normal(4, 2)[:, 0], var=_normal(4, 3)[:, 0] ** 2 + 0.5),
+    _separable_block("batch", padding=1),
+    _separable_block("given", (True, True), padding=1, dilation=(1, 2)),
+    _separable_block("strided", stride=2, padding=((0, 1), (1, 0)), activations=("relu6", None)),
     _loss("plain"),
     _loss("smoothed", label_smoothing=0.1),
     *_layers(),

@@ -1,7 +1,7 @@
 """A depthwise separable block in training: 3×3 depthwise, batch norm, activation, pointwise, batch norm, activation.
 
-A batch norm needs the statistics of all pixels before it can treat the first one, so a block is three passes over memory
-forward, and three backward. What lies between two of these barriers is done while the numbers are in the cache:
+A batch norm needs the statistics of all pixels before it can treat the first one, so a block is three passes over
+memory forward, and three backward. What lies between two of these barriers is done while the numbers are in the cache:
 
     filter     d = depthwise(x), and the sums for its mean and variance           image by image
     mix        p = pointwise(act(norm(d))), and the sums for its mean and variance    block by block of pixels
@@ -46,12 +46,15 @@ def filtered(x, depthwise, window, known):
 
 
 def mixed(d, affine, bounds, pointwise, known):
-    """p (N,O,OH,OW), and its mean and variance unless they are `known`; `affine` normalises d: (3, C)."""
+    """p (N,O,OH,OW), and its mean and variance unless they are `known`.
+
+    `affine` is mean, scale and bias, for normalising d.
+    """
     pixels, dtype = norm.pixels_of(d), d.dtype
     p = np.empty((len(pixels), len(pointwise)), dtype)
     sums = np.empty((0 if known else -(-len(pixels) // BLOCK), 3, len(pointwise)), dtype)
     how = norm.limits(bounds, dtype), panels(pointwise.T), fill(None, len(pointwise), dtype)
-    _mix(pixels, layout.readonly(affine), *how, p, sums)
+    _mix(pixels, _stacked(affine), *how, p, sums)
     return norm.images_of(p, d), None if known else norm.merge(sums, len(pixels), BLOCK)
 
 
@@ -62,8 +65,8 @@ def unmixed(dy, p, affine2, bounds2, factors, pointwise, d, affine1, bounds1, wa
     blocks = -(-len(pixels) // BLOCK)
     h, sums = np.empty((len(pixels), channels), dtype), np.empty((blocks, 2, channels), dtype)
     dw = np.empty((blocks if want_dw else 0, outputs, channels), dtype)
-    of_p = norm.pixels_of(p), layout.readonly(affine2), norm.limits(bounds2, dtype), layout.readonly(factors)
-    of_d = pixels, layout.readonly(affine1), norm.limits(bounds1, dtype)
+    of_p = norm.pixels_of(p), _stacked(affine2), norm.limits(bounds2, dtype), layout.readonly(factors)
+    of_d = pixels, _stacked(affine1), norm.limits(bounds1, dtype)
     _unmix(norm.pixels_of(dy), *of_p, panels(pointwise), fill(None, 1, dtype), *of_d, h, dw, sums)
     return norm.images_of(h, d), add_up(dw), sums.sum(axis=0, dtype=np.float64)
 
@@ -76,12 +79,16 @@ def unfiltered(h, x, d, affine, factors, depthwise, window, want_dx, want_dw):
     turned = depthwise[:, :, ::-1, ::-1] if window.stride == (1, 1) else depthwise
     dx = np.empty((n if want_dx else 0, *x.shape[2:], channels), dtype)
     dw = np.empty((n if want_dw else 0, 9, channels), dtype)
-    of_d = layout.nhwc(d), layout.readonly(affine), layout.readonly(factors), norm.limits(UNBOUNDED, dtype)
+    of_d = layout.nhwc(d), _stacked(affine), layout.readonly(factors), norm.limits(UNBOUNDED, dtype)
     of_w = taps(turned).reshape(-1), fill(None, channels, dtype)
     how = (top, left), back, window.stride, window.dilation
     _unfilter(layout.nhwc(h), layout.nhwc(x), *of_d, *of_w, *how, dx, dw)
     dw = add_up(dw).reshape(3, 3, channels, 1).transpose(2, 3, 0, 1)
     return layout.nchw(dx), np.ascontiguousarray(dw)
+
+
+def _stacked(affine):
+    return layout.readonly(np.stack(affine))
 
 
 @kernel

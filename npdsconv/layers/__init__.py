@@ -1,8 +1,9 @@
 """Layers own parameters and remember by closure: ``y, backward = layer.forward(x, train=True)``."""
 
 from npdsconv.layers.base import Backward, Buffer, Layer, Parameter, pullback
-from npdsconv.layers.composite import DepthwiseSeparableConv2d, Residual, Sequential, set_impl
+from npdsconv.layers.composite import Residual, Sequential, set_impl
 from npdsconv.layers.convolution import Conv2d, DepthwiseConv2d, Linear, PointwiseConv2d
+from npdsconv.layers.separable import DepthwiseSeparableConv2d
 from npdsconv.layers.shaping import (
     AvgPool2d,
     BatchNorm2d,

@@ -3,14 +3,10 @@
 from collections.abc import Callable, Iterator
 from typing import final, overload
 
-import numpy as np
-
 from npdsconv.layers.base import Backward, Layer, pull, pull_without_dx, pullback
 from npdsconv.layers.convolution import Conv2d, DepthwiseConv2d, Linear, PointwiseConv2d
 from npdsconv.layers.shaping import ActivatedBatchNorm, AvgPool2d, BatchNorm2d, MaxPool2d, ReLU, ReLU6
-from npdsconv.shapes import Array, PaddingLike, Stride, check_choice
-
-ACTIVATIONS = {"relu": ReLU, "relu6": ReLU6}
+from npdsconv.shapes import Array, check_choice
 
 
 def chain(layers: list[Layer], x: Array, train: bool) -> tuple[Array, Backward]:
@@ -115,102 +111,6 @@ def _add(shortcut: Array, y: Array) -> Array:
             f"Residual: the body gives shape {y.shape}, the shortcut {shortcut.shape}: they must be equal"
         )
     return y + shortcut
-
-
-@final
-class DepthwiseSeparableConv2d(Layer):
-    """Depthwise, then pointwise: space first, then channels.
-
-    With batch norm: depthwise, BN, activation, pointwise, BN, activation (MobileNet). Without: depthwise,
-    activation, pointwise, activation. The children are ``depthwise``, ``bn1``, ``pointwise`` and ``bn2``.
-
-    Parameters
-    ----------
-    in_channels, out_channels : int
-    kernel_size, stride, padding, dilation, depth_multiplier : of the depthwise step
-    batch_norm : bool
-    mid_activation, activation : None, "relu" or "relu6"; after the first and after the second step
-    bias : bool or None; None means: only without batch norm, which would cancel it
-    rng : np.random.Generator for the initial weights
-    impl : "naive", "im2col" or "numba"
-
-    Notes
-    -----
-    M·(1/O + 1/(KH·KW)) of the weights and multiply-adds of a standard convolution.
-
-    References
-    ----------
-    Howard et al., *MobileNets*, arXiv:1704.04861; Chollet, *Xception*, arXiv:1610.02357.
-    """
-
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: Stride,
-        *,
-        stride: Stride = 1,
-        padding: PaddingLike = 0,
-        dilation: Stride = 1,
-        depth_multiplier: int = 1,
-        batch_norm: bool = True,
-        mid_activation: str | None = "relu",
-        activation: str | None = "relu",
-        bias: bool | None = None,
-        rng: np.random.Generator | None = None,
-        impl: str = "numba",
-    ) -> None:
-        for name, choice in (("mid_activation", mid_activation), ("activation", activation)):
-            if choice is not None:
-                check_choice("DepthwiseSeparableConv2d", name, choice, ACTIVATIONS)
-        bias = not batch_norm if bias is None else bias
-        rng = np.random.default_rng(rng)
-        middle = in_channels * depth_multiplier
-        self.depthwise = DepthwiseConv2d(
-            in_channels,
-            kernel_size,
-            depth_multiplier=depth_multiplier,
-            stride=stride,
-            padding=padding,
-            dilation=dilation,
-            bias=bias,
-            rng=rng,
-            impl=impl,
-        )
-        self.bn1 = BatchNorm2d(middle) if batch_norm else None
-        self.mid_activation = ACTIVATIONS[mid_activation]() if mid_activation else None
-        self.pointwise = PointwiseConv2d(middle, out_channels, bias=bias, rng=rng, impl=impl)
-        self.bn2 = BatchNorm2d(out_channels) if batch_norm else None
-        self.activation = ACTIVATIONS[activation]() if activation else None
-        set_impl(self, impl)
-
-    def _steps(self) -> list[Layer]:
-        steps = (
-            self.depthwise,
-            self.bn1,
-            self.mid_activation,
-            self.pointwise,
-            self.bn2,
-            self.activation,
-        )
-        return [step for step in steps if step is not None]
-
-    def forward(self, x: Array, *, train: bool) -> tuple[Array, Backward]:
-        """(N, C, H, W) to (N, O, OH, OW)."""
-        return chain(self._steps(), x, train)
-
-    def __call__(self, x: Array) -> Array:
-        """Inference: nothing is kept."""
-        for step in in_one_pass(self._steps()):
-            x = step(x)
-        return x
-
-    def __repr__(self) -> str:
-        steps = ", ".join(type(step).__name__ for step in self._steps())
-        outputs = len(self.pointwise.weight.value)
-        c, m = self.depthwise.weight.value.shape[:2]
-        head = f"{c}, {outputs}, {self.depthwise.kernel_size}, depth_multiplier={m}"
-        return f"DepthwiseSeparableConv2d({head}: {steps})"
 
 
 def set_impl(model: Layer, impl: str) -> Layer:

@@ -43,10 +43,7 @@ class BatchNorm2d(Layer):
         weight, bias = self.weight, self.bias
         how: dict[str, Any] = {"eps": self.eps, "impl": self.impl, "activation": activation}
         given = not (train and weight.trainable)
-        statistics = (
-            (self.running_mean.value.copy(), self.running_var.value.copy()) if given else (None, None)
-        )
-        y, mean, var = norm.batch_norm2d(x, weight.value, bias.value, *statistics, **how)
+        y, mean, var = norm.batch_norm2d(x, weight.value, bias.value, *self.statistics(given), **how)
         if not given:
             self.remember(mean, var, x.size // x.shape[1])
         beta = bias.value.copy()
@@ -65,6 +62,10 @@ class BatchNorm2d(Layer):
             return dx  # type: ignore[return-value]
 
         return y, backward
+
+    def statistics(self, given: bool) -> tuple[Array | None, Array | None]:
+        """Copies of the running statistics if they are to be used, and nothing if the batch's are."""
+        return (self.running_mean.value.copy(), self.running_var.value.copy()) if given else (None, None)
 
     def remember(self, mean: Array, var: Array, count: int) -> None:
         """Move the running statistics towards those of a batch with `count` values in each channel."""

@@ -15,6 +15,7 @@ from npdsconv.ops.pooling import (
     max_pool2d_backward,
 )
 from npdsconv.ops.regularization import dropout, dropout_backward
+from npdsconv.ops.separable import separable_block, separable_block_backward
 from npdsconv.ops.standard import conv2d, conv2d_backward
 from npdsconv.ops.windows import col2im, im2col
 
@@ -43,6 +44,8 @@ __all__ = [
     "relu6",
     "relu6_backward",
     "relu_backward",
+    "separable_block",
+    "separable_block_backward",
     "softmax",
     "softmax_cross_entropy",
     "softmax_cross_entropy_backward",

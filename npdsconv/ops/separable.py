@@ -5,7 +5,7 @@ first. ``impl="fused"`` computes the same numbers in fewer passes over memory (:
 Neither keeps anything in secret: what backward needs besides forward's arguments is `Saved`, which forward returns.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -144,7 +144,7 @@ def separable_block_backward(
     impl: str = "fused",
     needs: tuple[str, ...] = ARRAYS,
 ) -> tuple[Array | None, ...]:
-    """The gradients of :func:`separable_block`, given dy (N, O, OH, OW): one for each of forward's first seven arguments.
+    """The gradients of :func:`separable_block`, given dy (N, O, OH, OW): one for each of the first seven arguments.
 
     `given` says of which batch norm the statistics were handed to forward, so that they are constants. Gradients not
     named in `needs` come back as None.
@@ -196,7 +196,7 @@ def _composed_backward(
 def _fused(
     x: Array,
     weights: Weights,
-    given: tuple[Array | None, ...],
+    given: tuple[Any, ...],
     window: Window,
     bounds: list[tuple[float, float]],
     eps: tuple[float, float],
@@ -204,10 +204,10 @@ def _fused(
     from npdsconv.kernels import norm, separable
 
     d, found = separable.filtered(x, weights.depthwise, window, known=given[0] is not None)
-    mean1, var1 = found or given[:2]
+    mean1, var1 = found or (given[0], given[1])
     affine = _affine(weights.weight1, weights.bias1, mean1, var1, eps[0])
     p, found = separable.mixed(d, affine, bounds[0], weights.pointwise, known=given[2] is not None)
-    mean2, var2 = found or given[2:]
+    mean2, var2 = found or (given[2], given[3])
     y = norm.normalise(p, *_affine(weights.weight2, weights.bias2, mean2, var2, eps[1]), bounds[1])
     return y, Saved(d, p, mean1, var1, mean2, var2)
 
@@ -233,23 +233,23 @@ def _fused_backward(
         _affine(weight2, bias2, mean2, var2, eps[1]),
     )
 
-    sums = norm.gradient_sums(dy, p, *affine2, bounds[1])
-    dweight2, dbias2 = parameter_gradients(*sums, var2, eps[1])
-    factors = factors_of(weight2, var2, eps[1], *sums, np.inf if given[1] else pixels)
+    plain, centred = norm.gradient_sums(dy, p, *affine2, bounds[1])
+    dweight2, dbias2 = parameter_gradients(plain, centred, var2, eps[1])
+    factors = factors_of(weight2, var2, eps[1], plain, centred, np.inf if given[1] else pixels)
     to_d = d, affine1, bounds[0]
-    h, dpointwise, sums = separable.unmixed(
+    h, dpointwise, (plain, centred) = separable.unmixed(
         dy, p, affine2, bounds[1], factors, pointwise, *to_d, want_dw="pointwise" in needs
     )
-    dweight1, dbias1 = parameter_gradients(*sums, var1, eps[0])
-    factors = factors_of(weight1, var1, eps[0], *sums, np.inf if given[0] else pixels)
+    dweight1, dbias1 = parameter_gradients(plain, centred, var1, eps[0])
+    factors = factors_of(weight1, var1, eps[0], plain, centred, np.inf if given[0] else pixels)
     wanted = {"want_dx": "x" in needs, "want_dw": "depthwise" in needs}
     dx, ddepthwise = separable.unfiltered(h, x, d, affine1, factors, depthwise, window, **wanted)
     return dx, ddepthwise, dweight1, dbias1, dpointwise, dweight2, dbias2
 
 
-def _affine(weight: Array, bias: Array, mean: Array, var: Array, eps: float) -> Array:
-    """(3, C): what normalising subtracts, multiplies by and adds."""
-    return np.stack([mean, scale_of(weight, var, eps), bias])
+def _affine(weight: Array, bias: Array, mean: Any, var: Any, eps: float) -> tuple[Array, Array, Array]:
+    """What normalising subtracts, multiplies by and adds."""
+    return mean, scale_of(weight, var, eps), bias
 
 
 def can_fuse(depthwise: tuple[int, ...], window: Window) -> bool:

@@ -1,0 +1,167 @@
+"""The depthwise separable block as a layer."""
+
+from typing import Any, final
+
+import numpy as np
+
+from npdsconv.layers.base import Backward, Layer, pullback
+from npdsconv.layers.composite import chain, in_one_pass, set_impl
+from npdsconv.layers.convolution import DepthwiseConv2d, PointwiseConv2d
+from npdsconv.layers.shaping import BatchNorm2d, ReLU, ReLU6
+from npdsconv.ops import separable
+from npdsconv.shapes import Array, PaddingLike, Stride, check_choice, resolve_window
+
+ACTIVATIONS = {"relu": ReLU, "relu6": ReLU6}
+
+
+def _name(activation: Layer | None) -> str | None:
+    return next((name for name, kind in ACTIVATIONS.items() if isinstance(activation, kind)), None)
+
+
+@final
+class DepthwiseSeparableConv2d(Layer):
+    """Depthwise, then pointwise: space first, then channels.
+
+    With batch norm: depthwise, BN, activation, pointwise, BN, activation (MobileNet). Without: depthwise,
+    activation, pointwise, activation. The children are ``depthwise``, ``bn1``, ``pointwise`` and ``bn2``.
+
+    Parameters
+    ----------
+    in_channels, out_channels : int
+    kernel_size, stride, padding, dilation, depth_multiplier : of the depthwise step
+    batch_norm : bool
+    mid_activation, activation : None, "relu" or "relu6"; after the first and after the second step
+    bias : bool or None; None means: only without batch norm, which would cancel it
+    rng : np.random.Generator for the initial weights
+    impl : "naive", "im2col" or "numba"
+
+    Notes
+    -----
+    Where :func:`npdsconv.ops.separable.can_fuse` allows, all six steps run as one op, with the same children, state and
+    results (to rounding).
+
+    M·(1/O + 1/(KH·KW)) of the weights and multiply-adds of a standard convolution.
+
+    References
+    ----------
+    Howard et al., *MobileNets*, arXiv:1704.04861; Chollet, *Xception*, arXiv:1610.02357.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Stride,
+        *,
+        stride: Stride = 1,
+        padding: PaddingLike = 0,
+        dilation: Stride = 1,
+        depth_multiplier: int = 1,
+        batch_norm: bool = True,
+        mid_activation: str | None = "relu",
+        activation: str | None = "relu",
+        bias: bool | None = None,
+        rng: np.random.Generator | None = None,
+        impl: str = "numba",
+    ) -> None:
+        for name, choice in (("mid_activation", mid_activation), ("activation", activation)):
+            if choice is not None:
+                check_choice("DepthwiseSeparableConv2d", name, choice, ACTIVATIONS)
+        bias = not batch_norm if bias is None else bias
+        rng = np.random.default_rng(rng)
+        middle = in_channels * depth_multiplier
+        self.depthwise = DepthwiseConv2d(
+            in_channels,
+            kernel_size,
+            depth_multiplier=depth_multiplier,
+            stride=stride,
+            padding=padding,
+            dilation=dilation,
+            bias=bias,
+            rng=rng,
+            impl=impl,
+        )
+        self.bn1 = BatchNorm2d(middle) if batch_norm else None
+        self.mid_activation = ACTIVATIONS[mid_activation]() if mid_activation else None
+        self.pointwise = PointwiseConv2d(middle, out_channels, bias=bias, rng=rng, impl=impl)
+        self.bn2 = BatchNorm2d(out_channels) if batch_norm else None
+        self.activation = ACTIVATIONS[activation]() if activation else None
+        set_impl(self, impl)
+
+    def _steps(self) -> list[Layer]:
+        steps = (
+            self.depthwise,
+            self.bn1,
+            self.mid_activation,
+            self.pointwise,
+            self.bn2,
+            self.activation,
+        )
+        return [step for step in steps if step is not None]
+
+    def forward(self, x: Array, *, train: bool) -> tuple[Array, Backward]:
+        """(N, C, H, W) to (N, O, OH, OW)."""
+        return self._fused(x, train) if self._fuses(x) else chain(self._steps(), x, train)
+
+    def __call__(self, x: Array) -> Array:
+        """Inference: nothing is kept."""
+        for step in in_one_pass(self._steps()):
+            x = step(x)
+        return x
+
+    def _fuses(self, x: Array) -> bool:
+        """Whether the block can run as one op: batch norm, no biases, all of the fast tier, and a shape that fits."""
+        steps = self._steps()
+        if (
+            self.bn1 is None
+            or self.depthwise.bias is not None
+            or any(vars(step)["impl"] != "numba" for step in steps)
+        ):
+            return False
+        w = self.depthwise.weight.value
+        if x.ndim != 4 or x.shape[1] != len(w):
+            return False  # the depthwise step will say what is wrong
+        step = self.depthwise
+        window = resolve_window(
+            "depthwise_conv2d", x.shape[2:], w.shape[2:], step.stride, step.padding, step.dilation
+        )
+        return separable.can_fuse(w.shape, window)
+
+    def _fused(self, x: Array, train: bool) -> tuple[Array, Backward]:
+        step, bn1, bn2 = self.depthwise, self.bn1, self.bn2
+        assert bn1 is not None
+        assert bn2 is not None
+        owners = step.weight, bn1.weight, bn1.bias, self.pointwise.weight, bn2.weight, bn2.bias
+        weights = [p.value for p in owners]
+        how: dict[str, Any] = {
+            "stride": step.stride,
+            "padding": step.padding,
+            "dilation": step.dilation,
+            "activations": (_name(self.mid_activation), _name(self.activation)),
+            "eps": (bn1.eps, bn2.eps),
+        }
+        given = (not (train and bn1.weight.trainable), not (train and bn2.weight.trainable))
+        known = [s for bn, fixed in zip((bn1, bn2), given, strict=True) for s in bn.statistics(fixed)]
+        y, saved = separable.separable_block(x, *weights, *known, **how)
+        for bn, fixed, mean, var in ((bn1, given[0], *saved[2:4]), (bn2, given[1], *saved[4:])):
+            if not fixed:
+                bn.remember(mean, var, saved.p.size // saved.p.shape[1])
+
+        def backward(dy: Array, dx_too: bool = True) -> Array:
+            needs = [name for name, p in zip(separable.ARRAYS[1:], owners, strict=True) if p.trainable]
+            dx, *gradients = separable.separable_block_backward(
+                dy, x, saved, *weights, given=given, needs=("x",) * dx_too + tuple(needs), **how
+            )
+            for p, gradient in zip(owners, gradients, strict=True):
+                if gradient is not None:
+                    p.grad += gradient
+            return dx  # type: ignore[return-value]
+
+        return y, pullback(backward, lambda dy: backward(dy, dx_too=False))
+
+    def __repr__(self) -> str:
+        steps = ", ".join(type(step).__name__ for step in self._steps())
+        outputs = len(self.pointwise.weight.value)
+        c, m = self.depthwise.weight.value.shape[:2]
+        head = f"{c}, {outputs}, {self.depthwise.kernel_size}, depth_multiplier={m}"
+        return f"DepthwiseSeparableConv2d({head}: {steps})"
