@@ -33,6 +33,7 @@ from npdsconv.bench import (
 from npdsconv.bench.measuring import Entry, Timing
 from npdsconv.bench.process import Process
 from npdsconv.bench.workloads import NETWORKS, Workload, on_network, op
+from npdsconv.layers import BatchNorm2d
 
 TINY = op("relu", "both", (2, 3, 5, 4))
 
@@ -507,3 +508,20 @@ def test_a_workload_of_another_kind_is_refused():
     pytest.importorskip("onnxruntime")
     with pytest.raises(ValueError, match="it does inference, not train"):
         with_onnxruntime.build(Workload("a", "train", {}), "folded")
+
+
+def test_inference_is_that_of_the_folded_network(monkeypatch):
+    small_network(monkeypatch, "separable_cnn ×0.41")
+    model = own.set_impl(workloads.network("separable_cnn ×0.41"), "im2col")
+    rng = np.random.default_rng(5)
+    for _, buffer in model.named_buffers():
+        buffer.value += rng.random(buffer.value.shape, np.float32)
+    monkeypatch.setattr(workloads, "network", lambda name: model)
+    seen = []
+    real = own.models.fold_batch_norm
+    monkeypatch.setattr(own.models, "fold_batch_norm", lambda m: seen.append(real(m)) or seen[-1])
+    workload = on_network("separable_cnn ×0.41", "inference", batch=3)
+    y = own.build(workload, "im2col")()
+    x, _ = workloads.batch_of_images(workload.settings)
+    np.testing.assert_allclose(y, model(x), rtol=1e-3, atol=1e-4)
+    assert not any(isinstance(layer, BatchNorm2d) for layer in seen[0].modules())

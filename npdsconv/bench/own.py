@@ -1,4 +1,7 @@
-"""npdsconv's side: a call for each workload. The variant is the tier, "numba" or "im2col"."""
+"""npdsconv's side: a call for each workload. The variant is the tier, "numba" or "im2col".
+
+Inference runs the network with its batch norm folded into the convolutions, as `models.fold_batch_norm` makes it.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,7 +9,7 @@ from typing import Any
 import numpy as np
 
 import npdsconv
-from npdsconv import optim, train
+from npdsconv import models, optim, train
 from npdsconv.bench import workloads
 from npdsconv.bench.workloads import Workload
 from npdsconv.data import Split
@@ -162,6 +165,6 @@ def _epoch(settings: dict[str, Any], impl: str) -> Callable[[], Any]:
 
 
 def _inference(settings: dict[str, Any], impl: str) -> Callable[[], Any]:
-    model = _network(settings, impl)
+    model = models.fold_batch_norm(_network(settings, impl))
     x = channels_last(workloads.batch_of_images(settings)[0])
     return lambda: model(x)

@@ -96,6 +96,7 @@ class Run:
         return {"rows": self._rows("train", rows), "memory": self._memory(self._chosen(rows))}
 
     def inference(self) -> dict[str, Any]:
+        print("\ninference: npdsconv's networks have batch norm folded into the convolutions")
         return {"rows": self._rows("inference", inference.workloads())}
 
     def roofline(self) -> dict[str, Any]:
