@@ -5,6 +5,7 @@ Nothing here looks at how long anything takes. Runs are tiny and in the NumPy ti
 
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 
@@ -330,6 +331,18 @@ def test_growth_sees_what_a_call_holds_at_its_highest():
     )
     done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
     assert 78e6 < int(done.stdout) < 90e6  # two arrays of 40 MB at a time, never three
+
+
+@pytest.mark.skipif(not memory.available(), reason="only Linux tells how much memory is free")
+def test_free_memory_is_between_nothing_and_all():
+    assert 1e6 < memory.free() < os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def test_a_step_of_any_network_can_be_asked_for():
+    settings = {"model": "small_cnn", "options": {"in_channels": 2, "classes": 3, "size": 8}}
+    settings |= {"batch": 30, "shape": [2, 8, 8]}
+    step = own.build(Workload("any", "train", settings), "im2col")
+    assert step() > step() > step() > 0  # a label beyond the three classes would be refused
 
 
 def test_memory_says_where_it_cannot_be_measured(monkeypatch, capsys):

@@ -144,7 +144,11 @@ def separable_block(settings: dict[str, Any]) -> DepthwiseSeparableConv2d:
 
 
 def _network(settings: dict[str, Any], impl: str) -> Sequential:
-    model = workloads.network(settings["network"])
+    """One of `workloads.NETWORKS`; or, by "model" and its "options", any other that `npdsconv.models` makes."""
+    if "model" in settings:
+        model = getattr(models, settings["model"])(rng=0, **settings["options"])
+    else:
+        model = workloads.network(settings["network"])
     set_impl(model, impl)
     return model
 
@@ -153,7 +157,7 @@ def _train(settings: dict[str, Any], impl: str) -> Callable[[], Any]:
     model = _network(settings, impl)
     optimizer = optim.Adam(model.parameters(), lr=1e-3)
     x, labels = workloads.batch_of_images(settings)
-    x = channels_last(x)
+    x, labels = channels_last(x), labels % settings.get("options", {}).get("classes", 10)
     return lambda: train.train_step(model, x, labels, optimizer)
 
 
