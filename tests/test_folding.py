@@ -165,6 +165,14 @@ def test_what_follows_no_convolution_stays():
     assert isinstance(fold_batch_norm(BatchNorm2d(3)), BatchNorm2d)
 
 
+def test_an_activation_lies_between_a_block_and_what_follows_it():
+    model = shaken(Sequential(DepthwiseSeparableConv2d(2, 3, 3, padding=1), BatchNorm2d(3)))
+    folded = fold_batch_norm(model)
+    assert norms(folded) == 1
+    x = np.random.default_rng(7).standard_normal((2, 2, 5, 6))
+    close(folded(x), model(x))
+
+
 def test_a_layer_used_twice_is_folded_twice():
     shared = conv(3, 3, 1)
     model = shaken(Sequential(shared, BatchNorm2d(3), shared, BatchNorm2d(3), shared))
