@@ -19,7 +19,7 @@ from typing import Any
 from npdsconv import plots
 from npdsconv.bench import machine, table
 from npdsconv.bench.opponents import OPPONENTS, installed
-from npdsconv.bench.running import COMMANDS, Run
+from npdsconv.bench.running import COMMANDS, Run, draw
 
 ROOT = Path(__file__).parents[1]
 RESULTS = Path(__file__).with_name("performance.json")
@@ -164,10 +164,8 @@ def render(results: dict[str, Any]) -> None:
             path.write_text(filled)
             print(f"written: {path.relative_to(ROOT)}")
     FIGURES.mkdir(exist_ok=True)
-    for name, draw in (("roofline", plots.roofline), ("scaling", plots.scaling)):
-        if name in results:
-            plots.save(draw(results), FIGURES / f"measured_{name}.png")
-            print(f"written: {(FIGURES / f'measured_{name}.png').relative_to(ROOT)}")
+    for path in draw(results, FIGURES, "measured_"):
+        print(f"written: {path.relative_to(ROOT)}")
 
 
 def main() -> None:

@@ -66,9 +66,10 @@ def confusion(matrix: Array, *, title: str = "") -> "Figure":
     fig = _figure(5.2, 5)
     axis = fig.subplots()
     errors = np.where(np.eye(k, dtype=bool), 0, matrix)
-    axis.imshow(errors, cmap="Oranges", vmax=max(1, errors.max()))
+    shown = axis.imshow(errors, cmap="Oranges", vmax=max(1, errors.max()))
     for i, j in np.argwhere(matrix > 0):
-        axis.text(j, i, matrix[i, j], ha="center", va="center", fontsize=8, color="0.5" if i == j else "0")
+        colour = "0.4" if i == j else _ink(shown.to_rgba(errors[i, j]))
+        axis.text(j, i, matrix[i, j], ha="center", va="center", fontsize=8, color=colour)
     right, total = int(np.trace(matrix)), int(matrix.sum())
     axis.set(xticks=range(k), yticks=range(k), xlabel="prediction", ylabel="truth")
     axis.set_title(
@@ -168,15 +169,18 @@ def shares(total: "Summary", bars: Mapping[str, Sequence[float]]) -> "Figure":
 
 def beside_twin(both: "Comparison") -> "Figure":
     """MACs and activation memory of a model beside its standard twin, stage by stage."""
+    from matplotlib.ticker import EngFormatter
+
     fig = _figure(9, 3.4)
     labels = [stage[0][0].name.removesuffix(".depthwise") for stage in both.stages]
     places = np.arange(len(labels))
-    quantities = (("macs", "MACs"), ("activation_bytes", "activation bytes"))
-    for axis, (quantity, unit) in zip(fig.subplots(1, 2), quantities, strict=True):
+    quantities = (("macs", "multiply-adds (MACs)", ""), ("activation_bytes", "activations", "B"))
+    for axis, (quantity, what, unit) in zip(fig.subplots(1, 2), quantities, strict=True):
         for which, (label, colour) in enumerate((("separable", WINDOW), ("standard twin", "0.6"))):
             values = [sum(getattr(row, quantity) for row in stage[which]) for stage in both.stages]
             axis.bar(places + 0.4 * which - 0.2, values, 0.38, color=colour, label=label)
-        axis.set(xticks=places, xticklabels=labels, xlabel="stage", ylabel=f"{unit} of one image")
+        axis.set(xticks=places, xticklabels=labels, xlabel="stage", ylabel=f"{what} of one image")
+        axis.yaxis.set_major_formatter(EngFormatter(unit, sep="" if not unit else " "))
         axis.grid(axis="y", alpha=0.3)
         axis.legend(frameon=False)
     return fig
@@ -321,6 +325,17 @@ def save(figure: "Figure", path: str | PathLike[str]) -> None:
         figure.savefig(path, dpi=120, metadata={"Software": None})
     except OSError as error:
         raise type(error)(f"plots.save: cannot write {path}: {error.strerror or error}") from None
+
+
+def _ink(colour: Sequence[float] | Array) -> str:
+    """Black or white, whichever stands out more from an RGB colour.
+
+    The contrast of two colours is (L + 0.05) / (l + 0.05), where L is the relative luminance of the lighter one; black
+    and white are level at L = 0.179. WCAG 2.1, success criterion 1.4.3.
+    """
+    rgb = np.array(colour[:3])
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    return "white" if linear @ (0.2126, 0.7152, 0.0722) < 0.179 else "black"
 
 
 def _figure(width: float, height: float) -> "Figure":

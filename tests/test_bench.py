@@ -5,6 +5,7 @@ Nothing here looks at how long anything takes. Runs are tiny and in the NumPy ti
 
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 
@@ -33,6 +34,7 @@ from npdsconv.bench import (
 from npdsconv.bench.measuring import Entry, Timing
 from npdsconv.bench.process import Process
 from npdsconv.bench.workloads import NETWORKS, Workload, on_network, op
+from npdsconv.layers import BatchNorm2d
 
 TINY = op("relu", "both", (2, 3, 5, 4))
 
@@ -331,6 +333,18 @@ def test_growth_sees_what_a_call_holds_at_its_highest():
     assert 78e6 < int(done.stdout) < 90e6  # two arrays of 40 MB at a time, never three
 
 
+@pytest.mark.skipif(not memory.available(), reason="only Linux tells how much memory is free")
+def test_free_memory_is_between_nothing_and_all():
+    assert 1e6 < memory.free() < os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def test_a_step_of_any_network_can_be_asked_for():
+    settings = {"model": "small_cnn", "options": {"in_channels": 2, "classes": 3, "size": 8}}
+    settings |= {"batch": 30, "shape": [2, 8, 8]}
+    step = own.build(Workload("any", "train", settings), "im2col")
+    assert step() > step() > step() > 0  # a label beyond the three classes would be refused
+
+
 def test_memory_says_where_it_cannot_be_measured(monkeypatch, capsys):
     monkeypatch.setattr(memory, "available", lambda: False)
     with pytest.raises(OSError, match="only Linux"):
@@ -507,3 +521,20 @@ def test_a_workload_of_another_kind_is_refused():
     pytest.importorskip("onnxruntime")
     with pytest.raises(ValueError, match="it does inference, not train"):
         with_onnxruntime.build(Workload("a", "train", {}), "folded")
+
+
+def test_inference_is_that_of_the_folded_network(monkeypatch):
+    small_network(monkeypatch, "separable_cnn ×0.41")
+    model = own.set_impl(workloads.network("separable_cnn ×0.41"), "im2col")
+    rng = np.random.default_rng(5)
+    for _, buffer in model.named_buffers():
+        buffer.value += rng.random(buffer.value.shape, np.float32)
+    monkeypatch.setattr(workloads, "network", lambda name: model)
+    seen = []
+    real = own.models.fold_batch_norm
+    monkeypatch.setattr(own.models, "fold_batch_norm", lambda m: seen.append(real(m)) or seen[-1])
+    workload = on_network("separable_cnn ×0.41", "inference", batch=3)
+    y = own.build(workload, "im2col")()
+    x, _ = workloads.batch_of_images(workload.settings)
+    np.testing.assert_allclose(y, model(x), rtol=1e-3, atol=1e-4)
+    assert not any(isinstance(layer, BatchNorm2d) for layer in seen[0].modules())

@@ -5,10 +5,12 @@ import json
 import subprocess
 import sys
 
+import numba
 import numpy as np
 import pytest
 
-from npdsconv import checkpoint, cli, data, gradcases, gradcheck, recorded, train
+from npdsconv import checkpoint, cli, complexity, data, gradcases, gradcheck, models, recorded, train
+from npdsconv.bench import memory, training
 from npdsconv.data import Dataset
 from npdsconv.recipes import recipe
 
@@ -182,6 +184,47 @@ def test_complexity_beside_the_twin(capsys):
     assert report["model"]["flops"] == 2 * report["model"]["macs"]
 
 
+def test_memory_of_a_training_step_is_counted_and_measured(capsys, monkeypatch):
+    monkeypatch.setattr(training, "REPEATS", 1)
+    size = ["--input", "2x28x26", "--classes", "3", "--width", "0.25", "--memory", "--batch-size", "50"]
+    if not memory.available() or numba.config.DISABLE_JIT:
+        pytest.skip("only Linux tells the peak memory; without the JIT a step takes long")
+    code, out, _ = call(capsys, "complexity", "separable_cnn", *size, "--json")
+    step = last_json(out)["training_step"]
+    assert code == 0
+    assert step.keys() == {"batch_size", "counted_bytes", "peak_bytes"}
+    model = models.separable_cnn(2, 3, width=0.25)
+    assert step["counted_bytes"] == complexity.summary(model, (2, 28, 26)).training_bytes(50)
+    assert 0.7 < step["peak_bytes"] / step["counted_bytes"] < 2
+    counted, peak = (f"{step[name] / 1e6:.1f} MB" for name in ("counted_bytes", "peak_bytes"))
+    line = f"training step, batch 50: activations counted {counted}, peak measured {peak}"
+    assert line in out.splitlines()
+
+
+def test_memory_of_a_training_step_where_it_cannot_be_measured(capsys, monkeypatch):
+    monkeypatch.setattr(memory, "available", lambda: False)
+    code, out, _ = call(capsys, "complexity", "small_cnn", "--memory", "--json")
+    report = last_json(out)
+    assert code == 0
+    assert "batch 128: activations counted 31.3 MB, peak not measured: only Linux tells it" in out
+    assert report["training_step"]["peak_bytes"] is None
+    assert "training_step" not in last_json(call(capsys, "complexity", "small_cnn", "--json")[1])
+
+
+def test_a_training_step_that_does_not_fit_is_not_tried(capsys, monkeypatch):
+    monkeypatch.setattr(memory, "available", lambda: True)
+    monkeypatch.setattr(memory, "free", lambda: 25_000_000)
+    monkeypatch.setattr(training, "peaks", lambda *a: [{"peaks": [{"bytes": 3_000_000}]}])
+    code, out, err = call(capsys, "complexity", "small_cnn", "--memory")
+    assert code == 2
+    assert (
+        "batch 128 keeps 31 MB of activations, and 25 MB are free here: choose a smaller --batch-size" in err
+    )
+    code, out, _ = call(capsys, "complexity", "small_cnn", "--memory", "--batch-size", "100")
+    assert code == 0
+    assert "batch 100: activations counted 24.5 MB, peak measured 3.0 MB" in out
+
+
 def test_data_lists_and_counts(capsys, tmp_path):
     assert "mnist5k" in call(capsys, "data")[1]
     code, out, _ = call(capsys, "data", "mnist5k", "--picture", "digits.png")
@@ -206,6 +249,7 @@ def test_data_lists_and_counts(capsys, tmp_path):
         (["predict", "missing.png", "--run", "file"], "not a checkpoint"),
         (["gradcheck", "nothing"], "no case 'nothing'"),
         (["complexity", "separable_cnn", "--input", "28x28"], "--input must be CxHxW"),
+        (["complexity", "small_cnn", "--batch-size", "0"], "--batch-size must be at least 1, got 0"),
         (["complexity", "small_cnn", "--input", "1x2x2"], "size 2 is below 4"),
     ],
 )

@@ -272,6 +272,62 @@ def test_memory_of_a_training_step_is_measured():
     assert result[0].shape == (1, 3, 80, 70)
 
 
+def _small_step_model():
+    """Each of the kinds of layer whose output, or input, backward does not read."""
+    return Sequential(
+        _pointwise(2, 3),
+        Residual(Sequential(_pointwise(3, 4), _pointwise(4, 3))),
+        Residual(_pointwise(3, 5), _pointwise(3, 5)),
+        Dropout(0.3),
+        Dropout(0.0),
+        Flatten(),
+        Linear(5 * 6 * 7, 2, impl="numpy"),
+    )
+
+
+def test_a_training_step_counted_by_hand():
+    """Numbers of 4 bytes: what backward reads of each layer's output, and the logits, which the loss reads."""
+    pixels = 6 * 7
+    read = [
+        3 * pixels,  # by the body of the first residual
+        4 * pixels,  # by the second layer of that body
+        3 * pixels,  # the first sum, by both branches of the second residual
+        5 * pixels,  # the second sum, scaled by Dropout, by Linear
+        2,  # the logits
+    ]
+    mask = 5 * pixels  # bytes
+    total = summary(_small_step_model(), (2, 6, 7))
+    assert total.training_bytes(1) == 4 * sum(read) + mask
+    assert total.training_bytes(9) == 9 * total.training_bytes(1)
+    chain = Sequential(Conv2d(1, 4, 3), BatchNorm2d(4), ReLU(), Flatten(), Linear(4 * 36, 5))
+    assert summary(chain, (1, 8, 8)).training_bytes(10) == 10 * 4 * (3 * 4 * 36 + 5)
+    for batch in (0, -1, 2.0, True):
+        with pytest.raises(
+            ValueError, match=f"^training_bytes: batch must be an int of at least 1, got {batch}"
+        ):
+            total.training_bytes(batch)
+
+
+@pytest.mark.parametrize(
+    ("model", "shape"),
+    [
+        (_small_step_model(), (2, 6, 7)),
+        (MODELS["residual"][0], (2, 120, 130)),
+        (MODELS["separable"][0], (2, 140, 120)),
+        (small_cnn(1, 4, width=0.25, size=128, rng=0), (1, 128, 128)),
+        (MODELS["v2"][0], (2, 180, 140)),
+    ],
+    ids=["by hand", "residual", "separable", "small", "v2"],
+)
+def test_a_training_step_keeps_what_is_counted(model, shape):
+    set_impl(model, "im2col")
+    batch = 2 if shape[1] > 100 else 2000
+    x = np.random.default_rng(0).random((batch, *shape), np.float32)
+    kept, _, result = _allocated(lambda: model.forward(x, train=True))
+    assert kept == pytest.approx(summary(model, shape).training_bytes(batch), rel=0.02)
+    assert len(result[0]) == batch
+
+
 def test_intensity():
     (row,) = summary(PointwiseConv2d(3, 5, bias=False), (3, 2, 4)).rows
     assert row.traffic_bytes == 4 * (24 + 15 + 40)
@@ -404,6 +460,16 @@ def test_beside_twin_draws_both_sums():
     for axis, quantity in zip(plots.beside_twin(both).axes, ("macs", "activation_bytes"), strict=True):
         heights = [sum(bar.get_height() for bar in bars) for bars in axis.containers]
         assert heights == [getattr(both.model, quantity), getattr(both.twin, quantity)]
+
+
+def test_beside_twin_counts_in_thousands_and_millions():
+    model = separable_cnn(rng=0)
+    left, right = plots.beside_twin(compare(model, standard_twin(model, rng=0), (1, 28, 28))).axes
+    for axis, texts in ((left, ("2M", "500k")), (right, ("2 MB", "500 kB"))):
+        show = axis.yaxis.get_major_formatter()
+        assert tuple(show(value) for value in (2e6, 5e5)) == texts
+        show.set_locs(axis.get_yticks())
+        assert show.get_offset() == "", "no 1e6 above the axis"
 
 
 # ---- errors -----------------------------------------------------------------------------------------------

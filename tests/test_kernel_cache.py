@@ -48,10 +48,11 @@ def run():
     return [sum(stats.cache_hits.values()), sum(stats.cache_misses.values())]
 
 def files(pattern):
-    return [] if _jit._FOLDER is None else sorted(_jit._FOLDER.rglob(pattern))
+    folder = _jit.cache_folder()
+    return [] if folder is None else sorted(folder.rglob(pattern))
 
 def report(*values):
-    print(json.dumps([*values, str(_jit._FOLDER), len(files("*.nbi")), len(files("*.nbc"))]))
+    print(json.dumps([*values, str(_jit.cache_folder()), len(files("*.nbi")), len(files("*.nbc"))]))
 """
 
 
@@ -157,7 +158,7 @@ def versions(tmp_path, monkeypatch):
         for older in (tmp_path / "cache").glob("npdsconv/*"):  # let ten seconds pass
             os.utime(older, (older.stat().st_mtime - 10,) * 2)
         (sources / "some.py").write_text(text)
-        made = _jit._cache_folder()
+        made = _jit._make_folder()
         assert made.is_dir()
         return made
 
@@ -204,5 +205,5 @@ def test_numbas_own_setting_is_restored():
     _jit.kernel(nothing)
     assert before == numba.config.CACHE_DIR
     with pytest.raises(ZeroDivisionError), _jit._caching_here():
-        1 / (str(_jit._FOLDER or "") != numba.config.CACHE_DIR)
+        1 / (str(_jit.cache_folder() or "") != numba.config.CACHE_DIR)
     assert before == numba.config.CACHE_DIR

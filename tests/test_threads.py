@@ -4,6 +4,7 @@ What depends on how many threads a process starts with, or might abort it, runs 
 """
 
 import ast
+import importlib.util
 import json
 import os
 import subprocess
@@ -160,6 +161,67 @@ def test_blas_has_one_thread_inside_a_launch_and_the_users_own_outside():
     assert outcome["after"] == before
 
 
+OPS_AND_BLAS = """
+import json
+from concurrent.futures import ThreadPoolExecutor
+import numpy as np
+import npdsconv
+from threadpoolctl import threadpool_info, threadpool_limits
+from npdsconv import train
+from npdsconv.layers import set_impl
+from npdsconv.models import fold_batch_norm, separable_cnn
+from npdsconv.optim import Adam
+
+npdsconv.get_num_threads()    # loads SciPy's BLAS too
+def blas():
+    return sorted(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas")
+
+rng = np.random.default_rng(0)
+x, labels = rng.random((6, 1, 10, 9), np.float32), rng.integers(0, 10, 6)
+w = rng.random((7, 5), np.float32)
+pixels = rng.random((3, 5, 4, 6), np.float32)
+model = separable_cnn(width=0.25, rng=0)
+optimizer = Adam(model.parameters())
+
+def wrong():
+    try:
+        npdsconv.pointwise_conv2d(pixels, w.T)
+    except ValueError:
+        return
+    raise AssertionError("this product does not exist")
+
+def at_once():
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda k: npdsconv.pointwise_conv2d(pixels, w), range(40)))
+
+threadpool_limits(3, user_api="blas")
+report = {"before": blas(), "after": {}}
+for impl in ("numba", "im2col"):
+    set_impl(model, impl)
+    for name, call in {
+        "training": lambda: train.train_step(model, x, labels, optimizer),
+        "evaluation": lambda: train.evaluate(model, x, labels),
+        "inference": lambda: fold_batch_norm(model)(x),
+        "pointwise": lambda: npdsconv.pointwise_conv2d(pixels, w, impl=impl),
+        "error": wrong,
+        "two callers": at_once,
+    }.items():
+        call()
+        report["after"][f"{name}, {impl}"] = blas()
+print(json.dumps(report))
+"""
+
+
+def test_blas_is_as_the_user_left_it_after_every_kind_of_call():
+    outcome = fresh(OPS_AND_BLAS, OPENBLAS_NUM_THREADS=4, NUMBA_NUM_THREADS=2)
+    before = outcome["before"]
+    if not before or max(before) == 1:
+        pytest.skip("no BLAS here can be told how many threads to use")
+    assert before == [3] * len(before)
+    assert len(outcome["after"]) == 12
+    assert {name: found for name, found in outcome["after"].items() if found != before} == {}
+
+
 def test_every_kernel_with_a_product_holds_blas():
     """Read in the sources: forgetting ``blas=True`` gives the right numbers, forty times slower."""
     found = 0
@@ -208,3 +270,48 @@ print(json.dumps(numba.threading_layer()))
 def test_two_python_threads_may_call_at_once():
     """On the workqueue layer, which aborts the whole process when two launches meet."""
     assert fresh(TWO_CALLERS, NUMBA_THREADING_LAYER="workqueue", NUMBA_NUM_THREADS=2) == "workqueue"
+
+
+# ---- the script for the long check ----
+
+
+@pytest.fixture
+def same_bits():
+    path = Path(__file__).parents[1] / "benchmarks" / "same_bits.py"
+    if not path.exists():
+        pytest.skip("an installed package has no benchmarks")
+    spec = importlib.util.spec_from_file_location("same_bits", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_script_fails_when_one_run_differs(same_bits, monkeypatch, capsys):
+    asked = []
+
+    def run(layer, started, used, steps):
+        asked.append((layer, started, used, steps))
+        return {"sha256": "ab" if len(asked) != odd else "cd", "loss": 0.5, "layer": layer}
+
+    monkeypatch.setattr(same_bits, "fresh", run)
+    odd = None
+    assert same_bits.check(2, 7)
+    assert "the same bits in all 20 runs" in capsys.readouterr().out
+    assert set(asked) == {(l, a, b, 7) for l in ("omp", "workqueue") for a, b in same_bits.THREADS}
+    assert {b for _, b in same_bits.THREADS} == {1, 2, 4}
+    asked, odd = [], 13
+    assert not same_bits.check(2, 7)
+    assert "2 different results in 20 runs: 19 runs ab, 1 runs cd" in capsys.readouterr().out
+    monkeypatch.setattr(same_bits, "fresh", lambda *a: None)
+    assert not same_bits.check(1, 7)
+    assert capsys.readouterr().out.count("is not on this machine") == 2
+
+
+@compiled
+def test_the_script_trains_in_fresh_processes(same_bits):
+    one, two = (same_bits.fresh("workqueue", 2, used, 2) for used in (1, 2))
+    assert one == two
+    assert one["layer"] == "workqueue"
+    assert one["sha256"] != same_bits.fresh("workqueue", 2, 2, 3)["sha256"]
+    with pytest.raises(ChildProcessError, match=r"workqueue, 3 of 2 threads: exit code 1\n"):
+        same_bits.fresh("workqueue", 2, 3, 1)

@@ -1,4 +1,8 @@
-"""``npdsconv bench inference``: trained networks on one image and on many."""
+"""``npdsconv bench inference``: trained networks on one image and on many.
+
+npdsconv's network has its batch norm folded into the convolutions. PyTorch's has a column as it was trained, and one
+with batch norm folded by PyTorch; ONNX Runtime folds by itself. So the like for npdsconv is "PyTorch, BN folded".
+"""
 
 from npdsconv.bench.workloads import NETWORKS, Workload, on_network
 

@@ -8,11 +8,17 @@ from pathlib import Path
 from typing import Any
 
 WARM, MEASURED = 3, 3  # calls
+_STATUS = Path("/proc/self/status")
 
 
 def available() -> bool:
     """Whether this system can tell."""
     return sys.platform.startswith("linux") and Path("/proc/self/clear_refs").exists()
+
+
+def free() -> int:
+    """Bytes that programs can still take without anything being swapped out."""
+    return _kilobytes(Path("/proc/meminfo"), "MemAvailable")
 
 
 def growth(call: Callable[[], Any]) -> dict[str, int]:
@@ -29,14 +35,15 @@ def growth(call: Callable[[], Any]) -> dict[str, int]:
     if trim is not None:
         trim(0)
     Path("/proc/self/clear_refs").write_text("5")
-    before = _status("VmHWM")
+    before = _kilobytes(_STATUS, "VmHWM")
     for _ in range(MEASURED):
         call()
-    return {"before": before, "growth": _status("VmHWM") - before}
+    return {"before": before, "growth": _kilobytes(_STATUS, "VmHWM") - before}
 
 
-def _status(name: str) -> int:
-    found = re.search(rf"^{name}:\s+(\d+) kB", Path("/proc/self/status").read_text(), re.M)
+def _kilobytes(path: Path, name: str) -> int:
+    """A line such as ``VmHWM:  1234 kB``, in bytes."""
+    found = re.search(rf"^{name}:\s+(\d+) kB", path.read_text(), re.M)
     if found is None:
-        raise OSError(f"memory: /proc/self/status has no {name}")
+        raise OSError(f"memory: {path} has no {name}")
     return 1024 * int(found[1])

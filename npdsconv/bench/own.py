@@ -1,4 +1,7 @@
-"""npdsconv's side: a call for each workload. The variant is the tier, "numba" or "im2col"."""
+"""npdsconv's side: a call for each workload. The variant is the tier, "numba" or "im2col".
+
+Inference runs the network with its batch norm folded into the convolutions, as `models.fold_batch_norm` makes it.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,7 +9,7 @@ from typing import Any
 import numpy as np
 
 import npdsconv
-from npdsconv import optim, train
+from npdsconv import models, optim, train
 from npdsconv.bench import workloads
 from npdsconv.bench.workloads import Workload
 from npdsconv.data import Split
@@ -141,7 +144,11 @@ def separable_block(settings: dict[str, Any]) -> DepthwiseSeparableConv2d:
 
 
 def _network(settings: dict[str, Any], impl: str) -> Sequential:
-    model = workloads.network(settings["network"])
+    """One of `workloads.NETWORKS`; or, by "model" and its "options", any other that `npdsconv.models` makes."""
+    if "model" in settings:
+        model = getattr(models, settings["model"])(rng=0, **settings["options"])
+    else:
+        model = workloads.network(settings["network"])
     set_impl(model, impl)
     return model
 
@@ -150,7 +157,7 @@ def _train(settings: dict[str, Any], impl: str) -> Callable[[], Any]:
     model = _network(settings, impl)
     optimizer = optim.Adam(model.parameters(), lr=1e-3)
     x, labels = workloads.batch_of_images(settings)
-    x = channels_last(x)
+    x, labels = channels_last(x), labels % settings.get("options", {}).get("classes", 10)
     return lambda: train.train_step(model, x, labels, optimizer)
 
 
@@ -162,6 +169,6 @@ def _epoch(settings: dict[str, Any], impl: str) -> Callable[[], Any]:
 
 
 def _inference(settings: dict[str, Any], impl: str) -> Callable[[], Any]:
-    model = _network(settings, impl)
+    model = models.fold_batch_norm(_network(settings, impl))
     x = channels_last(workloads.batch_of_images(settings)[0])
     return lambda: model(x)

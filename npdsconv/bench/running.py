@@ -1,7 +1,7 @@
 """Running subcommands one after the other: what is printed, and the report."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +96,7 @@ class Run:
         return {"rows": self._rows("train", rows), "memory": self._memory(self._chosen(rows))}
 
     def inference(self) -> dict[str, Any]:
+        print("\ninference: npdsconv's networks have batch norm folded into the convolutions")
         return {"rows": self._rows("inference", inference.workloads())}
 
     def roofline(self) -> dict[str, Any]:
@@ -214,17 +215,22 @@ def _scaling_line(point: dict[str, Any]) -> str:
 
 def write(report: dict[str, Any], folder: str) -> list[Path]:
     """Write the report as JSON and what it holds as figures; the paths of what was written."""
-    from npdsconv import plots
-
     path = Path(folder) / "bench.json"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(report, indent=1) + "\n")
     except OSError as error:
         raise type(error)(f"bench: cannot write {path}: {error.strerror or error}") from None
-    written = [path]
-    for name, draw in (("roofline", plots.roofline), ("scaling", plots.scaling)):
+    return [path, *draw(report, path.parent)]
+
+
+def draw(report: Mapping[str, Any], folder: Path, prefix: str = "") -> list[Path]:
+    """Write a figure for each section that has one, as ``PREFIX`` + ``SECTION.png``; the paths of what was written."""
+    from npdsconv import plots
+
+    written = []
+    for name, figure in (("roofline", plots.roofline), ("scaling", plots.scaling)):
         if name in report:
-            written.append(path.with_name(f"{name}.png"))
-            plots.save(draw(report), written[-1])
+            written.append(folder / f"{prefix}{name}.png")
+            plots.save(figure(report), written[-1])
     return written

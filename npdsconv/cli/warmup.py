@@ -55,7 +55,7 @@ def _run_with_bar(title: str, steps: Iterable[str]) -> None:
 def _folder() -> Path | None:
     from npdsconv.kernels import _jit
 
-    return _jit._FOLDER
+    return _jit.cache_folder()
 
 
 def _files() -> set[Path]:

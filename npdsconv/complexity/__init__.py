@@ -7,7 +7,8 @@ What is counted, always for one image:
   included. Biases, batch norm, activations and pooling count none: they touch every number a few times, a
   convolution touches it tens or hundreds of times;
 * FLOPs = 2·MACs, one multiplication and one addition each, and nothing else;
-* activation bytes: the size of each layer's output in float32.
+* activation bytes: the size of each layer's output in float32. `Summary.training_bytes` adds up those that a
+  training step has to keep.
 """
 
 from npdsconv.complexity.counting import Counted, Tally, count, counted

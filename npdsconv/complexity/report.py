@@ -14,7 +14,7 @@ class Summary:
     shape : (C, H, W) of the image; `output` is the shape of what comes out
     params : learned numbers; a layer used twice counts once
     macs, flops : of one forward pass for one image; flops is 2·macs
-    activation_bytes : all outputs together, in float32: what a training step keeps for its backward pass
+    activation_bytes : all outputs together, in float32; see `training_bytes` for what a training step keeps of them
     peak_bytes : the most that inference holds at one time, the input included, work space not counted
     """
 
@@ -25,6 +25,28 @@ class Summary:
         self.flops = 2 * self.macs
         self.activation_bytes = sum(row.activation_bytes for row in rows)
         self.peak_bytes = max((row.live_bytes for row in rows), default=0)
+
+    def training_bytes(self, batch: int) -> int:
+        """The activations that are alive when a training step turns around: all that its backward pass will read.
+
+        ``batch · Σ kept_bytes`` over the rows: the output of every layer that the backward of another layer reads, and
+        the masks of dropout. It is a count of one thing. Not in it: the images themselves, which the first layer
+        reads and you hold; batch norm's statistics; the gradients on their way back, one activation or two at a time;
+        the work space of kernels; parameters, their gradients and the optimiser's memory, which stay from step to
+        step. ``npdsconv complexity --memory`` measures a step beside this count.
+
+        Parameters
+        ----------
+        batch : images in one step
+
+        Raises
+        ------
+        ValueError
+            `batch` is not an int of at least 1.
+        """
+        if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
+            raise ValueError(f"training_bytes: batch must be an int of at least 1, got {batch!r}")
+        return batch * sum(row.kept_bytes for row in self.rows)
 
     _header = ("name", "layer", "output", "params", "MACs", "FLOPs", "activation bytes")
 

@@ -65,6 +65,26 @@ class Row(NamedTuple):
         return 4 * prod(self.output)
 
     @property
+    def kept_bytes(self) -> int:
+        """By how much this layer changes what a training step has to keep for its backward pass.
+
+        That is its output, which the backward of the next layer reads, with three exceptions. `Flatten` shows the same
+        numbers in another shape: 0. `Dropout` reads its mask and not its input, so its output takes the place of
+        its input and the mask, one byte a number, is added. `Residual` reads neither of what it adds: the sum takes
+        the place of the body's result, and the result of a shortcut layer is let go, a negative number.
+        """
+        # One case is missed: Dropout at the head of one branch, while the other branch reads the same array.
+        numbers = prod(self.output)
+        match self.layer:
+            case Flatten():
+                return 0
+            case Dropout():
+                return numbers if self.layer.p else 0
+            case Residual():
+                return 0 if self.layer.shortcut is None else -4 * numbers
+        return 4 * numbers
+
+    @property
     def live_bytes(self) -> int:
         """All activations alive while this layer runs in inference, its own work space not counted."""
         return 4 * (prod(self.input) + prod(self.output) + self.held)

@@ -31,7 +31,7 @@ from numba import prange
 from platformdirs import user_cache_path
 from threadpoolctl import ThreadpoolController
 
-__all__ = ["get_num_threads", "kernel", "prange", "serial", "set_num_threads"]
+__all__ = ["cache_folder", "get_num_threads", "kernel", "prange", "serial", "set_num_threads"]
 
 _BLAS = ThreadpoolController()
 _LAUNCH = threading.Lock()
@@ -49,7 +49,7 @@ _PRANGE_ONLY = dict.fromkeys(
 # ---- the cache of compiled code -------------------------------------------------------------------------------
 
 
-def _cache_folder() -> Path | None:
+def _make_folder() -> Path | None:
     """A folder for this very version of the kernels, or None where nothing can be written.
 
     Numba's own cache does not notice an edited callee in another file. A folder named after a digest of every
@@ -74,7 +74,12 @@ def _cache_folder() -> Path | None:
     return folder
 
 
-_FOLDER = _cache_folder()
+_FOLDER = _make_folder()
+
+
+def cache_folder() -> Path | None:
+    """Where compiled code is kept, or None where nothing can be written."""
+    return _FOLDER
 
 
 @contextmanager
