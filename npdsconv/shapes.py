@@ -9,6 +9,7 @@ Nothing else is asked of the sizes: in particular they need not divide.
 """
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -95,6 +96,16 @@ def resolve_window(
     op: str, size: Pair, kernel: Pair, stride: Stride = 1, padding: PaddingLike = 0, dilation: Stride = 1
 ) -> Window:
     """Resolve stride, padding and dilation, and apply the output-size rule at the top of this file."""
+    try:
+        return _resolved(op, size, kernel, stride, padding, dilation)
+    except TypeError:  # a list cannot be looked up; and a wrong type is found again
+        return _resolved.__wrapped__(op, size, kernel, stride, padding, dilation)
+
+
+@lru_cache(maxsize=256, typed=True)  # a network asks for the same few windows again and again
+def _resolved(
+    op: str, size: Pair, kernel: Pair, stride: Stride, padding: PaddingLike, dilation: Stride
+) -> Window:
     stride, dilation = pair(op, "stride", stride), pair(op, "dilation", dilation)
     span = tuple(d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True))
     pads = _resolve_padding(op, padding, size, span, stride)  # type: ignore[arg-type]

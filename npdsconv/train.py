@@ -299,4 +299,4 @@ def _logits(where: str, model: Layer, images: Array, batch_size: int) -> Array:
 
 
 def _dtype(model: Layer) -> np.dtype[Any]:
-    return next((parameter.value.dtype for parameter in model.parameters()), np.dtype(np.float32))
+    return next((parameter.value.dtype for _, parameter in model.named_parameters()), np.dtype(np.float32))
