@@ -36,26 +36,29 @@ ROWS = 256  # rows whose sum is taken on its own: long sums lose digits
 
 def max_forward(x: Array, window: Window) -> Array:
     y = np.empty((len(x), *window.output, x.shape[1]), x.dtype)
-    _max_forward(layout.nhwc(x), y, *_geometry(window))
+    _max_forward(layout.flat(x), y.reshape(-1), len(x), *_geometry(x.shape, window))
     return layout.nchw(y)
 
 
 def max_backward(dy: Array, x: Array, window: Window) -> Array:
     dx, overlap = _gradient(x.shape, dy, window)
-    _max_backward(layout.nhwc(dy), layout.nhwc(x), dx, *_geometry(window), overlap)
+    geometry = _geometry(x.shape, window)
+    _max_backward(layout.flat(dy), layout.flat(x), dx.reshape(-1), len(x), *geometry, overlap)
     return layout.nchw(dx)
 
 
 def average_forward(x: Array, window: Window, share: Array) -> Array:
     """`share` (OH, OW) is what each window's sum is multiplied with."""
     y = np.empty((len(x), *window.output, x.shape[1]), x.dtype)
-    _average_forward(layout.nhwc(x), layout.readonly(share), y, *_geometry(window))
+    geometry = _geometry(x.shape, window)
+    _average_forward(layout.flat(x), layout.readonly(share), y.reshape(-1), len(x), *geometry)
     return layout.nchw(y)
 
 
 def average_backward(dy: Array, shape: tuple[int, int, int, int], window: Window, share: Array) -> Array:
     dx, overlap = _gradient(shape, dy, window)
-    _average_backward(layout.nhwc(dy), layout.readonly(share), dx, *_geometry(window), overlap)
+    geometry = _geometry(shape, window)
+    _average_backward(layout.flat(dy), layout.readonly(share), dx.reshape(-1), len(dy), *geometry, overlap)
     return layout.nchw(dx)
 
 
@@ -74,9 +77,10 @@ def global_backward(share: Array, shape: tuple[int, int, int, int]) -> Array:
     return layout.nchw(dx.reshape(n, h, w, c))
 
 
-def _geometry(window: Window):
+def _geometry(shape: tuple[int, int, int, int], window: Window):
     (top, _), (left, _) = window.padding
-    return window.kernel, window.stride, (top, left), window.dilation
+    size = (*shape[2:], shape[1])
+    return size, window.output, window.kernel, window.stride, (top, left), window.dilation
 
 
 def _gradient(shape: tuple[int, int, int, int], dy: Array, window: Window) -> tuple[Array, bool]:
@@ -95,11 +99,11 @@ def _gradient(shape: tuple[int, int, int, int], dy: Array, window: Window) -> tu
     return dx, overlap
 
 
-# ---- windows and narrow images --------------------------------------------------------------------------------
+# ---- the taps of a window -------------------------------------------------------------------------------------
 
 
 @serial(inline=True)
-def _taps(start, step, taps, size):
+def _inside(start, step, taps, size):
     """The first tap on the image, and how many there are, of `taps` places from `start` on."""
     first, last = 0, taps
     if start < 0:
@@ -110,249 +114,197 @@ def _taps(start, step, taps, size):
 
 
 @serial
-def _widen(image, wide, at):
-    """Copy an image of few channels to one of sixteen, which begins at number `at` of `wide`."""
-    for i in range(image.shape[0]):
-        for j in range(image.shape[1]):
-            for c in range(image.shape[2]):
-                wide[at + c] = image[i, j, c]
-            at += LANES
-
-
-@serial
-def _narrow(wide, at, image):
-    """The way back."""
-    for i in range(image.shape[0]):
-        for j in range(image.shape[1]):
-            for c in range(image.shape[2]):
-                image[i, j, c] = wide[at + c]
-            at += LANES
+def _list_taps(rows, columns, down, across, taps):
+    """How far the taps of a window lie behind its first one, row by row."""
+    k = 0
+    for u in range(rows):
+        for v in range(columns):
+            taps[k] = u * down + v * across
+            k += 1
 
 
 # ---- the largest ----------------------------------------------------------------------------------------------
 
 
 @serial
-def _offsets(rows, columns, down, across, offsets):
-    """How far the taps of a window lie behind its first one."""
-    k = 0
-    for u in range(rows):
-        for v in range(columns):
-            offsets[k] = u * down + v * across
-            k += 1
-
-
-@serial(inline=True)
-def _largest(x, at, offsets, taps):
-    best = load(x, at)
-    for k in range(1, taps):
-        best = larger(load(x, at + offsets[k]), best)
-    return best
-
-
-@serial
-def _max_of_image(x, size, y, out, geometry):
-    (kh, kw), (sh, sw), (top, side), (dh, dw) = geometry
+def _max_of_image(x, at, y, to, size, out, kernel, stride, corner, dilation):
     height, width, channels = size
-    offsets, known = np.zeros(kh * kw, np.int64), (0, 0)
-    to = 0
+    taps, known = np.empty(kernel[0] * kernel[1], np.int64), (0, 0)
+    source, target = pointer(x, 0), pointer(y, 0)
     for i in range(out[0]):
-        p = i * sh - top
-        u, rows = _taps(p, dh, kh, height)
+        p = i * stride[0] - corner[0]
+        u, rows = _inside(p, dilation[0], kernel[0], height)
         for j in range(out[1]):
-            q = j * sw - side
-            v, columns = _taps(q, dw, kw, width)
+            q = j * stride[1] - corner[1]
+            v, columns = _inside(q, dilation[1], kernel[1], width)
             if known != (rows, columns):
                 known = rows, columns
-                _offsets(rows, columns, dh * width * channels, dw * channels, offsets)
-            at = ((p + u * dh) * width + q + v * dw) * channels
-            taps = rows * columns
-            for block in range(0, channels, LANES):
-                c = min(block, channels - LANES)
-                store(y, to + c, _largest(x, at + c, offsets, taps))
+                _list_taps(rows, columns, dilation[0] * width * channels, dilation[1] * channels, taps)
+            first = at + ((p + u * dilation[0]) * width + q + v * dilation[1]) * channels
+            if channels >= LANES:
+                for block in range(0, channels, LANES):
+                    c = min(block, channels - LANES)
+                    best = load(source, first + c)
+                    for k in range(1, rows * columns):
+                        best = larger(load(source, first + c + taps[k]), best)
+                    store(target, to + c, best)
+            else:
+                for c in range(channels):
+                    largest = x[first + c]
+                    for k in range(1, rows * columns):
+                        pixel = x[first + c + taps[k]]
+                        largest = pixel if pixel > largest or pixel != pixel else largest
+                    y[to + c] = largest
             to += channels
 
 
 @serial
-def _max_gradient_of_image(dy, out, x, dx, size, geometry, overlap):
-    (kh, kw), (sh, sw), (top, side), (dh, dw) = geometry
+def _max_gradient_of_image(dy, at_dy, x, dx, at, size, out, kernel, stride, corner, dilation, overlap):
     height, width, channels = size
-    offsets, known = np.zeros(kh * kw, np.int64), (0, 0)
-    source = 0
+    taps, known = np.empty(kernel[0] * kernel[1], np.int64), (0, 0)
+    slopes, source, target, zero = pointer(dy, 0), pointer(x, 0), pointer(dx, 0), dx.dtype.type(0)
     for i in range(out[0]):
-        p = i * sh - top
-        u, rows = _taps(p, dh, kh, height)
+        p = i * stride[0] - corner[0]
+        u, rows = _inside(p, dilation[0], kernel[0], height)
         for j in range(out[1]):
-            q = j * sw - side
-            v, columns = _taps(q, dw, kw, width)
+            q = j * stride[1] - corner[1]
+            v, columns = _inside(q, dilation[1], kernel[1], width)
             if known != (rows, columns):
                 known = rows, columns
-                _offsets(rows, columns, dh * width * channels, dw * channels, offsets)
-            at = ((p + u * dh) * width + q + v * dw) * channels
-            taps = rows * columns
-            for block in range(0, channels, LANES):
-                c = min(block, channels - LANES)
-                best = _largest(x, at + c, offsets, taps)
-                slope = load(dy, source + c)
-                if overlap:
-                    slope = without(block - c, slope)  # what the block before has added
-                    for k in range(taps):
-                        tap = at + c + offsets[k]
-                        pixel = load(x, tap)
-                        store(dx, tap, add(load(dx, tap), given(pixel, best, slope)))
+                _list_taps(rows, columns, dilation[0] * width * channels, dilation[1] * channels, taps)
+            first = at + ((p + u * dilation[0]) * width + q + v * dilation[1]) * channels
+            if channels >= LANES:
+                for block in range(0, channels, LANES):
+                    c = min(block, channels - LANES)
+                    best = load(source, first + c)
+                    for k in range(1, rows * columns):
+                        best = larger(load(source, first + c + taps[k]), best)
+                    slope = load(slopes, at_dy + c)
+                    if overlap:
+                        slope = without(block - c, slope)  # what the block before has added
+                    for k in range(rows * columns):
+                        pixel, tap = load(source, first + c + taps[k]), first + c + taps[k]
+                        share = given(pixel, best, slope)
+                        if overlap:
+                            share = add(load(target, tap), share)
+                        store(target, tap, share)
                         slope = left(pixel, best, slope)
-                else:
-                    for k in range(taps):
-                        tap = at + c + offsets[k]
-                        pixel = load(x, tap)
-                        store(dx, tap, given(pixel, best, slope))
-                        slope = left(pixel, best, slope)
-            source += channels
-
-
-@serial
-def _max_forward_one(image, y, geometry):
-    height, width, channels = image.shape
-    narrow, out, lanes = channels < LANES, y.shape[:2], max(channels, LANES)
-    end = height * width * lanes
-    scratch = np.zeros((end + out[0] * out[1] * lanes) * narrow, y.dtype)
-    x, target = pointer(image, 0), pointer(y, 0)
-    if narrow:
-        x, target = pointer(scratch, 0), pointer(scratch, end)
-        _widen(image, scratch, 0)
-    _max_of_image(x, (height, width, lanes), target, out, geometry)
-    if narrow:
-        _narrow(scratch, end, y)
-
-
-@serial
-def _max_backward_one(dy, image, dx, geometry, overlap):
-    height, width, channels = dx.shape
-    narrow, out, lanes = channels < LANES, dy.shape[:2], max(channels, LANES)
-    end = height * width * lanes
-    scratch = np.zeros((2 * end + out[0] * out[1] * lanes) * narrow, dx.dtype)
-    slopes, x, target = pointer(dy, 0), pointer(image, 0), pointer(dx, 0)
-    if narrow:
-        slopes, x, target = pointer(scratch, 2 * end), pointer(scratch, 0), pointer(scratch, end)
-        _widen(image, scratch, 0)
-        _widen(dy, scratch, 2 * end)
-    _max_gradient_of_image(slopes, out, x, target, (height, width, lanes), geometry, overlap)
-    if narrow:
-        _narrow(scratch, end, dx)
+            else:
+                for c in range(channels):
+                    largest, slope = x[first + c], dy[at_dy + c]
+                    for k in range(1, rows * columns):
+                        pixel = x[first + c + taps[k]]
+                        largest = pixel if pixel > largest or pixel != pixel else largest
+                    for k in range(rows * columns):
+                        pixel, tap = x[first + c + taps[k]], first + c + taps[k]
+                        wins = pixel == largest or pixel != pixel
+                        share = slope if wins else zero
+                        dx[tap] = dx[tap] + share if overlap else share
+                        slope = zero if wins else slope
+            at_dy += channels
 
 
 @kernel
-def _max_forward(images, y, taps, stride, corner, dilation):
-    for n in prange(y.shape[0]):
-        _max_forward_one(images[n], y[n], (taps, stride, corner, dilation))
+def _max_forward(x, y, images, size, out, kernel, stride, corner, dilation):
+    for n in prange(images):
+        at, to = n * size[0] * size[1] * size[2], n * out[0] * out[1] * size[2]
+        _max_of_image(x, at, y, to, size, out, kernel, stride, corner, dilation)
 
 
 @kernel
-def _max_backward(dy, images, dx, taps, stride, corner, dilation, overlap):
-    for n in prange(dy.shape[0]):
-        _max_backward_one(dy[n], images[n], dx[n], (taps, stride, corner, dilation), overlap)
+def _max_backward(dy, x, dx, images, size, out, kernel, stride, corner, dilation, overlap):
+    for n in prange(images):
+        at_dy, at = n * out[0] * out[1] * size[2], n * size[0] * size[1] * size[2]
+        _max_gradient_of_image(dy, at_dy, x, dx, at, size, out, kernel, stride, corner, dilation, overlap)
 
 
 # ---- the mean -------------------------------------------------------------------------------------------------
 
 
 @serial
-def _average_of_image(x, size, share, y, out, geometry):
-    (kh, kw), (sh, sw), (top, side), (dh, dw) = geometry
+def _average_of_image(x, at, share, y, to, size, out, kernel, stride, corner, dilation):
     height, width, channels = size
-    offsets, known = np.zeros(kh * kw, np.int64), (0, 0)
-    to = 0
+    taps, known = np.empty(kernel[0] * kernel[1], np.int64), (0, 0)
+    source, target = pointer(x, 0), pointer(y, 0)
     for i in range(out[0]):
-        p = i * sh - top
-        u, rows = _taps(p, dh, kh, height)
+        p = i * stride[0] - corner[0]
+        u, rows = _inside(p, dilation[0], kernel[0], height)
         for j in range(out[1]):
-            q = j * sw - side
-            v, columns = _taps(q, dw, kw, width)
+            q = j * stride[1] - corner[1]
+            v, columns = _inside(q, dilation[1], kernel[1], width)
             if known != (rows, columns):
                 known = rows, columns
-                _offsets(rows, columns, dh * width * channels, dw * channels, offsets)
-            at = ((p + u * dh) * width + q + v * dw) * channels
-            taps, factor = rows * columns, share[i, j]
-            for block in range(0, channels, LANES):
-                c = min(block, channels - LANES)
-                total = load(x, at + c)
-                for k in range(1, taps):
-                    total = add(total, load(x, at + c + offsets[k]))
-                store(y, to + c, times(total, factor))
+                _list_taps(rows, columns, dilation[0] * width * channels, dilation[1] * channels, taps)
+            first = at + ((p + u * dilation[0]) * width + q + v * dilation[1]) * channels
+            factor = share[i, j]
+            if channels >= LANES:
+                for block in range(0, channels, LANES):
+                    c = min(block, channels - LANES)
+                    total = load(source, first + c)
+                    for k in range(1, rows * columns):
+                        total = add(total, load(source, first + c + taps[k]))
+                    store(target, to + c, times(total, factor))
+            else:
+                for c in range(channels):
+                    number = x[first + c]
+                    for k in range(1, rows * columns):
+                        number += x[first + c + taps[k]]
+                    y[to + c] = number * factor
             to += channels
 
 
 @serial
-def _average_gradient_of_image(dy, out, share, dx, size, geometry, overlap):
-    (kh, kw), (sh, sw), (top, side), (dh, dw) = geometry
+def _average_gradient_of_image(
+    dy, at_dy, share, dx, at, size, out, kernel, stride, corner, dilation, overlap
+):
     height, width, channels = size
-    offsets, known = np.zeros(kh * kw, np.int64), (0, 0)
-    source = 0
+    taps, known = np.empty(kernel[0] * kernel[1], np.int64), (0, 0)
+    slopes, target = pointer(dy, 0), pointer(dx, 0)
     for i in range(out[0]):
-        p = i * sh - top
-        u, rows = _taps(p, dh, kh, height)
+        p = i * stride[0] - corner[0]
+        u, rows = _inside(p, dilation[0], kernel[0], height)
         for j in range(out[1]):
-            q = j * sw - side
-            v, columns = _taps(q, dw, kw, width)
+            q = j * stride[1] - corner[1]
+            v, columns = _inside(q, dilation[1], kernel[1], width)
             if known != (rows, columns):
                 known = rows, columns
-                _offsets(rows, columns, dh * width * channels, dw * channels, offsets)
-            at = ((p + u * dh) * width + q + v * dw) * channels
-            taps, factor = rows * columns, share[i, j]
-            for block in range(0, channels, LANES):
-                c = min(block, channels - LANES)
-                slope = times(load(dy, source + c), factor)
-                if overlap:
-                    slope = without(block - c, slope)
-                    for k in range(taps):
-                        tap = at + c + offsets[k]
-                        store(dx, tap, add(load(dx, tap), slope))
-                else:
-                    for k in range(taps):
-                        store(dx, at + c + offsets[k], slope)
-            source += channels
-
-
-@serial
-def _average_forward_one(image, share, y, geometry):
-    height, width, channels = image.shape
-    narrow, out, lanes = channels < LANES, y.shape[:2], max(channels, LANES)
-    end = height * width * lanes
-    scratch = np.zeros((end + out[0] * out[1] * lanes) * narrow, y.dtype)
-    x, target = pointer(image, 0), pointer(y, 0)
-    if narrow:
-        x, target = pointer(scratch, 0), pointer(scratch, end)
-        _widen(image, scratch, 0)
-    _average_of_image(x, (height, width, lanes), share, target, out, geometry)
-    if narrow:
-        _narrow(scratch, end, y)
-
-
-@serial
-def _average_backward_one(dy, share, dx, geometry, overlap):
-    height, width, channels = dx.shape
-    narrow, out, lanes = channels < LANES, dy.shape[:2], max(channels, LANES)
-    end = height * width * lanes
-    scratch = np.zeros((end + out[0] * out[1] * lanes) * narrow, dx.dtype)
-    slopes, target = pointer(dy, 0), pointer(dx, 0)
-    if narrow:
-        slopes, target = pointer(scratch, end), pointer(scratch, 0)
-        _widen(dy, scratch, end)
-    _average_gradient_of_image(slopes, out, share, target, (height, width, lanes), geometry, overlap)
-    if narrow:
-        _narrow(scratch, 0, dx)
+                _list_taps(rows, columns, dilation[0] * width * channels, dilation[1] * channels, taps)
+            first = at + ((p + u * dilation[0]) * width + q + v * dilation[1]) * channels
+            factor = share[i, j]
+            if channels >= LANES:
+                for block in range(0, channels, LANES):
+                    c = min(block, channels - LANES)
+                    slope = times(load(slopes, at_dy + c), factor)
+                    if overlap:
+                        slope = without(block - c, slope)  # what the block before has added
+                    for k in range(rows * columns):
+                        tap, share_of_tap = first + c + taps[k], slope
+                        if overlap:
+                            share_of_tap = add(load(target, tap), slope)
+                        store(target, tap, share_of_tap)
+            else:
+                for c in range(channels):
+                    number = dy[at_dy + c] * factor
+                    for k in range(rows * columns):
+                        tap = first + c + taps[k]
+                        dx[tap] = dx[tap] + number if overlap else number
+            at_dy += channels
 
 
 @kernel
-def _average_forward(images, share, y, taps, stride, corner, dilation):
-    for n in prange(y.shape[0]):
-        _average_forward_one(images[n], share, y[n], (taps, stride, corner, dilation))
+def _average_forward(x, share, y, images, size, out, kernel, stride, corner, dilation):
+    for n in prange(images):
+        at, to = n * size[0] * size[1] * size[2], n * out[0] * out[1] * size[2]
+        _average_of_image(x, at, share, y, to, size, out, kernel, stride, corner, dilation)
 
 
 @kernel
-def _average_backward(dy, share, dx, taps, stride, corner, dilation, overlap):
-    for n in prange(dy.shape[0]):
-        _average_backward_one(dy[n], share, dx[n], (taps, stride, corner, dilation), overlap)
+def _average_backward(dy, share, dx, images, size, out, kernel, stride, corner, dilation, overlap):
+    for n in prange(images):
+        at_dy, at = n * out[0] * out[1] * size[2], n * size[0] * size[1] * size[2]
+        _average_gradient_of_image(
+            dy, at_dy, share, dx, at, size, out, kernel, stride, corner, dilation, overlap
+        )
 
 
 # ---- the mean of everything -----------------------------------------------------------------------------------
