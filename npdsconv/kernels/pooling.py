@@ -1,13 +1,15 @@
-"""Max, average and global average pooling on channels-last memory, sixteen channels at a time.
+"""Max, average and global average pooling on channels-last memory.
 
-Optimizations: the numbers of sixteen channels lie in a register while a window is read, and no number takes a
-branch of its own: a comparison chooses between two registers. Backward of max pooling finds the largest again and
-hands the gradient to the first pixel that equals it; where windows do not overlap, it writes every pixel of dx once,
-so that dx need not be cleared first. A narrow image (C < 16) is copied to one of sixteen channels, which stays
-in the cache.
+Optimizations: sixteen channels at a time, in registers (lanes.py), and no number takes a branch of its own: a
+comparison chooses between two registers. The places of a window's taps are listed once, and the list serves every
+window that the border cuts in the same way: one short loop for every kernel size. Backward of max pooling finds the
+largest again and hands the gradient to the first pixel that equals it. Where no two windows overlap, dx is written
+once and need not be cleared first. The sum of a whole image is taken four pixels at a time.
 
-Names: a geometry is (kernel, stride, corner, dilation), four pairs (rows, columns), where the corner is (top, left)
-of the padding; a size is (rows, columns, channels); x, y, dy, dx are pointers to one image.
+The last block of channels starts at C - 16 and may overlap the one before. That does no harm to what is stored, but
+what is added to dx must be added once: `without` takes it out. Fewer than sixteen channels are computed one by one.
+
+Names: all arrays are flat rows of numbers, `at` and `to` are places in them; a size is (H, W, C), out is (OH, OW).
 """
 
 # mypy: ignore-errors
@@ -22,7 +24,6 @@ from npdsconv.kernels.lanes import (
     larger,
     left,
     load,
-    load_if,
     pointer,
     store,
     times,
@@ -31,7 +32,7 @@ from npdsconv.kernels.lanes import (
 )
 from npdsconv.shapes import Array, Window
 
-ROWS = 256  # rows whose sum is taken on its own: long sums lose digits
+ROWS = 256  # rows of numbers whose sum is taken on its own: long sums lose digits
 
 
 def max_forward(x: Array, window: Window) -> Array:
@@ -78,9 +79,9 @@ def global_backward(share: Array, shape: tuple[int, int, int, int]) -> Array:
 
 
 def _geometry(shape: tuple[int, int, int, int], window: Window):
-    (top, _), (left, _) = window.padding
+    corner = tuple(before for before, _ in window.padding)
     size = (*shape[2:], shape[1])
-    return size, window.output, window.kernel, window.stride, (top, left), window.dilation
+    return size, window.output, window.kernel, window.stride, corner, window.dilation
 
 
 def _gradient(shape: tuple[int, int, int, int], dy: Array, window: Window) -> tuple[Array, bool]:
@@ -337,19 +338,24 @@ def _mean_of_image(image, y):
     pixels, channels = image.shape
     together = LANES if channels < LANES else max(1, 128 // channels)
     length, rows = together * channels, pixels // together
-    blocks = (length + LANES - 1) // LANES
-    sums = np.zeros(2 * blocks * LANES, y.dtype)
+    room = (length + LANES - 1) // LANES * LANES
+    sums = np.zeros(2 * room, y.dtype)
+    total, part = pointer(sums, 0), pointer(sums, room)
     for first in range(0, rows, ROWS):
-        x = pointer(image, first * length)
-        _add_rows(x, min(ROWS, rows - first), length, pointer(sums, blocks * LANES), pointer(sums, 0))
+        _add_rows(pointer(image, first * length), min(ROWS, rows - first), length, part, total)
+    for block in range(0, length, LANES):  # blocks may overlap: now put their sums where they belong
+        store(part, min(block, length - LANES), load(total, block))
+    y[:] = 0
+    for k in range(rows * together, pixels):
+        row = image[k]
+        for c in range(channels):
+            y[c] += row[c]
+    for k in range(together):
+        row = sums[room + k * channels : room + (k + 1) * channels]
+        for c in range(channels):
+            y[c] += row[c]
     for c in range(channels):
-        total = y.dtype.type(0)
-        for k in range(rows * together, pixels):
-            total += image[k, c]
-        for k in range(c, length if rows else 0, channels):
-            block = k // LANES * LANES
-            total += sums[k + block - min(block, length - LANES)]
-        y[c] = total / pixels
+        y[c] /= pixels
 
 
 @kernel
