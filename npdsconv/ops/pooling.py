@@ -1,7 +1,7 @@
 """Pooling: the largest or the mean of every window.
 
-Average pooling is not a new operator: it is a depthwise convolution whose every weight is 1/(KH·KW), and the fast
-tier computes it that way. Max pooling hands each gradient to the pixel that won; of equals, the first wins.
+Average pooling is not a new operator: it is a depthwise convolution whose every weight is 1/(KH·KW). Max pooling hands
+each gradient to the pixel that won; of equals, the first wins.
 """
 
 from collections.abc import Callable, Iterator
@@ -120,20 +120,15 @@ def im2col_avg_backward(dy: Array, x: Array, window: Window, share: Array) -> Ar
 
 
 def _numba_avg(x: Array, window: Window, share: Array) -> Array:
-    from npdsconv.kernels import depthwise
+    from npdsconv.kernels import pooling
 
-    y = depthwise.forward(x, np.ones((x.shape[1], 1, *window.kernel), x.dtype), None, window)
-    return np.multiply(y, share, out=y)
+    return pooling.average_forward(x, window, share)
 
 
 def _numba_avg_backward(dy: Array, x: Array, window: Window, share: Array) -> Array:
-    from npdsconv.kernels import depthwise
+    from npdsconv.kernels import pooling
 
-    weighted = layout.empty_nchw(dy.shape, dy.dtype)
-    np.multiply(dy, share, out=weighted)
-    return depthwise.input_gradient(
-        weighted, np.ones((x.shape[1], 1, *window.kernel), x.dtype), x.shape, window
-    )
+    return pooling.average_backward(dy, x.shape, window, share)
 
 
 # ---- the public pairs -----------------------------------------------------------------------------------------
@@ -148,6 +143,7 @@ AVG_IMPLS = {
     "im2col": PoolTier(im2col_avg, im2col_avg_backward),
     "numba": PoolTier(_numba_avg, _numba_avg_backward),
 }
+GLOBAL_IMPLS = ("numpy", "numba")
 
 
 def max_pool2d(
@@ -248,28 +244,42 @@ def avg_pool2d_backward(
     return AVG_IMPLS[impl].backward(dy, x, window, _share(x, window, count_include_pad))
 
 
-def global_avg_pool2d(x: Array) -> Array:
+def global_avg_pool2d(x: Array, *, impl: str = "numpy") -> Array:
     """``y[n, c, 0, 0] = mean over i, j of x[n, c, i, j]``: (N, C, H, W) to (N, C, 1, 1).
+
+    `impl` is "numpy" or "numba".
 
     References
     ----------
     Lin, Chen, Yan, *Network In Network*, ICLR 2014.
     """
-    _check_images("global_avg_pool2d", x)
+    op = "global_avg_pool2d"
+    check_choice(op, "impl", impl, GLOBAL_IMPLS)
+    _check_images(op, x)
+    if impl == "numba":
+        from npdsconv.kernels import pooling
+
+        return pooling.global_forward(x)
     n, c, h, w = x.shape
     pixels = layout.nhwc(x).reshape(n, h * w, c)
     return pixels.mean(axis=1).reshape(n, c, 1, 1)
 
 
-def global_avg_pool2d_backward(dy: Array, x: Array) -> Array:
+def global_avg_pool2d_backward(dy: Array, x: Array, *, impl: str = "numpy") -> Array:
     """``dx[n, c, i, j] = dy[n, c, 0, 0] / (H·W)``. Only the shape of `x` is read."""
     op = "global_avg_pool2d_backward"
+    check_choice(op, "impl", impl, GLOBAL_IMPLS)
     _check_images(op, x)
     check_floats(op, dy=dy, x=x)
     n, c, h, w = x.shape
     check_shape(op, "dy", dy, (n, c, 1, 1), "N, C, 1, 1")
+    share = dy / dy.dtype.type(h * w)
+    if impl == "numba":
+        from npdsconv.kernels import pooling
+
+        return pooling.global_backward(share, x.shape)
     dx = layout.empty_nchw((n, c, h, w), dy.dtype)
-    dx[...] = dy / dy.dtype.type(h * w)
+    dx[...] = share
     return dx
 
 
@@ -289,6 +299,18 @@ def _inside(size: tuple[int, ...], window: Window) -> list[Array]:
         place = np.arange(out)[:, None] * s + np.arange(k) * d - before
         counts.append(((place >= 0) & (place < n)).sum(axis=1))
     return counts
+
+
+def _always_inside(size: tuple[int, ...], window: Window) -> bool:
+    """Whether it is plain that every window meets the image; False where one has to count.
+
+    A window that begins no further out than its span, on both sides, has taps on both sides of an edge, and its steps
+    cannot jump over an image as wide as they are.
+    """
+    return all(
+        max(sides) < span and step <= n
+        for n, sides, span, step in zip(size, window.padding, window.span, window.dilation, strict=True)
+    )
 
 
 def _check_images(op: str, x: Array) -> None:
@@ -311,6 +333,8 @@ def _check(
     _check_images(op, x)
     kernel = pair(op, "kernel_size", kernel_size)
     window = resolve_window(op, x.shape[2:], kernel, kernel if stride is None else stride, padding, dilation)
+    if _always_inside(x.shape[2:], window):
+        return window
     for axis, inside in zip(("rows", "columns"), _inside(x.shape[2:], window), strict=True):
         if inside.min() == 0:
             raise ValueError(
