@@ -8,7 +8,7 @@ Two facts keep this file short:
 So there is one inner loop, ``_correlate``, for forward and dx, and one, ``_correlate_weights``, for dw. Both read a
 zero-bordered copy of one image, so that no loop asks whether it has left the picture.
 
-A 3×3 kernel with M = 1 and 16 channels or more has loops of its own, in :mod:`depthwise_3x3`, without a copy.
+A 3×3 kernel with M = 1 has loops of its own, in :mod:`depthwise_3x3`, without a copy.
 
 Optimizations: channels innermost, contiguous, vectorised; the copy stays in the L2 cache; its border is zeroed
 once for several images. What the 3×3 loops gain is told in docs/performance.md.
@@ -21,18 +21,17 @@ from npdsconv import layout
 from npdsconv.kernels._jit import kernel, prange, serial
 from npdsconv.kernels.border import place
 from npdsconv.kernels.depthwise_3x3 import correlate, correlate_weights, spread
-from npdsconv.kernels.lanes import LANES
 from npdsconv.shapes import Array, Window
 
 IMAGES = 4  # that share one bordered copy, or one partial sum: work is split by shape, never by threads
-SUM_BYTES = 1 << 18  # of input for one partial sum of dw: it is read once for each block of channels
+SUMS = 32  # partial sums of dw at most, for 3×3
 
 
 def forward(x: Array, w: Array, b: Array | None, window: Window) -> Array:
     images, (c, m) = layout.nhwc(x), w.shape[:2]
     (top, bottom), (left, right) = window.padding
     y = np.empty((len(x), *window.output, c * m), x.dtype)
-    if _is_3x3(window, c, m):
+    if _is_3x3(window, m):
         bias = _bias(b, c, x)
         _correlate_3x3_all(images, _taps(w).reshape(-1), bias, (top, left), window.stride, window.dilation, y)
     else:
@@ -49,9 +48,9 @@ def input_gradient(dy: Array, w: Array, shape: tuple[int, ...], window: Window) 
     (top, _), (left, _) = window.padding
     corner = (window.span[0] - 1 - top, window.span[1] - 1 - left)
     rotated, zero = _taps(w[:, :, ::-1, ::-1]), _bias(None, c * m, dy)
-    if _is_3x3(window, c, m) and window.stride == (1, 1):
+    if _is_3x3(window, m) and window.stride == (1, 1):
         _correlate_3x3_all(slopes, rotated.reshape(-1), zero, corner, (1, 1), window.dilation, dx)
-    elif _is_3x3(window, c, m) and window.stride == (2, 2) and window.dilation == (1, 1):
+    elif _is_3x3(window, m) and window.stride == (2, 2) and window.dilation == (1, 1):
         _spread_3x3_all(slopes, _taps(w).reshape(-1), (top, left), dx)
     else:
         bordered = (h + window.span[0] - 1, width + window.span[1] - 1)
@@ -64,8 +63,8 @@ def weight_gradient(dy: Array, x: Array, shape: tuple[int, ...], window: Window)
     c, m, kh, kw = shape
     (top, bottom), (left, right) = window.padding
     images, slopes = layout.nhwc(x), layout.nhwc(dy)
-    if _is_3x3(window, c, m):
-        per_sum = max(1, SUM_BYTES * len(x) // max(1, x.nbytes))
+    if _is_3x3(window, m):
+        per_sum = max(1, -(-len(x) // SUMS))
         partial = np.empty((-(-len(x) // per_sum), 9, c), x.dtype)
         _correlate_weights_3x3_all(
             images, slopes, per_sum, (top, left), window.stride, window.dilation, partial
@@ -78,9 +77,9 @@ def weight_gradient(dy: Array, x: Array, shape: tuple[int, ...], window: Window)
     return np.ascontiguousarray(partial.sum(axis=0).reshape(kh, kw, c, m).transpose(2, 3, 0, 1))
 
 
-def _is_3x3(window: Window, c: int, m: int) -> bool:
+def _is_3x3(window: Window, m: int) -> bool:
     """Whether the kernels of :mod:`depthwise_3x3` apply."""
-    return window.kernel == (3, 3) and m == 1 and c >= LANES
+    return window.kernel == (3, 3) and m == 1
 
 
 def _taps(w: Array) -> Array:

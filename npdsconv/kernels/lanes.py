@@ -6,6 +6,10 @@ functions a kernel says what it means: `load` sixteen neighbouring numbers, `mul
 What is loaded stays loaded, and a loop over pixels can hand the columns of its window on to the next pixel.
 
     pointer(a, i)            where number i of the contiguous array `a` lies
+    advance(p, i)            i numbers further on
+    keep(a)                  `a` is still needed here, by its pointers: its memory is not freed before
+    copy(p, q, n)            write the n numbers at p to q
+    clear(p, n)              write n zeros
     load(p, i)               sixteen numbers from the i-th on, counted from there
     load_if(inside, p, i)    the same, or sixteen zeros where `inside` is false
     store(p, i, v)           write them
@@ -17,12 +21,14 @@ No index is checked, and a pointer keeps nothing alive: both are for kernels tha
 float32 fill one AVX-512 register; for other machines, and for float64, LLVM splits them. With the JIT disabled a
 pointer is a view and the rest a line of NumPy each.
 
-Optimizations: a pointer to a row costs nothing, where a slice of an array counts references, twice, atomically.
+Optimizations: a pointer to a row costs nothing, where a slice of an array counts references, twice, atomically. So does
+every array that is handed to a function, even one that is inlined: inside loops hand on pointers.
 """
 
 # mypy: ignore-errors
 from llvmlite import ir
 from numba import config, types
+from numba.core import cgutils
 from numba.extending import intrinsic, models, register_model
 
 LANES = 16
@@ -60,6 +66,41 @@ def pointer(typing, a, i):
         return builder.gep(context.make_array(signature.args[0])(context, builder, args[0]).data, [args[1]])
 
     return types.CPointer(a.dtype)(a, types.intp), emit
+
+
+@intrinsic
+def advance(typing, p, i):
+    def emit(context, builder, signature, args):
+        return builder.gep(args[0], [args[1]])
+
+    return p(p, types.intp), emit
+
+
+@intrinsic
+def keep(typing, a):
+    def emit(context, builder, signature, args):
+        return context.get_dummy_value()
+
+    return types.void(a), emit
+
+
+@intrinsic
+def copy(typing, p, q, n):
+    def emit(context, builder, signature, args):
+        cgutils.raw_memcpy(builder, args[1], args[0], args[2], _bytes(p.dtype))
+        return context.get_dummy_value()
+
+    return types.void(p, q, types.intp), emit
+
+
+@intrinsic
+def clear(typing, p, n):
+    def emit(context, builder, signature, args):
+        size = builder.mul(args[1], ir.Constant(args[1].type, _bytes(p.dtype)))
+        cgutils.memset(builder, args[0], size, 0)
+        return context.get_dummy_value()
+
+    return types.void(p, types.intp), emit
 
 
 @intrinsic
@@ -129,6 +170,18 @@ if config.DISABLE_JIT:
 
     def pointer(a, i):
         return a.reshape(-1)[i:]
+
+    def advance(p, i):
+        return p[i:]
+
+    def keep(a):
+        pass
+
+    def copy(p, q, n):
+        q[:n] = p[:n]
+
+    def clear(p, n):
+        p[:n] = 0
 
     def load(p, i):
         return p[i : i + LANES].copy()
