@@ -18,6 +18,7 @@ once for several images. What the 3×3 loops gain is told in docs/performance.md
 import numpy as np
 
 from npdsconv import layout
+from npdsconv.kernels import depthwise_any as any_size
 from npdsconv.kernels._jit import kernel, prange, serial
 from npdsconv.kernels.border import place
 from npdsconv.kernels.depthwise_3x3 import correlate, correlate_weights, spread
@@ -34,6 +35,9 @@ def forward(x: Array, w: Array, b: Array | None, window: Window) -> Array:
     if _is_3x3(window, m):
         bias = _bias(b, c, x)
         _correlate_3x3_all(images, _taps(w).reshape(-1), bias, (top, left), window.stride, window.dilation, y)
+    elif m == 1:
+        how = window.kernel, (top, left), (1, 1), window.stride, window.dilation
+        _correlate_any_all(images, _taps(w), _bias(b, c, x), *how, y)
     else:
         bordered = (x.shape[2] + top + bottom, x.shape[3] + left + right)
         how = window.stride, window.dilation
@@ -52,6 +56,9 @@ def input_gradient(dy: Array, w: Array, shape: tuple[int, ...], window: Window) 
         _correlate_3x3_all(slopes, rotated.reshape(-1), zero, corner, (1, 1), window.dilation, dx)
     elif _is_3x3(window, m) and window.stride == (2, 2) and window.dilation == (1, 1):
         _spread_3x3_all(slopes, _taps(w).reshape(-1), (top, left), dx)
+    elif m == 1:
+        how = window.kernel, corner, window.stride, (1, 1), window.dilation
+        _correlate_any_all(slopes, rotated, zero, *how, dx)
     else:
         bordered = (h + window.span[0] - 1, width + window.span[1] - 1)
         how = rotated, zero, dx, (1, 1), window.dilation
@@ -63,12 +70,14 @@ def weight_gradient(dy: Array, x: Array, shape: tuple[int, ...], window: Window)
     c, m, kh, kw = shape
     (top, bottom), (left, right) = window.padding
     images, slopes = layout.nhwc(x), layout.nhwc(dy)
-    if _is_3x3(window, m):
+    if m == 1:
         per_sum = max(1, -(-len(x) // SUMS))
-        partial = np.empty((-(-len(x) // per_sum), 9, c), x.dtype)
-        _correlate_weights_3x3_all(
-            images, slopes, per_sum, (top, left), window.stride, window.dilation, partial
-        )
+        partial = np.empty((-(-len(x) // per_sum), kh * kw, c), x.dtype)
+        how = (top, left), window.stride, window.dilation, partial
+        if window.kernel == (3, 3):
+            _correlate_weights_3x3_all(images, slopes, per_sum, *how)
+        else:
+            _correlate_weights_any_all(images, slopes, per_sum, window.kernel, *how)
     else:
         partial = np.zeros((-(-len(x) // IMAGES), kh * kw, c * m), x.dtype)
         bordered = (x.shape[2] + top + bottom, x.shape[3] + left + right)
@@ -159,3 +168,16 @@ def _correlate_weights_3x3_all(images, dy, per_sum, corner, stride, dilation, pa
     for chunk in prange(partial.shape[0]):
         some = slice(chunk * per_sum, (chunk + 1) * per_sum)
         correlate_weights(images[some], dy[some], corner, stride, dilation, partial[chunk])
+
+
+@kernel
+def _correlate_any_all(images, w, bias, size, corner, spread, stride, dilation, y):
+    for n in prange(images.shape[0]):
+        any_size.correlate(images[n], w, bias, size, corner, spread, stride, dilation, y[n])
+
+
+@kernel
+def _correlate_weights_any_all(images, dy, per_sum, size, corner, stride, dilation, partial):
+    for chunk in prange(partial.shape[0]):
+        some = slice(chunk * per_sum, (chunk + 1) * per_sum)
+        any_size.correlate_weights(images[some], dy[some], size, corner, stride, dilation, partial[chunk])

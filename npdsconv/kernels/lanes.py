@@ -7,6 +7,8 @@ What is loaded stays loaded, and a loop over pixels can hand the columns of its 
 
     pointer(a, i)            where number i of the contiguous array `a` lies
     advance(p, i)            i numbers further on
+    aligned(p)               at most sixteen numbers further on, where a cache line begins
+    one(p, i)                the i-th number, alone
     keep(a)                  `a` is still needed here, by its pointers: its memory is not freed before
     copy(p, q, n)            write the n numbers at p to q
     clear(p, n)              write n zeros
@@ -32,6 +34,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic, models, register_model
 
 LANES = 16
+LINE = 64  # bytes: a vector that lies in two lines of the cache takes two loads
 
 
 class Lanes(types.Type):
@@ -74,6 +77,24 @@ def advance(typing, p, i):
         return builder.gep(args[0], [args[1]])
 
     return p(p, types.intp), emit
+
+
+@intrinsic
+def aligned(typing, p):
+    def emit(context, builder, signature, args):
+        number = builder.ptrtoint(args[0], ir.IntType(64))
+        last = ir.Constant(number.type, LINE - 1)
+        return builder.inttoptr(builder.and_(builder.add(number, last), builder.not_(last)), args[0].type)
+
+    return p(p), emit
+
+
+@intrinsic
+def one(typing, p, i):
+    def emit(context, builder, signature, args):
+        return builder.load(builder.gep(args[0], [args[1]]))
+
+    return p.dtype(p, types.intp), emit
 
 
 @intrinsic
@@ -173,6 +194,12 @@ if config.DISABLE_JIT:
 
     def advance(p, i):
         return p[i:]
+
+    def aligned(p):
+        return p
+
+    def one(p, i):
+        return p[i]
 
     def keep(a):
         pass
