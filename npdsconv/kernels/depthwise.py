@@ -8,7 +8,7 @@ Two facts keep this file short:
 So there is one inner loop, ``_correlate``, for forward and dx, and one, ``_correlate_weights``, for dw. Both read a
 zero-bordered copy of one image, so that no loop asks whether it has left the picture.
 
-A 3×3 kernel with M = 1 and 16 channels or more has loops of its own, in :mod:`depthwise_3x3`, without a copy.
+A 3×3 kernel with M = 1 has loops of its own, in :mod:`depthwise_3x3`, without a copy.
 
 Optimizations: channels innermost, contiguous, vectorised; the copy stays in the L2 cache; its border is zeroed
 once for several images. What the 3×3 loops gain is told in docs/performance.md.
@@ -18,27 +18,30 @@ once for several images. What the 3×3 loops gain is told in docs/performance.md
 import numpy as np
 
 from npdsconv import layout
+from npdsconv.kernels import depthwise_any as any_size
 from npdsconv.kernels._jit import kernel, prange, serial
 from npdsconv.kernels.border import place
 from npdsconv.kernels.depthwise_3x3 import correlate, correlate_weights, spread
-from npdsconv.kernels.lanes import LANES
 from npdsconv.shapes import Array, Window
 
 IMAGES = 4  # that share one bordered copy, or one partial sum: work is split by shape, never by threads
-SUM_BYTES = 1 << 18  # of input for one partial sum of dw: it is read once for each block of channels
+SUMS = 32  # partial sums of dw at most, for 3×3
 
 
 def forward(x: Array, w: Array, b: Array | None, window: Window) -> Array:
     images, (c, m) = layout.nhwc(x), w.shape[:2]
     (top, bottom), (left, right) = window.padding
     y = np.empty((len(x), *window.output, c * m), x.dtype)
-    if _is_3x3(window, c, m):
+    if _is_3x3(window, m):
         bias = _bias(b, c, x)
-        _correlate_3x3_all(images, taps(w).reshape(-1), bias, (top, left), window.stride, window.dilation, y)
+        _correlate_3x3_all(images, _taps(w).reshape(-1), bias, (top, left), window.stride, window.dilation, y)
+    elif m == 1:
+        how = window.kernel, (top, left), (1, 1), window.stride, window.dilation
+        _correlate_any_all(images, _taps(w), _bias(b, c, x), *how, y)
     else:
         bordered = (x.shape[2] + top + bottom, x.shape[3] + left + right)
         how = window.stride, window.dilation
-        _correlate_all(images, bordered, (top, left), (1, 1), m, taps(w), _bias(b, c * m, x), y, *how)
+        _correlate_all(images, bordered, (top, left), (1, 1), m, _taps(w), _bias(b, c * m, x), y, *how)
     return layout.nchw(y)
 
 
@@ -48,11 +51,14 @@ def input_gradient(dy: Array, w: Array, shape: tuple[int, ...], window: Window) 
     slopes = layout.nhwc(dy)
     (top, _), (left, _) = window.padding
     corner = (window.span[0] - 1 - top, window.span[1] - 1 - left)
-    rotated, zero = taps(w[:, :, ::-1, ::-1]), _bias(None, c * m, dy)
-    if _is_3x3(window, c, m) and window.stride == (1, 1):
+    rotated, zero = _taps(w[:, :, ::-1, ::-1]), _bias(None, c * m, dy)
+    if _is_3x3(window, m) and window.stride == (1, 1):
         _correlate_3x3_all(slopes, rotated.reshape(-1), zero, corner, (1, 1), window.dilation, dx)
-    elif _is_3x3(window, c, m) and window.stride == (2, 2) and window.dilation == (1, 1):
-        _spread_3x3_all(slopes, taps(w).reshape(-1), (top, left), dx)
+    elif _is_3x3(window, m) and window.stride == (2, 2) and window.dilation == (1, 1):
+        _spread_3x3_all(slopes, _taps(w).reshape(-1), (top, left), dx)
+    elif m == 1:
+        how = window.kernel, corner, window.stride, (1, 1), window.dilation
+        _correlate_any_all(slopes, rotated, zero, *how, dx)
     else:
         bordered = (h + window.span[0] - 1, width + window.span[1] - 1)
         how = rotated, zero, dx, (1, 1), window.dilation
@@ -64,12 +70,14 @@ def weight_gradient(dy: Array, x: Array, shape: tuple[int, ...], window: Window)
     c, m, kh, kw = shape
     (top, bottom), (left, right) = window.padding
     images, slopes = layout.nhwc(x), layout.nhwc(dy)
-    if _is_3x3(window, c, m):
-        per_sum = max(1, SUM_BYTES * len(x) // max(1, x.nbytes))
-        partial = np.empty((-(-len(x) // per_sum), 9, c), x.dtype)
-        _correlate_weights_3x3_all(
-            images, slopes, per_sum, (top, left), window.stride, window.dilation, partial
-        )
+    if m == 1:
+        per_sum = max(1, -(-len(x) // SUMS))
+        partial = np.empty((-(-len(x) // per_sum), kh * kw, c), x.dtype)
+        how = (top, left), window.stride, window.dilation, partial
+        if window.kernel == (3, 3):
+            _correlate_weights_3x3_all(images, slopes, per_sum, *how)
+        else:
+            _correlate_weights_any_all(images, slopes, per_sum, window.kernel, *how)
     else:
         partial = np.zeros((-(-len(x) // IMAGES), kh * kw, c * m), x.dtype)
         bordered = (x.shape[2] + top + bottom, x.shape[3] + left + right)
@@ -78,12 +86,12 @@ def weight_gradient(dy: Array, x: Array, shape: tuple[int, ...], window: Window)
     return np.ascontiguousarray(partial.sum(axis=0).reshape(kh, kw, c, m).transpose(2, 3, 0, 1))
 
 
-def _is_3x3(window: Window, c: int, m: int) -> bool:
+def _is_3x3(window: Window, m: int) -> bool:
     """Whether the kernels of :mod:`depthwise_3x3` apply."""
-    return window.kernel == (3, 3) and m == 1 and c >= LANES
+    return window.kernel == (3, 3) and m == 1
 
 
-def taps(w: Array) -> Array:
+def _taps(w: Array) -> Array:
     """(C, M, KH, KW) weights as (KH, KW, C·M): for one tap, one weight for each channel."""
     c, m, kh, kw = w.shape
     return layout.readonly(w.transpose(2, 3, 0, 1).reshape(kh, kw, c * m))
@@ -160,3 +168,16 @@ def _correlate_weights_3x3_all(images, dy, per_sum, corner, stride, dilation, pa
     for chunk in prange(partial.shape[0]):
         some = slice(chunk * per_sum, (chunk + 1) * per_sum)
         correlate_weights(images[some], dy[some], corner, stride, dilation, partial[chunk])
+
+
+@kernel
+def _correlate_any_all(images, w, bias, size, corner, spread, stride, dilation, y):
+    for n in prange(images.shape[0]):
+        any_size.correlate(images[n], w, bias, size, corner, spread, stride, dilation, y[n])
+
+
+@kernel
+def _correlate_weights_any_all(images, dy, per_sum, size, corner, stride, dilation, partial):
+    for chunk in prange(partial.shape[0]):
+        some = slice(chunk * per_sum, (chunk + 1) * per_sum)
+        any_size.correlate_weights(images[some], dy[some], size, corner, stride, dilation, partial[chunk])

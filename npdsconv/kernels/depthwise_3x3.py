@@ -2,28 +2,74 @@
 
 For each block of sixteen channels the nine weights lie in registers and a window slides along a row: of its three
 columns it keeps what the next pixel needs. The last block starts at C - 16 and may overlap the one before; it computes
-the same numbers again, so every C from 16 up will do.
+the same numbers again.
 
-Nothing is copied to make a border: a row above or below the image is a row of zeros, a column beside it is zeros
-in a register.
+Fewer channels than sixteen need no loops of their own. Of C = 13, a block of sixteen holds one pixel and three numbers
+of the next: these are carried along, and what they come to is overwritten when the next pixel is stored. Only at an end
+would a block reach too far: the last rows of an image are read from a copy with room after it, so are the weights,
+and an output row is written to a row beside the image first.
+
+Nothing else is copied, and no border made: a row above or below the image is a row of zeros, a column beside it is
+zeros in a register.
 
 Names: an image is (H, W, C); r0, r1, r2 point to the three rows of a window, a, b, c are its columns (a0 is the
-pixel of column a in row r0), w0 … w8 the taps, c the first of the sixteen channels.
+pixel of column a in row r0), w0 … w8 the taps, t0 … t8 their gradients, g a slope (dy), c or `first` the first of the
+sixteen channels.
+
+Optimizations: rows are told apart by pointers, for an array handed on counts references; the rows that come next are
+asked for while this one is computed; of nine sums for each channel only those of one block lie in registers, the
+others in the L1 cache, so that each row is read once and not once for each block.
 """
 
 # mypy: ignore-errors
 import numpy as np
 
 from npdsconv.kernels._jit import serial
-from npdsconv.kernels.lanes import LANES, fetch, load, load_if, multiply_add, pointer, store, zeros
+from npdsconv.kernels.lanes import (
+    LANES,
+    advance,
+    clear,
+    copy,
+    fetch,
+    keep,
+    load,
+    load_if,
+    multiply_add,
+    pointer,
+    store,
+    zeros,
+)
 
 
 @serial(inline=True)
-def _row(image, p, beyond):
-    """Where row p of the image begins; rows outside are `beyond`, a row of zeros."""
-    if 0 <= p < image.shape[0]:
-        return pointer(image, p * image.shape[1] * image.shape[2])
-    return pointer(beyond, 0)
+def _with_room(source, n, target):
+    """Copy n numbers, so that sixteen may be read from each of them on."""
+    copy(source, target, n)
+    clear(advance(target, n), LANES)
+    return target
+
+
+@serial
+def _rows(image, spare):
+    """What :func:`_row` needs. `spare` begins with a row of zeros; rows too near the end are copied after it."""
+    height, width, channels = image.shape
+    size, pixels, nothing = width * channels, pointer(image, 0), pointer(spare, 0)
+    whole, last = height, nothing
+    clear(nothing, size + LANES)
+    if channels < LANES:
+        whole = max(0, height - (LANES - channels + size - 1) // size)
+        last = advance(nothing, size + LANES)
+        _with_room(advance(pixels, whole * size), (height - whole) * size, last)
+    return pixels, height, size, whole, nothing, last
+
+
+@serial(inline=True)
+def _row(rows, p):
+    """Where row p of an image begins; rows outside are zeros."""
+    pixels, height, size, whole, nothing, last = rows
+    if 0 <= p < whole:
+        return advance(pixels, p * size)
+    return advance(last, (p - whole) * size) if whole <= p < height else nothing
 
 
 @serial
@@ -65,7 +111,9 @@ def _two_rows(r0, r1, r2, r3, width, w, bias, left, channels, first, out_width, 
 
 
 @serial
-def _one_row(r0, r1, r2, width, w, bias, left, stride, dilation, channels, first, out_width, out):
+def _one_row(
+    r0, r1, r2, width, w, bias, left, stride, dilation, channels, first, out_width, out, ahead0, ahead1
+):
     """One output row from three input rows, for any stride and dilation across."""
     w0, w1, w2 = load(w, first), load(w, channels + first), load(w, 2 * channels + first)
     w3, w4, w5 = load(w, 3 * channels + first), load(w, 4 * channels + first), load(w, 5 * channels + first)
@@ -82,7 +130,11 @@ def _one_row(r0, r1, r2, width, w, bias, left, stride, dilation, channels, first
         if not shared:
             inside = 0 <= q < width
             a0, a1, a2 = load_if(inside, r0, at), load_if(inside, r1, at), load_if(inside, r2, at)
+        fetch(ahead0, at)
+        fetch(ahead1, at)
         at, inside = at + step, 0 <= q + dilation < width
+        fetch(ahead0, at)
+        fetch(ahead1, at)
         b0, b1, b2 = load_if(inside, r0, at), load_if(inside, r1, at), load_if(inside, r2, at)
         at, inside = at + step, 0 <= q + 2 * dilation < width
         c0, c1, c2 = load_if(inside, r0, at), load_if(inside, r1, at), load_if(inside, r2, at)
@@ -98,42 +150,38 @@ def _one_row(r0, r1, r2, width, w, bias, left, stride, dilation, channels, first
 def correlate(image, w, bias, corner, stride, dilation, y):
     """y (OH, OW, C) from an image (H, W, C), taps w (9, C) and bias (C,)."""
     (top, left), (sh, sw), (dh, dw) = corner, stride, dilation
-    width, channels = image.shape[1:]
-    beyond = np.zeros(width * channels, y.dtype)
-    pairs = sh == 1 and sw == 1 and dh == 1 and dw == 1
+    _, width, channels = image.shape
     out_height, out_width = y.shape[:2]
-    unused = np.empty((out_width if pairs else 0) * channels, y.dtype)
-    weights, biases, row = pointer(w, 0), pointer(bias, 0), out_width * channels
+    size, row, few = width * channels, out_width * channels, channels < LANES
+    pairs = sh == 1 and sw == 1 and dh == 1 and dw == 1
+
+    spare = np.empty(2 * size + 10 * channels + 2 * row + 7 * LANES, y.dtype)  # unused, it costs nothing
+    rows, beside = _rows(image, spare), pointer(spare, 2 * size + 3 * LANES)
+    taps, biases, out = pointer(w, 0), pointer(bias, 0), pointer(y, 0)
+    if few:
+        taps = _with_room(taps, 9 * channels, advance(beside, 2 * (row + LANES)))
+        biases = _with_room(biases, channels, advance(taps, 9 * channels + LANES))
+
     for i in range(0, out_height, 2 if pairs else 1):
         p = i * sh - top
-        r0, r1 = _row(image, p, beyond), _row(image, p + dh, beyond)
-        r2, r3 = _row(image, p + 2 * dh, beyond), _row(image, p + 3, beyond)
-        ahead0, ahead1 = _row(image, p + 4, beyond), _row(image, p + 5, beyond)
-        upper, lower = pointer(y, i * row), pointer(unused, 0)
-        if i + 1 < out_height:
-            lower = pointer(y, (i + 1) * row)
+        r0, r1, r2, r3 = _row(rows, p), _row(rows, p + dh), _row(rows, p + 2 * dh), _row(rows, p + 3)
+        more = p + 4 if pairs else p + sh + dh
+        ahead0 = advance(rows[0], more * size)
+        ahead1 = advance(rows[0], (more + dh) * size)
+        both = pairs and i + 1 < out_height
+        upper = beside if few else advance(out, i * row)
+        lower = advance(out, (i + 1) * row) if both and not few else advance(beside, row + LANES)
         for block in range(0, channels, LANES):
-            c = min(block, channels - LANES)
+            c = max(0, min(block, channels - LANES))
+            how = channels, c, out_width, upper
             if pairs:
-                _two_rows(
-                    r0,
-                    r1,
-                    r2,
-                    r3,
-                    width,
-                    weights,
-                    biases,
-                    left,
-                    channels,
-                    c,
-                    out_width,
-                    upper,
-                    lower,
-                    ahead0,
-                    ahead1,
-                )
+                _two_rows(r0, r1, r2, r3, width, taps, biases, left, *how, lower, ahead0, ahead1)
             else:
-                _one_row(r0, r1, r2, width, weights, biases, left, sw, dw, channels, c, out_width, upper)
+                _one_row(r0, r1, r2, width, taps, biases, left, sw, dw, *how, ahead0, ahead1)
+        if few:
+            copy(upper, advance(out, i * row), row)
+            copy(lower, advance(out, (i + 1) * row), row if both else 0)
+    keep(spare)
 
 
 @serial
@@ -166,78 +214,148 @@ def spread(dy, w, corner, dx):
     u = 1.
     """
     top, left = corner
-    width, channels = dy.shape[1:]
-    beyond = np.zeros(width * channels, dx.dtype)
-    weights = pointer(w, 0)
-    dx[:, max(0, 2 * width + 1 - left) :] = 0  # columns that no window has read
-    for row in range(dx.shape[0]):
-        p = row + top
-        below, above = _row(dy, p // 2, beyond), _row(dy, p // 2 - 1, beyond)
-        out = pointer(dx, row * dx.shape[1] * channels)
+    _, width, channels = dy.shape
+    size, row, few = width * channels, dx.shape[1] * channels, channels < LANES
+    reached = max(0, min(dx.shape[1], 2 * width + 1 - left)) * channels
+
+    spare = np.empty(2 * size + 9 * channels + row + 5 * LANES, dx.dtype)
+    rows, beside = _rows(dy, spare), pointer(spare, 2 * size + 3 * LANES)
+    taps, out = pointer(w, 0), pointer(dx, 0)
+    if few:
+        taps = _with_room(taps, 9 * channels, advance(beside, row + LANES))
+
+    for i in range(dx.shape[0]):
+        p = i + top
+        below, above = _row(rows, p // 2), _row(rows, p // 2 - 1 if p % 2 == 0 else -1)
+        target = beside if few else advance(out, i * row)
         for block in range(0, channels, LANES):
-            c = min(block, channels - LANES)
-            _spread_row(above, below, width, weights, p % 2, left, channels, c, dx.shape[1], out)
+            c = max(0, min(block, channels - LANES))
+            _spread_row(above, below, width, taps, p % 2, left, channels, c, dx.shape[1], target)
+        if few:
+            copy(beside, advance(out, i * row), reached)
+        clear(advance(out, i * row + reached), row - reached)  # columns that no window has read
+    keep(spare)
 
 
 @serial
-def _weights_of_block(images, slopes, beyond, corner, stride, dilation, first, total):
-    """The nine sums of sixteen channels over some images: total[tap, :] = Σ slope · what the tap has read."""
-    (top, left), (sh, sw), (dh, dw) = corner, stride, dilation
-    width, channels = images.shape[2:]
-    out_height, out_width = slopes.shape[1:3]
-    t0, t1, t2 = zeros(total), zeros(total), zeros(total)
-    t3, t4, t5 = zeros(total), zeros(total), zeros(total)
-    t6, t7, t8 = zeros(total), zeros(total), zeros(total)
-    slides, skips = dw == 1 and sw == 1, sw == 2 * dw
-    step = dw * channels
-    for n in range(images.shape[0]):
-        image = images[n]
-        for i in range(out_height):
-            p, q = i * sh - top, -left
-            r0, r1, r2 = _row(image, p, beyond), _row(image, p + dh, beyond), _row(image, p + 2 * dh, beyond)
-            slope = pointer(slopes, (n * out_height + i) * out_width * channels + first)
-            at, inside = q * channels + first, 0 <= q < width
-            b0, b1, b2 = load_if(inside, r0, at), load_if(inside, r1, at), load_if(inside, r2, at)
-            inside = slides and 0 <= q + 1 < width
-            at += channels
-            c0, c1, c2 = b0, b1, b2
-            if slides:
-                c0, c1, c2 = load_if(inside, r0, at), load_if(inside, r1, at), load_if(inside, r2, at)
-            for j in range(out_width):
-                a0, a1, a2 = c0, c1, c2
-                at = q * channels + first
-                if slides:
-                    a0, a1, a2, b0, b1, b2 = b0, b1, b2, c0, c1, c2
-                else:
-                    if not skips:
-                        inside = 0 <= q < width
-                        a0, a1, a2 = load_if(inside, r0, at), load_if(inside, r1, at), load_if(inside, r2, at)
-                    inside = 0 <= q + dw < width
-                    b = at + step
-                    b0, b1, b2 = load_if(inside, r0, b), load_if(inside, r1, b), load_if(inside, r2, b)
-                at, inside = at + 2 * step, 0 <= q + 2 * dw < width
-                c0, c1, c2 = load_if(inside, r0, at), load_if(inside, r1, at), load_if(inside, r2, at)
-                g = load(slope, j * channels)
-                t0, t1, t2 = multiply_add(g, a0, t0), multiply_add(g, b0, t1), multiply_add(g, c0, t2)
-                t3, t4, t5 = multiply_add(g, a1, t3), multiply_add(g, b1, t4), multiply_add(g, c1, t5)
-                t6, t7, t8 = multiply_add(g, a2, t6), multiply_add(g, b2, t7), multiply_add(g, c2, t8)
-                q += sw
-    store(total, first, t0)
-    store(total, channels + first, t1)
-    store(total, 2 * channels + first, t2)
-    store(total, 3 * channels + first, t3)
-    store(total, 4 * channels + first, t4)
-    store(total, 5 * channels + first, t5)
-    store(total, 6 * channels + first, t6)
-    store(total, 7 * channels + first, t7)
-    store(total, 8 * channels + first, t8)
+def _weights_of_two_rows(
+    r0, r1, r2, r3, g0, g1, width, left, channels, first, out_width, total, ahead, ahead_g
+):
+    """Add two rows of dy to the nine sums, for stride 1: each column of four pixels meets three columns of slopes."""
+    t0, t1, t2, t3 = load(total, 0), load(total, LANES), load(total, 2 * LANES), load(total, 3 * LANES)
+    t4, t5, t6 = load(total, 4 * LANES), load(total, 5 * LANES), load(total, 6 * LANES)
+    t7, t8 = load(total, 7 * LANES), load(total, 8 * LANES)
+    j = left - 2  # tap v meets column q of the image where j = q + left - v
+    at, inside = j * channels + first, 0 <= j < out_width
+    b0, b1 = load_if(inside, g0, at), load_if(inside, g1, at)
+    at, inside = at + channels, 0 <= j + 1 < out_width
+    c0, c1 = load_if(inside, g0, at), load_if(inside, g1, at)
+    q = first
+    for _ in range(width):
+        at, inside = at + channels, 0 <= j + 2 < out_width
+        a0, a1, b0, b1 = b0, b1, c0, c1
+        c0, c1 = load_if(inside, g0, at), load_if(inside, g1, at)
+        fetch(ahead, q)
+        fetch(ahead_g, q)
+        x0, x1, x2, x3 = load(r0, q), load(r1, q), load(r2, q), load(r3, q)
+        t0, t1, t2 = multiply_add(c0, x0, t0), multiply_add(b0, x0, t1), multiply_add(a0, x0, t2)
+        t3, t4, t5 = multiply_add(c0, x1, t3), multiply_add(b0, x1, t4), multiply_add(a0, x1, t5)
+        t6, t7, t8 = multiply_add(c0, x2, t6), multiply_add(b0, x2, t7), multiply_add(a0, x2, t8)
+        t0, t1, t2 = multiply_add(c1, x1, t0), multiply_add(b1, x1, t1), multiply_add(a1, x1, t2)
+        t3, t4, t5 = multiply_add(c1, x2, t3), multiply_add(b1, x2, t4), multiply_add(a1, x2, t5)
+        t6, t7, t8 = multiply_add(c1, x3, t6), multiply_add(b1, x3, t7), multiply_add(a1, x3, t8)
+        j += 1
+        q += channels
+    store(total, 0, t0)
+    store(total, LANES, t1)
+    store(total, 2 * LANES, t2)
+    store(total, 3 * LANES, t3)
+    store(total, 4 * LANES, t4)
+    store(total, 5 * LANES, t5)
+    store(total, 6 * LANES, t6)
+    store(total, 7 * LANES, t7)
+    store(total, 8 * LANES, t8)
+
+
+@serial
+def _weights_of_row(
+    r0, r1, r2, g, width, left, stride, dilation, channels, first, out_width, total, ahead0, ahead1, ahead_g
+):
+    """Add one row of dy to the nine sums, for any stride and dilation across."""
+    t0, t1, t2, t3 = load(total, 0), load(total, LANES), load(total, 2 * LANES), load(total, 3 * LANES)
+    t4, t5, t6 = load(total, 4 * LANES), load(total, 5 * LANES), load(total, 6 * LANES)
+    t7, t8 = load(total, 7 * LANES), load(total, 8 * LANES)
+    q, step = -left, dilation * channels
+    at, inside = q * channels + first, 0 <= q < width
+    c0, c1, c2 = load_if(inside, r0, at), load_if(inside, r1, at), load_if(inside, r2, at)
+    shared = stride == 2 * dilation
+    j = first
+    for _ in range(out_width):
+        a0, a1, a2 = c0, c1, c2
+        at = q * channels + first
+        if not shared:
+            inside = 0 <= q < width
+            a0, a1, a2 = load_if(inside, r0, at), load_if(inside, r1, at), load_if(inside, r2, at)
+        fetch(ahead0, at)
+        fetch(ahead1, at)
+        fetch(ahead_g, j)
+        at, inside = at + step, 0 <= q + dilation < width
+        fetch(ahead0, at)
+        fetch(ahead1, at)
+        b0, b1, b2 = load_if(inside, r0, at), load_if(inside, r1, at), load_if(inside, r2, at)
+        at, inside = at + step, 0 <= q + 2 * dilation < width
+        c0, c1, c2 = load_if(inside, r0, at), load_if(inside, r1, at), load_if(inside, r2, at)
+        s = load(g, j)
+        t0, t1, t2 = multiply_add(s, a0, t0), multiply_add(s, b0, t1), multiply_add(s, c0, t2)
+        t3, t4, t5 = multiply_add(s, a1, t3), multiply_add(s, b1, t4), multiply_add(s, c1, t5)
+        t6, t7, t8 = multiply_add(s, a2, t6), multiply_add(s, b2, t7), multiply_add(s, c2, t8)
+        q += stride
+        j += channels
+    store(total, 0, t0)
+    store(total, LANES, t1)
+    store(total, 2 * LANES, t2)
+    store(total, 3 * LANES, t3)
+    store(total, 4 * LANES, t4)
+    store(total, 5 * LANES, t5)
+    store(total, 6 * LANES, t6)
+    store(total, 7 * LANES, t7)
+    store(total, 8 * LANES, t8)
 
 
 @serial
 def correlate_weights(images, slopes, corner, stride, dilation, dw):
     """dw (9, C) from images (N, H, W, C) and dy (N, OH, OW, C)."""
-    width, channels = images.shape[2:]
-    beyond = np.zeros(width * channels, dw.dtype)
-    for block in range(0, channels, LANES):
-        first = min(block, channels - LANES)
-        _weights_of_block(images, slopes, beyond, corner, stride, dilation, first, pointer(dw, 0))
+    (top, left), (sh, sw), (dh, across) = corner, stride, dilation
+    count, _, width, channels = images.shape
+    out_height, out_width = slopes.shape[1:3]
+    size, row = width * channels, out_width * channels
+    pairs = sh == 1 and sw == 1 and dh == 1 and across == 1
+    spare, spare_g = np.empty(2 * size + 3 * LANES, dw.dtype), np.empty(2 * row + 3 * LANES, dw.dtype)
+    blocks = (channels + LANES - 1) // LANES  # where two overlap, each has sums of its own
+    sums = np.zeros((blocks, 9, LANES), dw.dtype)
+    total = pointer(sums, 0)
+    for n in range(count):
+        rows, rows_g = _rows(images[n], spare), _rows(slopes[n], spare_g)
+        for i in range(0, out_height, 2 if pairs else 1):
+            p = i * sh - top
+            r0, r1, r2, r3 = _row(rows, p), _row(rows, p + dh), _row(rows, p + 2 * dh), _row(rows, p + 3)
+            g0, g1 = _row(rows_g, i), _row(rows_g, i + 1)
+            more = p + 4 if pairs else p + sh + dh
+            ahead0, ahead1 = advance(rows[0], more * size), advance(rows[0], (more + dh) * size)
+            ahead_g = advance(rows_g[0], (i + (2 if pairs else 1)) * row)
+            for block in range(blocks):
+                c = max(0, min(block * LANES, channels - LANES))
+                how = channels, c, out_width, advance(total, block * 9 * LANES), ahead0
+                if pairs:
+                    _weights_of_two_rows(r0, r1, r2, r3, g0, g1, width, left, *how, ahead_g)
+                else:
+                    _weights_of_row(r0, r1, r2, g0, width, left, sw, across, *how, ahead1, ahead_g)
+    out = pointer(dw, 0)
+    for block in range(blocks):
+        c = max(0, min(block * LANES, channels - LANES))
+        for tap in range(9):
+            one = advance(total, (block * 9 + tap) * LANES)
+            copy(one, advance(out, tap * channels + c), min(channels, LANES))
+    keep(spare)
+    keep(spare_g)
+    keep(sums)

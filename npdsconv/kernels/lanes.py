@@ -6,7 +6,12 @@ functions a kernel says what it means: `load` sixteen neighbouring numbers, `mul
 What is loaded stays loaded, and a loop over pixels can hand the columns of its window on to the next pixel.
 
     pointer(a, i)            where number i of the contiguous array `a` lies
-    offset(p, i)             i numbers further on
+    advance(p, i)            i numbers further on
+    aligned(p)               at most sixteen numbers further on, where a cache line begins
+    one(p, i)                the i-th number, alone
+    keep(a)                  `a` is still needed here, by its pointers: its memory is not freed before
+    copy(p, q, n)            write the n numbers at p to q
+    clear(p, n)              write n zeros
     load(p, i)               sixteen numbers from the i-th on, counted from there
     load_if(inside, p, i)    the same, or sixteen zeros where `inside` is false
     load_some(n, p, i)       the first n of them, and zeros for the rest; n may be above sixteen
@@ -18,13 +23,14 @@ What is loaded stays loaded, and a loop over pixels can hand the columns of its 
     add, subtract, multiply  of two
     multiply_add(x, y, z)    x·y + z
     clamp(x, low, high)      x cut to [low, high]; a NaN stays a NaN
-    keep(g, x, low, high)    g where low < x < high, else zero: the gradient of clamp
+    inside(g, x, low, high)  g where low < x < high, else zero: the gradient of clamp
 
 No index is checked, and a pointer keeps nothing alive: both are for kernels that have checked their shapes. Sixteen
 float32 fill one AVX-512 register; for other machines, and for float64, LLVM splits them. With the JIT disabled a
 pointer is a view and the rest a line of NumPy each.
 
-Optimizations: a pointer to a row costs nothing, where a slice of an array counts references, twice, atomically.
+Optimizations: a pointer to a row costs nothing, where a slice of an array counts references, twice, atomically. So does
+every array that is handed to a function, even one that is inlined: inside loops hand on pointers.
 """
 
 # mypy: ignore-errors
@@ -34,6 +40,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic, models, register_model
 
 LANES = 16
+LINE = 64  # bytes: a vector that lies in two lines of the cache takes two loads
 
 
 class Lanes(types.Type):
@@ -71,11 +78,56 @@ def pointer(typing, a, i):
 
 
 @intrinsic
-def offset(typing, p, i):
+def advance(typing, p, i):
     def emit(context, builder, signature, args):
         return builder.gep(args[0], [args[1]])
 
     return p(p, types.intp), emit
+
+
+@intrinsic
+def aligned(typing, p):
+    def emit(context, builder, signature, args):
+        number = builder.ptrtoint(args[0], ir.IntType(64))
+        last = ir.Constant(number.type, LINE - 1)
+        return builder.inttoptr(builder.and_(builder.add(number, last), builder.not_(last)), args[0].type)
+
+    return p(p), emit
+
+
+@intrinsic
+def one(typing, p, i):
+    def emit(context, builder, signature, args):
+        return builder.load(builder.gep(args[0], [args[1]]))
+
+    return p.dtype(p, types.intp), emit
+
+
+@intrinsic
+def keep(typing, a):
+    def emit(context, builder, signature, args):
+        return context.get_dummy_value()
+
+    return types.void(a), emit
+
+
+@intrinsic
+def copy(typing, p, q, n):
+    def emit(context, builder, signature, args):
+        cgutils.raw_memcpy(builder, args[1], args[0], args[2], _bytes(p.dtype))
+        return context.get_dummy_value()
+
+    return types.void(p, q, types.intp), emit
+
+
+@intrinsic
+def clear(typing, p, n):
+    def emit(context, builder, signature, args):
+        size = builder.mul(args[1], ir.Constant(args[1].type, _bytes(p.dtype)))
+        cgutils.memset(builder, args[0], size, 0)
+        return context.get_dummy_value()
+
+    return types.void(p, types.intp), emit
 
 
 @intrinsic
@@ -204,11 +256,11 @@ def clamp(typing, x, low, high):
 
 
 @intrinsic
-def keep(typing, g, x, low, high):
+def inside(typing, g, x, low, high):
     def emit(context, builder, signature, args):
         g, x, low, high = args
-        inside = builder.and_(builder.fcmp_ordered(">", x, low), builder.fcmp_ordered("<", x, high))
-        return builder.select(inside, g, ir.Constant(g.type, None))
+        between = builder.and_(builder.fcmp_ordered(">", x, low), builder.fcmp_ordered("<", x, high))
+        return builder.select(between, g, ir.Constant(g.type, None))
 
     return x(x, x, x, x), emit
 
@@ -228,8 +280,23 @@ if config.DISABLE_JIT:
     def pointer(a, i):
         return a.reshape(-1)[i:]
 
-    def offset(p, i):
+    def advance(p, i):
         return p[i:]
+
+    def aligned(p):
+        return p
+
+    def one(p, i):
+        return p[i]
+
+    def keep(a):
+        pass
+
+    def copy(p, q, n):
+        q[:n] = p[:n]
+
+    def clear(p, n):
+        p[:n] = 0
 
     def load(p, i):
         return p[i : i + LANES].copy()
@@ -265,5 +332,5 @@ if config.DISABLE_JIT:
     def clamp(x, low, high):
         return np.minimum(np.maximum(x, low), high)
 
-    def keep(g, x, low, high):
+    def inside(g, x, low, high):
         return np.where((x > low) & (x < high), g, np.zeros_like(g))

@@ -10,7 +10,7 @@ import numpy as np
 
 from npdsconv import layout
 from npdsconv.kernels._jit import kernel, prange
-from npdsconv.kernels.lanes import pointer
+from npdsconv.kernels.lanes import keep, pointer
 from npdsconv.kernels.partial import add_up
 from npdsconv.kernels.product import fetch_all, fill, multiply, pack, panels
 from npdsconv.shapes import Array
@@ -91,3 +91,4 @@ def _product_of_transposed(a, b, zero, partial):
         steps, counts = (0, 0, outputs), (1, 1, rows)
         of_panel, of_zero = pointer(panel, 0), pointer(zero, 0)
         multiply(of_a, 1, outputs, steps, counts, of_panel, of_zero, of_y, columns, columns - k * width)
+        keep(panel)

@@ -8,7 +8,7 @@ zeros; :func:`panels` does so once for a product. :func:`multiply` runs the tile
 import numpy as np
 
 from npdsconv.kernels._jit import serial
-from npdsconv.kernels.lanes import LANES, fetch, offset
+from npdsconv.kernels.lanes import LANES, advance, fetch
 from npdsconv.kernels.tile import FEW, ROWS, WIDTH_BYTES, few, one, tile
 from npdsconv.shapes import Array
 
@@ -44,15 +44,15 @@ def multiply(x, row, rows, steps, counts, panel, start, y, y_row, columns):
     """
     r = 0
     while r + ROWS <= rows:
-        tile(offset(x, r * row), row, steps, counts, panel, start, offset(y, r * y_row), y_row, columns)
+        tile(advance(x, r * row), row, steps, counts, panel, start, advance(y, r * y_row), y_row, columns)
         r += ROWS
     while r < rows:
         if rows >= FEW:
             s = min(r, rows - FEW)
-            few(offset(x, s * row), row, steps, counts, panel, start, offset(y, s * y_row), y_row, columns)
+            few(advance(x, s * row), row, steps, counts, panel, start, advance(y, s * y_row), y_row, columns)
             r += FEW
         else:
-            one(offset(x, r * row), row, steps, counts, panel, start, offset(y, r * y_row), y_row, columns)
+            one(advance(x, r * row), row, steps, counts, panel, start, advance(y, r * y_row), y_row, columns)
             r += 1
 
 

@@ -16,13 +16,13 @@ from npdsconv.kernels._jit import serial
 from npdsconv.kernels.lanes import (
     LANES,
     add,
+    advance,
     clamp,
     everywhere,
     fetch,
-    keep,
+    inside,
     load_some,
     multiply_add,
-    offset,
     store_some,
     subtract,
     zeros,
@@ -60,7 +60,7 @@ def cut(x, step, rows, channels, bounds):
 @serial
 def differences(x, step, rows, channels, sums, sums_step):
     """sums[0] = Σ (x - pivot), sums[1] = Σ (x - pivot)² and sums[2] = the pivot, which is the first row."""
-    of_squares, of_pivot = offset(sums, sums_step), offset(sums, 2 * sums_step)
+    of_squares, of_pivot = advance(sums, sums_step), advance(sums, 2 * sums_step)
     for c in range(0, channels, LANES):
         n = channels - c
         store_some(n, sums, c, zeros(x))
@@ -110,7 +110,7 @@ def merged(sums, counts, mean, var):
 def slopes(g, step, x, x_step, rows, channels, mean, scale, bias, bounds, sums, sums_step):
     """sums[0, c] = Σ h and sums[1, c] = Σ h·(x - mean), where h is the gradient before the activation."""
     low, high = everywhere(x, bounds[0]), everywhere(x, bounds[1])
-    of_products = offset(sums, sums_step)
+    of_products = advance(sums, sums_step)
     for c in range(0, channels, LANES):
         n = channels - c
         store_some(n, sums, c, zeros(x))
@@ -125,7 +125,7 @@ def slopes(g, step, x, x_step, rows, channels, mean, scale, bias, bounds, sums, 
                 fetch(x, (r + STRIP) * x_step + c)
                 fetch(g, (r + STRIP) * step + c)
                 v = subtract(load_some(n, x, r * x_step + c), m)
-                h = keep(load_some(n, g, r * step + c), multiply_add(v, s, b), low, high)
+                h = inside(load_some(n, g, r * step + c), multiply_add(v, s, b), low, high)
                 plain, product = add(plain, h), multiply_add(h, v, product)
             store_some(n, sums, c, plain)
             store_some(n, of_products, c, product)
@@ -146,7 +146,7 @@ def combine(g, step, x, x_step, rows, channels, mean, scale, bias, bounds, facto
                 fetch(x, (r + STRIP) * x_step + c)
                 fetch(g, (r + STRIP) * step + c)
                 v = subtract(load_some(n, x, r * x_step + c), m)
-                h = keep(load_some(n, g, r * step + c), multiply_add(v, s, b), low, high)
+                h = inside(load_some(n, g, r * step + c), multiply_add(v, s, b), low, high)
                 fetch(out, (r + STRIP) * out_step + c)
                 store_some(n, out, r * out_step + c, multiply_add(of_h, h, multiply_add(of_x, v, rest)))
 
@@ -155,12 +155,12 @@ def combine(g, step, x, x_step, rows, channels, mean, scale, bias, bounds, facto
 def pass_back(h, step, a, a_step, x, x_step, rows, channels, mean, bounds, sums, sums_step):
     """Back through an activation whose output is `a`, in place, with the sums of :func:`slopes`."""
     low, high = everywhere(x, bounds[0]), everywhere(x, bounds[1])
-    of_products = offset(sums, sums_step)
+    of_products = advance(sums, sums_step)
     for c in range(0, channels, LANES):
         n = channels - c
         m, plain, product = load_some(n, mean, c), zeros(x), zeros(x)
         for r in range(rows):
-            v = keep(load_some(n, h, r * step + c), load_some(n, a, r * a_step + c), low, high)
+            v = inside(load_some(n, h, r * step + c), load_some(n, a, r * a_step + c), low, high)
             store_some(n, h, r * step + c, v)
             plain = add(plain, v)
             product = multiply_add(v, subtract(load_some(n, x, r * x_step + c), m), product)

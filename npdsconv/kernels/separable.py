@@ -23,9 +23,9 @@ import numpy as np
 from npdsconv import layout
 from npdsconv.kernels import norm, rows
 from npdsconv.kernels._jit import kernel, prange
-from npdsconv.kernels.depthwise import taps
+from npdsconv.kernels.depthwise import _taps as taps
 from npdsconv.kernels.depthwise_3x3 import correlate, correlate_weights, spread
-from npdsconv.kernels.lanes import offset, pointer
+from npdsconv.kernels.lanes import advance, keep, pointer
 from npdsconv.kernels.partial import add_up
 from npdsconv.kernels.product import fill, multiply, panels
 
@@ -124,11 +124,12 @@ def _mix(d, norm, bounds, w, start, p, sums):
             of_w, of_start = pointer(w, k * channels * width), pointer(start, k * width)
             steps, counts, column = (0, 0, 1), (1, 1, channels), k * width - left
             multiply(
-                a, channels, count, steps, counts, of_w, of_start, offset(to, column), outputs, some - column
+                a, channels, count, steps, counts, of_w, of_start, advance(to, column), outputs, some - column
             )
         if sums.shape[0] > 0:
             of_sums = pointer(sums, block * 3 * outputs + left)
             rows.differences(to, outputs, count, some, of_sums, outputs)
+        keep(scratch)
 
 
 @kernel

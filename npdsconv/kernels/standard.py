@@ -14,7 +14,7 @@ import numpy as np
 from npdsconv import layout
 from npdsconv.kernels._jit import kernel, prange, serial
 from npdsconv.kernels.border import place
-from npdsconv.kernels.lanes import pointer
+from npdsconv.kernels.lanes import keep, pointer
 from npdsconv.kernels.partial import add_up
 from npdsconv.kernels.product import fill, multiply, pack, panels
 from npdsconv.kernels.tile import FEW
@@ -106,6 +106,7 @@ def _correlate(images, bordered, corner, spread, w, start, stride, dilation, y):
                     outputs,
                     per_group - first,
                 )
+        keep(border)
 
 
 @serial
