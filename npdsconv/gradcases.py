@@ -214,7 +214,7 @@ def _batch_norm(label: str, activation: str | None = None, **given: Any) -> Case
 
 
 def _separable_block(label: str, given: tuple[bool, bool] = (False, False), **options: Any) -> Case:
-    """The fast tier fused, the others composed; 17 channels, since a fused block has at least 16."""
+    """The fast tier fused, the others composed; 17 channels are more than a vector has lanes."""
     x, w = _normal(2, 17, 5, 4), _normal(17, 1, 3, 3)
     arrays = x, w, _normal(17), _normal(17, 1)[:, 0], _normal(3, 17), _normal(3), _normal(3, 1)[:, 0]
     counts = (17, 17, 3, 3)
@@ -361,6 +361,9 @@ def _models() -> Iterator[Case]:
     yield model("separable_cnn", lambda r: models.separable_cnn(width=0.5, dropout=0.2, rng=r), image)
     yield model(
         "standard_twin", lambda r: models.standard_twin(models.separable_cnn(width=0.5, rng=r), rng=r), image
+    )
+    yield model(
+        "fold_batch_norm", lambda r: models.fold_batch_norm(models.separable_cnn(width=0.5, rng=r)), image
     )
     image = (8, 3, 17, 12)
     yield model("mobilenet_v1", lambda r: models.mobilenet_v1(0.125, classes=7, rng=r), image, directions=2)

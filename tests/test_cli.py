@@ -206,23 +206,23 @@ def test_memory_of_a_training_step_where_it_cannot_be_measured(capsys, monkeypat
     code, out, _ = call(capsys, "complexity", "small_cnn", "--memory", "--json")
     report = last_json(out)
     assert code == 0
-    assert "batch 128: activations counted 31.3 MB, peak not measured: only Linux tells it" in out
+    assert "batch 128: activations counted 21.7 MB, peak not measured: only Linux tells it" in out
     assert report["training_step"]["peak_bytes"] is None
     assert "training_step" not in last_json(call(capsys, "complexity", "small_cnn", "--json")[1])
 
 
 def test_a_training_step_that_does_not_fit_is_not_tried(capsys, monkeypatch):
     monkeypatch.setattr(memory, "available", lambda: True)
-    monkeypatch.setattr(memory, "free", lambda: 25_000_000)
+    monkeypatch.setattr(memory, "free", lambda: 20_000_000)
     monkeypatch.setattr(training, "peaks", lambda *a: [{"peaks": [{"bytes": 3_000_000}]}])
     code, out, err = call(capsys, "complexity", "small_cnn", "--memory")
     assert code == 2
     assert (
-        "batch 128 keeps 31 MB of activations, and 25 MB are free here: choose a smaller --batch-size" in err
+        "batch 128 keeps 22 MB of activations, and 20 MB are free here: choose a smaller --batch-size" in err
     )
     code, out, _ = call(capsys, "complexity", "small_cnn", "--memory", "--batch-size", "100")
     assert code == 0
-    assert "batch 100: activations counted 24.5 MB, peak measured 3.0 MB" in out
+    assert "batch 100: activations counted 16.9 MB, peak measured 3.0 MB" in out
 
 
 def test_data_lists_and_counts(capsys, tmp_path):

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from functools import singledispatch
+from itertools import pairwise
 from math import prod
 from typing import NamedTuple
 
@@ -26,6 +27,7 @@ from npdsconv.layers import (
     Residual,
     Sequential,
 )
+from npdsconv.layers.composite import fuses
 from npdsconv.shapes import PaddingLike, Pair, Stride
 
 Shape = tuple[int, ...]
@@ -41,6 +43,7 @@ class Row(NamedTuple):
     params, macs : int; `flops` is 2·macs
     name : dotted path, as in ``state_dict``
     held : numbers alive meanwhile besides input and output, since an enclosing layer holds its own input
+    fused : whether the fast tier computes this layer and the next in one pass, so that its output is never in memory
     """
 
     layer: Layer
@@ -50,6 +53,7 @@ class Row(NamedTuple):
     macs: int = 0
     name: str = ""
     held: int = 0
+    fused: bool = False
 
     @property
     def kind(self) -> str:
@@ -71,11 +75,15 @@ class Row(NamedTuple):
         That is its output, which the backward of the next layer reads, with three exceptions. `Flatten` shows the same
         numbers in another shape: 0. `Dropout` reads its mask and not its input, so its output takes the place of
         its input and the mask, one byte a number, is added. `Residual` reads neither of what it adds: the sum takes
-        the place of the body's result, and the result of a shortcut layer is let go, a negative number.
+        the place of the body's result, and the result of a shortcut layer is let go, a negative number. And what the
+        fast tier fuses keeps nothing: a batch norm before its activation, and all that lies between the depthwise and
+        the pointwise step of a separable block, which backward computes again.
         """
         # One case is missed: Dropout at the head of one branch, while the other branch reads the same array.
         numbers = prod(self.output)
         match self.layer:
+            case _ if self.fused:
+                return 0
             case Flatten():
                 return 0
             case Dropout():
@@ -222,11 +230,22 @@ def _flatten(layer: Flatten, shape: Shape) -> Cost:
 def _chain(layer: Sequential | DepthwiseSeparableConv2d, shape: Shape) -> Cost:
     """The children one after another. Whoever called the chain holds its input until the chain is done."""
     rows: list[Row] = []
-    x = shape
+    x, fused = shape, _fused(layer, shape)
     for k, (name, child) in enumerate(layer.children()):
         x, more = cost(child, x)
+        more = [row._replace(fused=True) for row in more] if fused[k] else more
         rows += _inside(name, more, held=prod(shape) if k else 0)
     return x, rows
+
+
+def _fused(layer: Sequential | DepthwiseSeparableConv2d, shape: Shape) -> list[bool]:
+    """For each child, whether its output is never in memory."""
+    children = [child for _, child in layer.children()]
+    fused = [fuses(child, after) for child, after in pairwise(children)] + [False]
+    if isinstance(layer, DepthwiseSeparableConv2d) and layer.fuses((1, *shape)):
+        between = children.index(layer.pointwise)
+        fused[1:between] = [True] * (between - 1)
+    return fused
 
 
 @cost.register

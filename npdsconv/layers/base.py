@@ -75,10 +75,6 @@ def pullback(backward: Backward, without_dx: Backward | None = None) -> Backward
     return once
 
 
-def pull(backward: Backward, dy: Array) -> Array:
-    return backward(dy)
-
-
 def pull_without_dx(backward: Backward, dy: Array) -> Array:
     """Pull `dy` back for the parameters' gradients alone: nobody learns from the gradient for an image.
 

@@ -1,9 +1,9 @@
 """Layers made of layers: the chain rule is reversing a list."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import final, overload
 
-from npdsconv.layers.base import Backward, Layer, pull, pull_without_dx, pullback
+from npdsconv.layers.base import Backward, Layer, pull_without_dx, pullback
 from npdsconv.layers.convolution import Conv2d, DepthwiseConv2d, Linear, PointwiseConv2d
 from npdsconv.layers.shaping import ActivatedBatchNorm, AvgPool2d, BatchNorm2d, MaxPool2d, ReLU, ReLU6
 from npdsconv.shapes import Array, check_choice
@@ -16,29 +16,30 @@ def chain(layers: list[Layer], x: Array, train: bool) -> tuple[Array, Backward]:
         x, back = layer.forward(x, train=train)
         backwards.append(back)
 
-    def backward(dy: Array, first: Callable[[Backward, Array], Array]) -> Array:
-        while len(backwards) > 1:  # popping frees what each one remembers as soon as it is used
-            dy = backwards.pop()(dy)
-        return first(backwards.pop(), dy) if backwards else dy
+    def backward(dy: Array, dx_too: bool = True) -> Array:
+        while backwards:  # popping frees what each one remembers as soon as it is used
+            back = backwards.pop()
+            dy = back(dy) if backwards or dx_too else pull_without_dx(back, dy)
+        return dy
 
-    return x, pullback(lambda dy: backward(dy, pull), lambda dy: backward(dy, pull_without_dx))
+    return x, pullback(backward, lambda dy: backward(dy, dx_too=False))
 
 
 def in_one_pass(layers: list[Layer]) -> Iterator[Layer | ActivatedBatchNorm]:
     """The same layers, but a batch norm and the ReLU after it as one, where both are of the fast tier."""
-    k = 0
-    while k < len(layers):
-        layer, after = layers[k], layers[k + 1] if k + 1 < len(layers) else None
-        if (
-            isinstance(layer, BatchNorm2d)
-            and isinstance(after, ReLU | ReLU6)
-            and layer.impl == after.impl == "numba"
-        ):
-            yield ActivatedBatchNorm(layer, "relu" if isinstance(after, ReLU) else "relu6")
-            k += 2
+    rest = list(layers)
+    while rest:
+        layer = rest.pop(0)
+        if isinstance(layer, BatchNorm2d) and rest and fuses(layer, rest[0]):
+            yield ActivatedBatchNorm(layer, "relu" if isinstance(rest.pop(0), ReLU) else "relu6")
         else:
             yield layer
-            k += 1
+
+
+def fuses(layer: Layer, after: Layer) -> bool:
+    """Whether these two of a chain are done in one pass over memory."""
+    both = isinstance(layer, BatchNorm2d) and isinstance(after, ReLU | ReLU6)
+    return both and vars(layer)["impl"] == vars(after)["impl"] == "numba"
 
 
 @final

@@ -101,7 +101,7 @@ class DepthwiseSeparableConv2d(Layer):
 
     def forward(self, x: Array, *, train: bool) -> tuple[Array, Backward]:
         """(N, C, H, W) to (N, O, OH, OW)."""
-        return self._fused(x, train) if self._fuses(x) else chain(self._steps(), x, train)
+        return self._fused(x, train) if self.fuses(x.shape) else chain(self._steps(), x, train)
 
     def __call__(self, x: Array) -> Array:
         """Inference: nothing is kept."""
@@ -109,8 +109,11 @@ class DepthwiseSeparableConv2d(Layer):
             x = step(x)
         return x
 
-    def _fuses(self, x: Array) -> bool:
-        """Whether the block can run as one op: batch norm, no biases, all of the fast tier, and a shape that fits."""
+    def fuses(self, shape: tuple[int, ...]) -> bool:
+        """Whether the block runs as one op on images of `shape` (N, C, H, W).
+
+        It has to have batch norm and no biases, all its steps have to be of the fast tier, and the shape has to fit.
+        """
         steps = self._steps()
         if (
             self.bn1 is None
@@ -119,11 +122,11 @@ class DepthwiseSeparableConv2d(Layer):
         ):
             return False
         w = self.depthwise.weight.value
-        if x.ndim != 4 or x.shape[1] != len(w):
+        if len(shape) != 4 or shape[1] != len(w):
             return False  # the depthwise step will say what is wrong
         step = self.depthwise
         window = resolve_window(
-            "depthwise_conv2d", x.shape[2:], w.shape[2:], step.stride, step.padding, step.dilation
+            "depthwise_conv2d", shape[2:], w.shape[2:], step.stride, step.padding, step.dilation
         )
         return separable.can_fuse(w.shape, window)
 

@@ -255,10 +255,10 @@ def _affine(weight: Array, bias: Array, mean: Any, var: Any, eps: float) -> tupl
 def can_fuse(depthwise: tuple[int, ...], window: Window) -> bool:
     """Whether ``impl="fused"`` can do a block with depthwise weights of this shape.
 
-    It needs a 3×3 kernel, depth multiplier 1, at least 16 channels, and stride 1, or 2 without dilation.
+    It needs a 3×3 kernel, depth multiplier 1, and stride 1, or 2 without dilation.
     """
     strides = window.stride == (1, 1) or (window.stride == (2, 2) and window.dilation == (1, 1))
-    return depthwise[1:] == (1, 3, 3) and depthwise[0] >= 16 and strides
+    return depthwise[1:] == (1, 3, 3) and strides
 
 
 def _check(
@@ -291,8 +291,8 @@ def _check(
     window = resolve_window(op, x.shape[2:], depthwise.shape[2:], stride, padding, dilation)
     if impl == "fused" and not can_fuse(depthwise.shape, window):
         raise ValueError(
-            f"{op}: impl 'fused' needs a 3×3 kernel, multiplier 1, at least 16 channels and stride 1, or 2 without "
-            f"dilation, got depthwise {depthwise.shape}, stride {window.stride}, dilation {window.dilation}"
+            f"{op}: impl 'fused' needs a 3×3 kernel, multiplier 1 and stride 1, or 2 without dilation, "
+            f"got depthwise {depthwise.shape}, stride {window.stride}, dilation {window.dilation}"
         )
     return window
 
