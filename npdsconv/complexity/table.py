@@ -241,7 +241,8 @@ def _chain(layer: Sequential | DepthwiseSeparableConv2d, shape: Shape) -> Cost:
 def _fused(layer: Sequential | DepthwiseSeparableConv2d, shape: Shape) -> list[bool]:
     """For each child, whether its output is never in memory."""
     children = [child for _, child in layer.children()]
-    fused = [fuses(child, after) for child, after in pairwise(children)] + [False]
+    fused = [isinstance(child, BatchNorm2d) and fuses(child, after) for child, after in pairwise(children)]
+    fused.append(False)
     if isinstance(layer, DepthwiseSeparableConv2d) and layer.fuses((1, *shape)):
         between = children.index(layer.pointwise)
         fused[1:between] = [True] * (between - 1)

@@ -11,10 +11,10 @@ from npdsconv import layout
 from npdsconv.kernels import rows
 from npdsconv.kernels._jit import kernel, prange
 from npdsconv.kernels.lanes import pointer
+from npdsconv.kernels.rows import Bounds, limits
 from npdsconv.shapes import Array
 
 BLOCK = 512  # rows of one piece of work
-Bounds = tuple[float, float]  # of the activation: what it cuts its argument to
 
 
 def statistics(x: Array) -> tuple[Array, Array]:
@@ -66,10 +66,6 @@ def combine(
 
 def vectors(*per_channel: Array) -> tuple[Array, ...]:
     return tuple(layout.readonly(v) for v in per_channel)
-
-
-def limits(bounds: Bounds, dtype) -> Bounds:
-    return dtype.type(bounds[0]), dtype.type(bounds[1])
 
 
 def pixels_of(x: Array) -> Array:

@@ -9,10 +9,12 @@ channels keep all threads busy as well.
 import numpy as np
 
 from npdsconv import layout
+from npdsconv.kernels import rows
 from npdsconv.kernels._jit import kernel, prange
 from npdsconv.kernels.lanes import keep, pointer
 from npdsconv.kernels.partial import add_up
 from npdsconv.kernels.product import fetch_all, fill, multiply, pack, panels
+from npdsconv.kernels.rows import UNBOUNDED, Bounds, limits
 from npdsconv.shapes import Array
 
 BLOCK = 252  # rows of one piece of work: it is cut by shape, never by the number of threads
@@ -20,10 +22,10 @@ PANELS = 4  # of one piece
 SUM = 252  # rows of one partial sum of dw
 
 
-def forward(x: Array, w: Array, b: Array | None) -> Array:
-    """y (N,O,H,W) from x (N,C,H,W) and w (O,C). With dy and wᵀ instead, this is dx."""
+def forward(x: Array, w: Array, b: Array | None, bounds: Bounds = UNBOUNDED) -> Array:
+    """y (N,O,H,W) from x (N,C,H,W) and w (O,C), cut to the bounds. With dy and wᵀ instead, this is dx."""
     images = layout.nhwc(x)
-    y = product(images.reshape(-1, w.shape[1]), w, b)
+    y = product(images.reshape(-1, w.shape[1]), w, b, bounds)
     return layout.nchw(y.reshape(*images.shape[:3], len(w)))
 
 
@@ -34,10 +36,10 @@ def weight_gradient(dy: Array, x: Array) -> Array:
     )
 
 
-def product(x: Array, w: Array, b: Array | None) -> Array:
-    """x (P,C) @ w (O,C)ᵀ + b (O,)."""
+def product(x: Array, w: Array, b: Array | None, bounds: Bounds = UNBOUNDED) -> Array:
+    """x (P,C) @ w (O,C)ᵀ + b (O,), cut to the bounds."""
     y = np.empty((len(x), len(w)), x.dtype)
-    _product(layout.readonly(x), panels(w.T), fill(b, len(w), x.dtype), y)
+    _product(layout.readonly(x), panels(w.T), fill(b, len(w), x.dtype), limits(bounds, x.dtype), y)
     return y
 
 
@@ -49,7 +51,7 @@ def product_of_transposed(a: Array, b: Array) -> Array:
 
 
 @kernel
-def _product(x, w, start, y):
+def _product(x, w, start, bounds, y):
     depth, columns = x.shape[1], y.shape[1]
     width = w.shape[2]
     groups = (w.shape[0] + PANELS - 1) // PANELS
@@ -57,14 +59,14 @@ def _product(x, w, start, y):
     for piece in prange(blocks * groups):
         block, group = piece // groups, piece % groups
         first = block * BLOCK
-        rows = min(x.shape[0] - first, BLOCK)
+        count = min(x.shape[0] - first, BLOCK)
         for k in range(group * PANELS, min(w.shape[0], (group + 1) * PANELS)):
             of_x, of_y = pointer(x, first * depth), pointer(y, first * columns + k * width)
             of_w, of_start = pointer(w, k * depth * width), pointer(start, k * width)
             multiply(
                 of_x,
                 depth,
-                rows,
+                count,
                 (0, 0, 1),
                 (1, 1, depth),
                 of_w,
@@ -73,6 +75,10 @@ def _product(x, w, start, y):
                 columns,
                 columns - k * width,
             )
+        left = group * PANELS * width
+        if rows.cuts(bounds):
+            of_y = pointer(y, first * columns + left)
+            rows.cut(of_y, columns, count, min(columns - left, PANELS * width), bounds)
 
 
 @kernel
@@ -82,13 +88,13 @@ def _product_of_transposed(a, b, zero, partial):
     for piece in prange(partial.shape[0] * across):
         chunk, k = piece // across, piece % across
         first = chunk * SUM
-        rows = min(a.shape[0] - first, SUM)
-        panel = np.zeros((rows, width), b.dtype)
-        fetch_all(pointer(a, first * outputs), rows * outputs)
-        fetch_all(pointer(b, first * columns), rows * columns)
+        count = min(a.shape[0] - first, SUM)
+        panel = np.zeros((count, width), b.dtype)
+        fetch_all(pointer(a, first * outputs), count * outputs)
+        fetch_all(pointer(b, first * columns), count * columns)
         pack(b.reshape(-1), first * columns + k * width, columns, columns - k * width, panel)
         of_a, of_y = pointer(a, first * outputs), pointer(partial, chunk * outputs * columns + k * width)
-        steps, counts = (0, 0, outputs), (1, 1, rows)
+        steps, counts = (0, 0, outputs), (1, 1, count)
         of_panel, of_zero = pointer(panel, 0), pointer(zero, 0)
         multiply(of_a, 1, outputs, steps, counts, of_panel, of_zero, of_y, columns, columns - k * width)
         keep(panel)

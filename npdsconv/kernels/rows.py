@@ -28,7 +28,20 @@ from npdsconv.kernels.lanes import (
     zeros,
 )
 
+Bounds = tuple[float, float]  # of an activation: what it cuts its argument to
+UNBOUNDED: Bounds = (-np.inf, np.inf)
 STRIP = 32  # rows
+
+
+def limits(bounds, dtype):
+    """The bounds as numbers of this dtype, as kernels want them."""
+    return dtype.type(bounds[0]), dtype.type(bounds[1])
+
+
+@serial
+def cuts(bounds):
+    """Whether there is an activation at all."""
+    return bounds[0] > -np.inf or bounds[1] < np.inf
 
 
 @serial

@@ -28,10 +28,10 @@ from npdsconv.kernels.depthwise_3x3 import correlate, correlate_weights, spread
 from npdsconv.kernels.lanes import advance, keep, pointer
 from npdsconv.kernels.partial import add_up
 from npdsconv.kernels.product import fill, multiply, panels
+from npdsconv.kernels.rows import UNBOUNDED, limits
 
 BLOCK = 252  # pixels of one piece of work
 PANELS = 4  # of one piece: 128 channels in float32
-UNBOUNDED = (-np.inf, np.inf)
 
 
 def filtered(x, depthwise, window, known):
@@ -53,7 +53,7 @@ def mixed(d, affine, bounds, pointwise, known):
     pixels, dtype = norm.pixels_of(d), d.dtype
     p = np.empty((len(pixels), len(pointwise)), dtype)
     sums = np.empty((0 if known else -(-len(pixels) // BLOCK), 3, len(pointwise)), dtype)
-    how = norm.limits(bounds, dtype), panels(pointwise.T), fill(None, len(pointwise), dtype)
+    how = limits(bounds, dtype), panels(pointwise.T), fill(None, len(pointwise), dtype)
     _mix(pixels, _stacked(affine), *how, p, sums)
     return norm.images_of(p, d), None if known else norm.merge(sums, len(pixels), BLOCK)
 
@@ -65,8 +65,8 @@ def unmixed(dy, p, affine2, bounds2, factors, pointwise, d, affine1, bounds1, wa
     blocks = -(-len(pixels) // BLOCK)
     h, sums = np.empty((len(pixels), channels), dtype), np.empty((blocks, 2, channels), dtype)
     dw = np.empty((blocks if want_dw else 0, outputs, channels), dtype)
-    of_p = norm.pixels_of(p), _stacked(affine2), norm.limits(bounds2, dtype), layout.readonly(factors)
-    of_d = pixels, _stacked(affine1), norm.limits(bounds1, dtype)
+    of_p = norm.pixels_of(p), _stacked(affine2), limits(bounds2, dtype), layout.readonly(factors)
+    of_d = pixels, _stacked(affine1), limits(bounds1, dtype)
     _unmix(norm.pixels_of(dy), *of_p, panels(pointwise), fill(None, 1, dtype), *of_d, h, dw, sums)
     return norm.images_of(h, d), add_up(dw), sums.sum(axis=0, dtype=np.float64)
 
@@ -79,12 +79,40 @@ def unfiltered(h, x, d, affine, factors, depthwise, window, want_dx, want_dw):
     turned = depthwise[:, :, ::-1, ::-1] if window.stride == (1, 1) else depthwise
     dx = np.empty((n if want_dx else 0, *x.shape[2:], channels), dtype)
     dw = np.empty((n if want_dw else 0, 9, channels), dtype)
-    of_d = layout.nhwc(d), _stacked(affine), layout.readonly(factors), norm.limits(UNBOUNDED, dtype)
+    of_d = layout.nhwc(d), _stacked(affine), layout.readonly(factors), limits(UNBOUNDED, dtype)
     of_w = taps(turned).reshape(-1), fill(None, channels, dtype)
     how = (top, left), back, window.stride, window.dilation
     _unfilter(layout.nhwc(h), layout.nhwc(x), *of_d, *of_w, *how, dx, dw)
     dw = add_up(dw).reshape(3, 3, channels, 1).transpose(2, 3, 0, 1)
     return layout.nchw(dx), np.ascontiguousarray(dw)
+
+
+def inference(x, depthwise, bias1, bounds1, pointwise, bias2, bounds2, window):
+    """y (N,O,OH,OW) of a block without batch norm; nothing is kept, and an image goes through in the cache."""
+    (top, _), (left, _) = window.padding
+    y = np.empty((len(x), *window.output, len(pointwise)), x.dtype)
+    step = taps(depthwise).reshape(-1), fill(bias1, x.shape[1], x.dtype), limits(bounds1, x.dtype)
+    mix = panels(pointwise.T), fill(bias2, len(pointwise), x.dtype), limits(bounds2, x.dtype)
+    _infer(layout.nhwc(x), *step, (top, left), window.stride, window.dilation, *mix, y)
+    return layout.nchw(y)
+
+
+@kernel
+def _infer(images, filters, bias, bounds1, corner, stride, dilation, w, start, bounds2, y):
+    pixels, outputs, channels, width = y.shape[1] * y.shape[2], y.shape[3], images.shape[3], w.shape[2]
+    for n in prange(images.shape[0]):
+        d = np.empty((y.shape[1], y.shape[2], channels), y.dtype)
+        correlate(images[n], filters, bias, corner, stride, dilation, d)
+        of_d, of_y = pointer(d, 0), pointer(y, n * pixels * outputs)
+        if rows.cuts(bounds1):
+            rows.cut(of_d, channels, pixels, channels, bounds1)
+        for k in range(w.shape[0]):
+            of_w, of_start, left = pointer(w, k * channels * width), pointer(start, k * width), k * width
+            to, some = advance(of_y, left), outputs - left
+            multiply(of_d, channels, pixels, (0, 0, 1), (1, 1, channels), of_w, of_start, to, outputs, some)
+        if rows.cuts(bounds2):
+            rows.cut(of_y, outputs, pixels, outputs, bounds2)
+        keep(d)
 
 
 def _stacked(affine):

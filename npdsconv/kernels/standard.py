@@ -12,18 +12,23 @@ the L2 cache; dx is forward with dy spread out by the stride and the kernel rota
 import numpy as np
 
 from npdsconv import layout
+from npdsconv.kernels import rows
 from npdsconv.kernels._jit import kernel, prange, serial
 from npdsconv.kernels.border import place
 from npdsconv.kernels.lanes import keep, pointer
 from npdsconv.kernels.partial import add_up
 from npdsconv.kernels.product import fill, multiply, pack, panels
+from npdsconv.kernels.rows import UNBOUNDED, Bounds, limits
 from npdsconv.kernels.tile import FEW
 from npdsconv.shapes import Array, Window
 
 IMAGES = 4  # that share one partial sum of dw: work is split by shape, never by threads
 
 
-def forward(x: Array, w: Array, b: Array | None, window: Window, groups: int) -> Array:
+def forward(
+    x: Array, w: Array, b: Array | None, window: Window, groups: int, bounds: Bounds = UNBOUNDED
+) -> Array:
+    """y (N,O,OH,OW), cut to the bounds."""
     outputs, inputs = w.shape[:2]
     (top, bottom), (left, right) = window.padding
     bordered = (x.shape[2] + top + bottom, x.shape[3] + left + right)
@@ -31,7 +36,7 @@ def forward(x: Array, w: Array, b: Array | None, window: Window, groups: int) ->
     y = np.empty((len(x), *window.output, outputs), x.dtype)
     starts = np.zeros(outputs, x.dtype) if b is None else b
     how = bordered, (top, left), (1, 1), *_panels(matrices, starts), window.stride, window.dilation
-    _correlate(layout.nhwc(x), *how, y)
+    _correlate(layout.nhwc(x), *how, limits(bounds, x.dtype), y)
     return layout.nchw(y)
 
 
@@ -43,7 +48,7 @@ def input_gradient(dy: Array, w: Array, shape: tuple[int, ...], window: Window, 
     rotated = w[:, :, ::-1, ::-1].reshape(groups, len(w) // groups, *w.shape[1:]).transpose(0, 3, 4, 1, 2)
     dx = np.empty((n, h, width, c), dy.dtype)
     how = bordered, corner, window.stride, *_panels(rotated, np.zeros(c, dy.dtype)), (1, 1), window.dilation
-    _correlate(layout.nhwc(dy), *how, dx)
+    _correlate(layout.nhwc(dy), *how, limits(UNBOUNDED, dy.dtype), dx)
     return layout.nchw(dx)
 
 
@@ -77,7 +82,7 @@ def _runs(channels, inputs, taps, dilation):
 
 
 @kernel
-def _correlate(images, bordered, corner, spread, w, start, stride, dilation, y):
+def _correlate(images, bordered, corner, spread, w, start, stride, dilation, bounds, y):
     """y[i, j, o] = start[o] + Σ w[u, v, c, o] · border[i·sh + u·dh, j·sw + v·dw, c], for each group of channels."""
     channels, (oh, ow, outputs) = images.shape[3], y.shape[1:]
     groups, across, kh, kw, inputs, width = w.shape
@@ -106,6 +111,8 @@ def _correlate(images, bordered, corner, spread, w, start, stride, dilation, y):
                     outputs,
                     per_group - first,
                 )
+        if rows.cuts(bounds):
+            rows.cut(pointer(y, n * oh * ow * outputs), outputs, oh * ow, outputs, bounds)
         keep(border)
 
 
@@ -124,9 +131,9 @@ def _weights_of_image(border, dy, g, panel, zero, stride, dilation, partial, pro
                 of_x = pointer(border, u * dilation[0] * line + run * distance + g * inputs)
                 row = (u * runs + run) * length
                 # A run shorter than a tile is computed with what lies beyond it; the next run overwrites the excess.
-                rows, of_y = max(length, FEW), pointer(product, row * per_group + first)
+                count, of_y = max(length, FEW), pointer(product, row * per_group + first)
                 of_panel, of_zero = pointer(panel, 0), pointer(zero, 0)
-                multiply(of_x, 1, rows, steps, counts, of_panel, of_zero, of_y, per_group, per_group - first)
+                multiply(of_x, 1, count, steps, counts, of_panel, of_zero, of_y, per_group, per_group - first)
     total = partial.reshape(-1)
     for k in range(np.uint64(total.shape[0])):
         total[k] += product[k]

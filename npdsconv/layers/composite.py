@@ -1,6 +1,7 @@
 """Layers made of layers: the chain rule is reversing a list."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import final, overload
 
 from npdsconv.layers.base import Backward, Layer, pull_without_dx, pullback
@@ -30,16 +31,33 @@ def in_one_pass(layers: list[Layer]) -> Iterator[Layer | ActivatedBatchNorm]:
     rest = list(layers)
     while rest:
         layer = rest.pop(0)
-        if isinstance(layer, BatchNorm2d) and rest and fuses(layer, rest[0]):
-            yield ActivatedBatchNorm(layer, "relu" if isinstance(rest.pop(0), ReLU) else "relu6")
+        if rest and isinstance(layer, BatchNorm2d) and fuses(layer, rest[0]):
+            yield ActivatedBatchNorm(layer, _name(rest.pop(0)))
+        else:
+            yield layer
+
+
+def for_inference(layers: list[Layer]) -> Iterator[Callable[[Array], Array]]:
+    """The same again, and a convolution and the ReLU after it as one too."""
+    rest = list(layers)
+    while rest:
+        layer = rest.pop(0)
+        if rest and isinstance(layer, BatchNorm2d | Conv2d | PointwiseConv2d) and fuses(layer, rest[0]):
+            if isinstance(layer, BatchNorm2d):
+                yield ActivatedBatchNorm(layer, _name(rest.pop(0)))
+            else:
+                yield partial(layer.activated, activation=_name(rest.pop(0)))
         else:
             yield layer
 
 
 def fuses(layer: Layer, after: Layer) -> bool:
     """Whether these two of a chain are done in one pass over memory."""
-    both = isinstance(layer, BatchNorm2d) and isinstance(after, ReLU | ReLU6)
-    return both and vars(layer)["impl"] == vars(after)["impl"] == "numba"
+    return isinstance(after, ReLU | ReLU6) and vars(layer).get("impl") == after.impl == "numba"
+
+
+def _name(activation: Layer) -> str:
+    return "relu" if isinstance(activation, ReLU) else "relu6"
 
 
 @final
@@ -58,8 +76,8 @@ class Sequential(Layer):
 
     def __call__(self, x: Array) -> Array:
         """Inference: two activations are alive at a time, and one more for each level of nesting."""
-        for layer in in_one_pass(self.layers):
-            x = layer(x)
+        for step in for_inference(self.layers):
+            x = step(x)
         return x
 
     def __len__(self) -> int:

@@ -1,6 +1,6 @@
 """Layers that own convolution weights, and the dense layer."""
 
-from typing import final
+from typing import Any, final
 
 import numpy as np
 
@@ -87,6 +87,12 @@ class Conv2d(Layer):
             return dx  # type: ignore[return-value]
 
         return y, pullback(backward, lambda dy: backward(dy, dx_too=False))
+
+    def activated(self, x: Array, activation: str) -> Array:
+        """Inference, with the activation after this layer in the same pass over memory."""
+        how: dict[str, Any] = {"stride": self.stride, "padding": self.padding, "dilation": self.dilation}
+        bias = self.bias.value if self.bias else None
+        return standard.activated_conv2d(x, self.weight.value, bias, activation, groups=self.groups, **how)
 
 
 @final
@@ -177,6 +183,11 @@ class PointwiseConv2d(Layer):
             return dx  # type: ignore[return-value]
 
         return y, pullback(backward, lambda dy: backward(dy, dx_too=False))
+
+    def activated(self, x: Array, activation: str) -> Array:
+        """Inference, with the activation after this layer in the same pass over memory."""
+        bias = self.bias.value if self.bias else None
+        return pointwise.activated_pointwise_conv2d(x, self.weight.value, bias, activation)
 
 
 @final

@@ -5,7 +5,7 @@ from typing import Any, final
 import numpy as np
 
 from npdsconv.layers.base import Backward, Layer, pullback
-from npdsconv.layers.composite import chain, in_one_pass, set_impl
+from npdsconv.layers.composite import chain, for_inference, set_impl
 from npdsconv.layers.convolution import DepthwiseConv2d, PointwiseConv2d
 from npdsconv.layers.shaping import BatchNorm2d, ReLU, ReLU6
 from npdsconv.ops import separable
@@ -105,30 +105,38 @@ class DepthwiseSeparableConv2d(Layer):
 
     def __call__(self, x: Array) -> Array:
         """Inference: nothing is kept."""
-        for step in in_one_pass(self._steps()):
+        if self.bn1 is None and self._is_fast() and self._fits(x.shape):
+            return self._inferred(x)
+        for step in for_inference(self._steps()):
             x = step(x)
         return x
 
     def fuses(self, shape: tuple[int, ...]) -> bool:
-        """Whether the block runs as one op on images of `shape` (N, C, H, W).
+        """Whether the block trains as one op on images of `shape` (N, C, H, W).
 
         It has to have batch norm and no biases, all its steps have to be of the fast tier, and the shape has to fit.
         """
-        steps = self._steps()
-        if (
-            self.bn1 is None
-            or self.depthwise.bias is not None
-            or any(vars(step)["impl"] != "numba" for step in steps)
-        ):
-            return False
-        w = self.depthwise.weight.value
+        plain = self.bn1 is not None and self.depthwise.bias is None
+        return plain and self._is_fast() and self._fits(shape)
+
+    def _is_fast(self) -> bool:
+        return all(vars(step)["impl"] == "numba" for step in self._steps())
+
+    def _fits(self, shape: tuple[int, ...]) -> bool:
+        step, w = self.depthwise, self.depthwise.weight.value
         if len(shape) != 4 or shape[1] != len(w):
             return False  # the depthwise step will say what is wrong
-        step = self.depthwise
         window = resolve_window(
             "depthwise_conv2d", shape[2:], w.shape[2:], step.stride, step.padding, step.dilation
         )
         return separable.can_fuse(w.shape, window)
+
+    def _inferred(self, x: Array) -> Array:
+        step, mix = self.depthwise, self.pointwise
+        how: dict[str, Any] = {"stride": step.stride, "padding": step.padding, "dilation": step.dilation}
+        bias1, bias2 = (layer.bias.value if layer.bias else None for layer in (step, mix))
+        names = _name(self.mid_activation), _name(self.activation)
+        return separable.infer(x, step.weight.value, bias1, mix.weight.value, bias2, activations=names, **how)
 
     def _fused(self, x: Array, train: bool) -> tuple[Array, Backward]:
         step, bn1, bn2 = self.depthwise, self.bn1, self.bn2

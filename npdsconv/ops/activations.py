@@ -8,6 +8,12 @@ import numpy as np
 from npdsconv.shapes import Array, check_choice, check_floats, check_shape
 
 IMPLS = ("numpy", "numba")
+# What each activation cuts its argument to; its derivative is 1 between the bounds and 0 elsewhere.
+BOUNDS: dict[str | None, tuple[float, float]] = {
+    None: (-np.inf, np.inf),
+    "relu": (0.0, np.inf),
+    "relu6": (0.0, 6.0),
+}
 
 
 def relu(x: Array, *, impl: str = "numba") -> Array:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from npdsconv.ops.activations import BOUNDS
 from npdsconv.shapes import (
     Array,
     check_choice,
@@ -24,12 +25,6 @@ from npdsconv.shapes import (
 )
 
 IMPLS = ("numpy", "numba")
-# What each activation cuts its argument to; its derivative is 1 between the bounds and 0 elsewhere.
-BOUNDS: dict[str | None, tuple[float, float]] = {
-    None: (-np.inf, np.inf),
-    "relu": (0.0, np.inf),
-    "relu6": (0.0, 6.0),
-}
 _AXES = (0, 2, 3)
 
 

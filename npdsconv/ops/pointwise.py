@@ -10,6 +10,7 @@ memory not even a transpose is needed::
 import numpy as np
 
 from npdsconv.ops._tiers import Terms, Tier, add_bias, bias_gradient
+from npdsconv.ops.activations import BOUNDS
 from npdsconv.shapes import Array, check_choice, check_floats, check_ndim, check_needs, check_shape
 
 # ---- naive: the formula, index by index -----------------------------------------------------------------------
@@ -135,6 +136,14 @@ def pointwise_conv2d(x: Array, w: Array, b: Array | None = None, *, impl: str = 
     """
     _check("pointwise_conv2d", x, w, b, impl)
     return IMPLS[impl].forward(x, w, b)
+
+
+def activated_pointwise_conv2d(x: Array, w: Array, b: Array | None, activation: str) -> Array:
+    """:func:`pointwise_conv2d` and an activation in one pass, for inference: see ``standard.activated_conv2d``."""
+    from npdsconv.kernels import pointwise
+
+    _check("pointwise_conv2d", x, w, b, "numba")
+    return pointwise.forward(x, w, b, BOUNDS[activation])
 
 
 def pointwise_conv2d_backward(

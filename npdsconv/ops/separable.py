@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from npdsconv.ops.activations import BOUNDS
 from npdsconv.ops.depthwise import depthwise_conv2d, depthwise_conv2d_backward
 from npdsconv.ops.norm import (
-    BOUNDS,
     batch_norm2d,
     batch_norm2d_backward,
     factors_of,
@@ -161,6 +161,32 @@ def separable_block_backward(
     else:
         found = _composed_backward(dy, x, saved, weights, given, window, activations, eps, needs)
     return tuple(gradient if name in needs else None for name, gradient in zip(ARRAYS, found, strict=True))
+
+
+def infer(
+    x: Array,
+    depthwise: Array,
+    bias1: Array | None,
+    pointwise: Array,
+    bias2: Array | None,
+    *,
+    stride: Stride = 1,
+    padding: PaddingLike = 0,
+    dilation: Stride = 1,
+    activations: Activations = ("relu", "relu"),
+) -> Array:
+    """A block without batch norm in one pass, by the fast tier: what :func:`can_fuse` says. It has no backward.
+
+    ``act(pointwise(act(depthwise(x) + bias1)) + bias2)``; batch norm with known statistics can be folded into it
+    (:func:`npdsconv.models.fold_batch_norm`).
+    """
+    from npdsconv.kernels import separable
+
+    op = "separable inference"
+    check_floats(op, x=x, depthwise=depthwise, pointwise=pointwise)
+    window = resolve_window(op, x.shape[2:], depthwise.shape[2:], stride, padding, dilation)
+    first, second = (BOUNDS[a] for a in activations)
+    return separable.inference(x, depthwise, bias1, first, pointwise, bias2, second, window)
 
 
 def _composed_backward(

@@ -12,6 +12,7 @@ are learned, nothing is lost; in worked examples it matters, so it is said here 
 import numpy as np
 
 from npdsconv.ops._tiers import Terms, Tier, add_bias, bias_gradient
+from npdsconv.ops.activations import BOUNDS
 from npdsconv.ops.windows import columns, crop, pad, scatter_columns
 from npdsconv.shapes import (
     Array,
@@ -82,7 +83,7 @@ def im2col_dw(dy: Array, x: Array, shape: tuple[int, ...], window: Window, group
     return dw.sum(axis=0).reshape(shape)
 
 
-# ---- numba: im2col image by image inside a parallel loop ------------------------------------------------------
+# ---- numba: the product reads its rows straight from the image ------------------------------------------------
 
 
 def _numba(x: Array, w: Array, b: Array | None, window: Window, groups: int) -> Array:
@@ -165,6 +166,24 @@ def conv2d(
     """
     window = _check("conv2d", x, w, b, stride, padding, dilation, groups, impl)
     return IMPLS[impl].forward(x, w, b, window, groups)
+
+
+def activated_conv2d(
+    x: Array,
+    w: Array,
+    b: Array | None,
+    activation: str,
+    *,
+    stride: Stride = 1,
+    padding: PaddingLike = 0,
+    dilation: Stride = 1,
+    groups: int = 1,
+) -> Array:
+    """:func:`conv2d` with "relu" or "relu6" in the same pass, by the fast tier; for inference: it has no backward."""
+    from npdsconv.kernels import standard
+
+    window = _check("conv2d", x, w, b, stride, padding, dilation, groups, "numba")
+    return standard.forward(x, w, b, window, groups, BOUNDS[activation])
 
 
 def conv2d_backward(
