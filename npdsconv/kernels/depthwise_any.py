@@ -30,6 +30,7 @@ from npdsconv.kernels.lanes import (
     aligned,
     clear,
     copy,
+    fetch,
     keep,
     load,
     multiply_add,
@@ -43,9 +44,10 @@ PIXELS, TAPS = 7, 9  # that are summed up together
 
 
 @serial
-def _take(source, at, limit, channels, count, apart, target, step):
-    """Copy sixteen numbers of `count` pixels; none beyond `limit`, where the source ends."""
+def _take(source, at, limit, channels, count, apart, target, step, ahead):
+    """Copy sixteen numbers of `count` pixels; none beyond `limit`, where the source ends. Those `ahead` are next."""
     for k in range(count):
+        fetch(source, at + ahead)
         if at + LANES <= limit:
             store(target, k * step, load(source, at))
         else:
@@ -54,7 +56,7 @@ def _take(source, at, limit, channels, count, apart, target, step):
 
 
 @serial
-def _lay_tile(image, shape, first, corner, spread, stride, top_row, rows, columns, tile):
+def _lay_tile(image, shape, first, corner, spread, stride, top_row, rows, columns, tile, ahead):
     """Rows top_row … of the bordered image, in which pixel (i, j) lies at (top + i·spread, left + j·spread)."""
     height, width, channels = shape
     (top, left), (down, across) = corner, spread
@@ -70,7 +72,7 @@ def _lay_tile(image, shape, first, corner, spread, stride, top_row, rows, column
                 count = min((width - j + stride - 1) // stride, (together - 1 - q) // across + 1)
                 at = ((p // down) * width + j) * channels + first
                 target = advance(tile, (row * columns + phase * together + q) * LANES)
-                _take(image, at, limit, channels, count, stride * channels, target, across * LANES)
+                _take(image, at, limit, channels, count, stride * channels, target, across * LANES, ahead)
 
 
 @serial
@@ -140,16 +142,17 @@ def correlate(image, w, bias, kernel, corner, spread, stride, dilation, y):
     some = advance(start, LANES)
     pixels, weights, biases, out = pointer(image, 0), pointer(w, 0), pointer(bias, 0), pointer(y, 0)
     clear(own, (taps + 1) * LANES)
+    ahead = band * stride[0] // spread[0] * image.shape[1] * channels  # as far as the next band or image
     for top_row in range(0, out_height, band):
         count = min(band, out_height - top_row)
         clear(tile, rows * line + PIXELS * LANES)
         target = some if beside else advance(out, top_row * row)
         for block in range(0, channels, LANES):
             first = max(0, min(block, channels - LANES))
-            _take(weights, first, taps * channels, channels, taps, channels, own, LANES)
-            _take(biases, first, channels, channels, 1, channels, start, LANES)
+            _take(weights, first, taps * channels, channels, taps, channels, own, LANES, 0)
+            _take(biases, first, channels, channels, 1, channels, start, LANES, 0)
             how = image.shape, first, corner, spread, stride[1], top_row * stride[0], rows, columns
-            _lay_tile(pixels, *how, tile)
+            _lay_tile(pixels, *how, tile, ahead)
             down, there = stride[0] * line, advance(target, first)
             _sum_rows(tile, own, start, places, taps, count, down, out_width, channels, there)
         if beside:
@@ -207,7 +210,9 @@ def correlate_weights(images, slopes, kernel, corner, stride, dilation, dw):
     tile = aligned(pointer(spare, 0))
     g = advance(tile, rows * line)
     total = advance(g, band * out_width * LANES)
-    size, all_slopes = height * width * channels, out_height * out_width * channels
+    row = out_width * channels
+    size, all_slopes = height * width * channels, out_height * row
+    ahead = band * stride[0] * width * channels  # as far as the next band or image
     for n in range(count):
         pixels, slope = pointer(images, n * size), pointer(slopes, n * all_slopes)
         for top_row in range(0, out_height, band):
@@ -217,9 +222,19 @@ def correlate_weights(images, slopes, kernel, corner, stride, dilation, dw):
                 first = max(0, min(block * LANES, channels - LANES))
                 shape = height, width, channels
                 how = shape, first, corner, (1, 1), stride[1], top_row * stride[0], rows, columns
-                _lay_tile(pixels, *how, tile)
+                _lay_tile(pixels, *how, tile, ahead)
                 at = top_row * out_width * channels + first
-                _take(slope, at, all_slopes, channels, some * out_width, channels, g, LANES)
+                _take(
+                    slope,
+                    at,
+                    all_slopes,
+                    channels,
+                    some * out_width,
+                    channels,
+                    g,
+                    LANES,
+                    band * out_width * channels,
+                )
                 for group in range(groups):
                     where, nine = advance(places, group * TAPS), (block * groups + group) * TAPS * LANES
                     _sum_taps(tile, g, where, some, out_width, stride[0] * line, advance(total, nine))
