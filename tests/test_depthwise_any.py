@@ -62,9 +62,9 @@ def test_an_image_in_bands(channels, stride):
     """So large that a tile does not hold all of its rows."""
     size, kernel = (90, 120), (2, 2)
     output = 90 // stride[0], 120 // stride[1]
-    _, band, rows = depthwise_any._size(kernel, stride, (1, 1), output, channels)
-    assert 1 < band < output[0]
-    assert band < rows < 90
+    plan = depthwise_any.plan(120, channels, kernel, (0, 0), (1, 1), stride, (1, 1), output)
+    assert 1 < plan.band < output[0]
+    assert plan.band < plan.rows < 90
     rng = np.random.default_rng((channels, *stride))
     assert_agrees_with_im2col(rng, channels, size, kernel, np.float64, stride=stride, padding="same")
 
