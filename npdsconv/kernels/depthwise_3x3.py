@@ -17,8 +17,8 @@ pixel of column a in row r0), w0 … w8 the taps, t0 … t8 their gradients, g a
 sixteen channels.
 
 Optimizations: rows are told apart by pointers, for an array handed on counts references; the rows that are read next
-are asked for while this one is computed, and those that are written next; of nine sums for each channel only those of one
-block lie in registers, the others in the L1 cache, so that each row is read once and not once for each block.
+are asked for while this one is computed, and those that are written next; of nine sums for each channel only those of
+one block lie in registers, the others in the L1 cache, so that each row is read once and not once for each block.
 """
 
 # mypy: ignore-errors
@@ -232,22 +232,11 @@ def spread(dy, w, corner, dx):
     for i in range(dx.shape[0]):
         p = i + top
         below, above = _row(rows, p // 2), _row(rows, p // 2 - 1 if p % 2 == 0 else -1)
-        target, ahead = beside if few else advance(out, i * row), advance(out, (i + 1) * row)
+        target = beside if few else advance(out, i * row)
+        ahead = advance(out, (i + 1) * row)
         for block in range(0, channels, LANES):
             c = max(0, min(block, channels - LANES))
-            _spread_row(
-                above,
-                below,
-                width,
-                taps,
-                p % 2,
-                left,
-                channels,
-                c,
-                dx.shape[1],
-                target,
-                advance(out, (i + 1) * row),
-            )
+            _spread_row(above, below, width, taps, p % 2, left, channels, c, dx.shape[1], target, ahead)
         if few:
             copy(beside, advance(out, i * row), reached)
         clear(advance(out, i * row + reached), row - reached)  # columns that no window has read
