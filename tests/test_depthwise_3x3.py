@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from npdsconv import depthwise_conv2d, depthwise_conv2d_backward
-from npdsconv.kernels import _jit, depthwise
+from npdsconv.kernels import _jit
 
 STRIDES = [(1, 1), (2, 2), (1, 2), (2, 1), (3, 3)]
 DILATIONS = [(1, 1), (2, 1), (1, 2), (2, 2)]
@@ -70,19 +70,6 @@ def test_a_value_that_is_not_finite_stays_in_its_windows(channels, stride):
     dx, _, _ = depthwise_conv2d_backward(dy, clean, w, **how)
     wanted, _, _ = depthwise_conv2d_backward(dy, clean, w, impl="im2col", **how)
     np.testing.assert_allclose(dx, wanted, rtol=0, atol=1e-4)
-
-
-@pytest.mark.parametrize(("multiplier", "size"), [(2, 3), (1, 5)])
-def test_other_shapes_take_other_loops(multiplier, size, monkeypatch):
-    def never(*args):
-        raise AssertionError("a vector loop was called")
-
-    monkeypatch.setattr(depthwise, "_correlate_3x3_all", never)
-    rng = np.random.default_rng(size)
-    x = rng.standard_normal((2, 16, 6, 7))
-    w = rng.standard_normal((16, multiplier, size, size))
-    expected = depthwise_conv2d(x, w, padding=1, impl="im2col")
-    np.testing.assert_allclose(depthwise_conv2d(x, w, padding=1), expected, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("channels", [3, 13, 16])

@@ -8,24 +8,25 @@ Two facts keep this file short:
 So there is one inner loop, ``_correlate``, for forward and dx, and one, ``_correlate_weights``, for dw. Both read a
 zero-bordered copy of one image, so that no loop asks whether it has left the picture.
 
-A 3×3 kernel with M = 1 has loops of its own, in :mod:`depthwise_3x3`, without a copy.
+They serve depth multipliers above 1. For M = 1 the same sums are taken sixteen channels at a time: 3×3 kernels in
+:mod:`depthwise_3x3`, without a copy, all others in :mod:`depthwise_any`.
 
 Optimizations: channels innermost, contiguous, vectorised; the copy stays in the L2 cache; its border is zeroed
-once for several images. What the 3×3 loops gain is told in docs/performance.md.
+once for several images. What the vector loops gain is told in docs/performance.md.
 """
 
 # mypy: disable-error-code="no-untyped-def"
 import numpy as np
 
 from npdsconv import layout
-from npdsconv.kernels import depthwise_any as any_size
+from npdsconv.kernels import depthwise_any
 from npdsconv.kernels._jit import kernel, prange, serial
 from npdsconv.kernels.border import place
 from npdsconv.kernels.depthwise_3x3 import correlate, correlate_weights, spread
 from npdsconv.shapes import Array, Window
 
 IMAGES = 4  # that share one bordered copy, or one partial sum: work is split by shape, never by threads
-SUMS = 32  # partial sums of dw at most, for 3×3
+SUMS = 32  # partial sums of dw at most, for M = 1
 
 
 def forward(x: Array, w: Array, b: Array | None, window: Window) -> Array:
@@ -36,8 +37,9 @@ def forward(x: Array, w: Array, b: Array | None, window: Window) -> Array:
         bias = _bias(b, c, x)
         _correlate_3x3_all(images, _taps(w).reshape(-1), bias, (top, left), window.stride, window.dilation, y)
     elif m == 1:
-        how = window.kernel, (top, left), (1, 1), window.stride, window.dilation
-        _correlate_any_all(images, _taps(w), _bias(b, c, x), *how, y)
+        sizes = window.stride, window.dilation, window.output
+        plan = depthwise_any.plan(x.shape[3], c, window.kernel, (top, left), (1, 1), *sizes)
+        _correlate_any_all(images, depthwise_any.in_blocks(_taps(w), _bias(b, c, x)), *plan, y)
     else:
         bordered = (x.shape[2] + top + bottom, x.shape[3] + left + right)
         how = window.stride, window.dilation
@@ -57,12 +59,13 @@ def input_gradient(dy: Array, w: Array, shape: tuple[int, ...], window: Window) 
     elif _is_3x3(window, m) and window.stride == (2, 2) and window.dilation == (1, 1):
         _spread_3x3_all(slopes, _taps(w).reshape(-1), (top, left), dx)
     elif m == 1:
-        how = window.kernel, corner, window.stride, (1, 1), window.dilation
-        _correlate_any_all(slopes, rotated, zero, *how, dx)
+        sizes = window.stride, (1, 1), window.dilation, (h, width)
+        plan = depthwise_any.plan(dy.shape[3], c, window.kernel, corner, *sizes)
+        _correlate_any_all(slopes, depthwise_any.in_blocks(rotated, zero), *plan, dx)
     else:
         bordered = (h + window.span[0] - 1, width + window.span[1] - 1)
-        how = rotated, zero, dx, (1, 1), window.dilation
-        _correlate_all(slopes, bordered, corner, window.stride, 1, *how)
+        how = (1, 1), window.dilation
+        _correlate_all(slopes, bordered, corner, window.stride, 1, rotated, zero, dx, *how)
     return layout.nchw(dx if m == 1 else dx.reshape(len(dy), h, width, c, m).sum(axis=-1))
 
 
@@ -70,20 +73,25 @@ def weight_gradient(dy: Array, x: Array, shape: tuple[int, ...], window: Window)
     c, m, kh, kw = shape
     (top, bottom), (left, right) = window.padding
     images, slopes = layout.nhwc(x), layout.nhwc(dy)
-    if m == 1:
-        per_sum = max(1, -(-len(x) // SUMS))
-        partial = np.empty((-(-len(x) // per_sum), kh * kw, c), x.dtype)
-        how = (top, left), window.stride, window.dilation, partial
-        if window.kernel == (3, 3):
-            _correlate_weights_3x3_all(images, slopes, per_sum, *how)
-        else:
-            _correlate_weights_any_all(images, slopes, per_sum, window.kernel, *how)
+    how = window.stride, window.dilation
+    per_sum = max(1, -(-len(x) // SUMS)) if m == 1 else IMAGES
+    count = -(-len(x) // per_sum)
+    if _is_3x3(window, m):
+        partial = np.empty((count, 9, c), x.dtype)
+        _correlate_weights_3x3_all(images, slopes, per_sum, (top, left), *how, partial)
+        dw = partial.sum(axis=0)
+    elif m == 1:
+        plan = depthwise_any.plan(x.shape[3], c, window.kernel, (top, left), (1, 1), *how, window.output)
+        partial = depthwise_any.room_for_sums(count, window.kernel, c, x.dtype)
+        beside = depthwise_any.side_by_side(window.output[1])
+        _correlate_weights_any_all(images, slopes, per_sum, *plan, beside, partial)
+        dw = depthwise_any.out_of_blocks(partial.sum(axis=0), kh * kw, c)
     else:
-        partial = np.zeros((-(-len(x) // IMAGES), kh * kw, c * m), x.dtype)
+        partial = np.zeros((count, kh * kw, c * m), x.dtype)
         bordered = (x.shape[2] + top + bottom, x.shape[3] + left + right)
-        how = window.stride, window.dilation
         _correlate_weights_all(images, slopes, bordered, (top, left), m, kw, *how, partial)
-    return np.ascontiguousarray(partial.sum(axis=0).reshape(kh, kw, c, m).transpose(2, 3, 0, 1))
+        dw = partial.sum(axis=0)
+    return np.ascontiguousarray(dw.reshape(kh, kw, c, m).transpose(2, 3, 0, 1))
 
 
 def _is_3x3(window: Window, m: int) -> bool:
@@ -171,13 +179,17 @@ def _correlate_weights_3x3_all(images, dy, per_sum, corner, stride, dilation, pa
 
 
 @kernel
-def _correlate_any_all(images, w, bias, size, corner, spread, stride, dilation, y):
+def _correlate_any_all(images, w, places, columns, begin, end, top, apart, stride, line, band, rows, y):
     for n in prange(images.shape[0]):
-        any_size.correlate(images[n], w, bias, size, corner, spread, stride, dilation, y[n])
+        how = places, columns, begin, end, top, apart, stride, line, band, rows
+        depthwise_any.correlate(images[n], w, *how, y[n])
 
 
 @kernel
-def _correlate_weights_any_all(images, dy, per_sum, size, corner, stride, dilation, partial):
+def _correlate_weights_any_all(
+    images, dy, per_sum, places, columns, begin, end, top, apart, stride, line, band, rows, beside, partial
+):
     for chunk in prange(partial.shape[0]):
         some = slice(chunk * per_sum, (chunk + 1) * per_sum)
-        any_size.correlate_weights(images[some], dy[some], size, corner, stride, dilation, partial[chunk])
+        how = places, columns, begin, end, top, apart, stride, line, band, rows, beside
+        depthwise_any.correlate_weights(images[some], dy[some], *how, partial[chunk])

@@ -16,9 +16,9 @@ Names: an image is (H, W, C); r0, r1, r2 point to the three rows of a window, a,
 pixel of column a in row r0), w0 … w8 the taps, t0 … t8 their gradients, g a slope (dy), c or `first` the first of the
 sixteen channels.
 
-Optimizations: rows are told apart by pointers, for an array handed on counts references; the rows that come next are
-asked for while this one is computed; of nine sums for each channel only those of one block lie in registers, the
-others in the L1 cache, so that each row is read once and not once for each block.
+Optimizations: rows are told apart by pointers, for an array handed on counts references; the rows that are read next
+are asked for while this one is computed, and those that are written next; of nine sums for each channel only those of
+one block lie in registers, the others in the L1 cache, so that each row is read once and not once for each block.
 """
 
 # mypy: ignore-errors
@@ -93,6 +93,8 @@ def _two_rows(r0, r1, r2, r3, width, w, bias, left, channels, first, out_width, 
         c2, c3 = load_if(inside, r2, at), load_if(inside, r3, at)
         fetch(ahead0, to)
         fetch(ahead1, to)
+        fetch(upper, to + 2 * out_width * channels)
+        fetch(upper, to + 3 * out_width * channels)
         s, t = multiply_add(w0, a0, bias_), multiply_add(w0, a1, bias_)
         s, t = multiply_add(w1, b0, s), multiply_add(w1, b1, t)
         s, t = multiply_add(w2, c0, s), multiply_add(w2, c1, t)
@@ -141,6 +143,7 @@ def _one_row(
         s = multiply_add(w2, c0, multiply_add(w1, b0, multiply_add(w0, a0, bias_)))
         s = multiply_add(w5, c1, multiply_add(w4, b1, multiply_add(w3, a1, s)))
         s = multiply_add(w8, c2, multiply_add(w7, b2, multiply_add(w6, a2, s)))
+        fetch(out, to + out_width * channels)
         store(out, to, s)
         q += stride
         to += channels
@@ -185,7 +188,7 @@ def correlate(image, w, bias, corner, stride, dilation, y):
 
 
 @serial
-def _spread_row(above, below, width, w, u, left, channels, c, out_width, out):
+def _spread_row(above, below, width, w, u, left, channels, c, out_width, out, ahead):
     """One row of dx for stride 2, from the one or two rows of dy that reach it: taps u of `below`, u + 2 of `above`."""
     at = 3 * u * channels + c
     w0, w1, w2 = load(w, at), load(w, at + channels), load(w, at + 2 * channels)
@@ -197,6 +200,8 @@ def _spread_row(above, below, width, w, u, left, channels, c, out_width, out):
         a1, b1 = load_if(k < width, above, at), load_if(k < width, below, at)
         even = multiply_add(w0, b1, multiply_add(w2, b0, multiply_add(v0, a1, multiply_add(v2, a0, nothing))))
         odd = multiply_add(w1, b1, multiply_add(v1, a1, nothing))
+        fetch(ahead, q * channels + c)
+        fetch(ahead, (q + 1) * channels + c)
         if 0 <= q < out_width:
             store(out, q * channels + c, even)
         if 0 <= q + 1 < out_width:
@@ -228,9 +233,10 @@ def spread(dy, w, corner, dx):
         p = i + top
         below, above = _row(rows, p // 2), _row(rows, p // 2 - 1 if p % 2 == 0 else -1)
         target = beside if few else advance(out, i * row)
+        ahead = advance(out, (i + 1) * row)
         for block in range(0, channels, LANES):
             c = max(0, min(block, channels - LANES))
-            _spread_row(above, below, width, taps, p % 2, left, channels, c, dx.shape[1], target)
+            _spread_row(above, below, width, taps, p % 2, left, channels, c, dx.shape[1], target, ahead)
         if few:
             copy(beside, advance(out, i * row), reached)
         clear(advance(out, i * row + reached), row - reached)  # columns that no window has read

@@ -3,7 +3,8 @@
 The taps of a large kernel do not fit into registers, so here the sums do. Sixteen channels of the image are copied to
 a *tile*, a zero-bordered image of its own in which every pixel has sixteen numbers. Forward, seven neighbouring pixels
 of y are summed up together: each tap is read once for the seven of them. For dw nine taps are summed up together: each
-slope is read once for the nine. Neither loop knows how large the kernel is: it has a list of where each tap reads.
+slope is read once for the nine. Neither loop knows the size of the kernel, its dilation or its stride: all these are in
+a list of where each tap reads, which :func:`plan` makes once for all images.
 
 For a stride of s across, a tile keeps every s-th column of the image together, first the columns 0, s, 2s, …, then
 1, s + 1, …, so that neighbouring pixels of y always read neighbours. dx is a forward pass as well, over a tile in which
@@ -11,16 +12,16 @@ the pixels of dy lie apart by the stride (`spread`).
 
 With fewer channels than sixteen, a block holds some numbers of the next pixel too; nobody reads what they come to.
 
-Names: `first` is the first of sixteen channels; `line` counts the numbers in a row of a tile, `columns` its pixels;
-`places` says how far from the window's corner each tap reads.
-
 Optimizations: the sums in registers; taps and tile contiguous and aligned, so that they stay in the L1 cache and each
 load is one; one loop over all taps, because two nested short ones end too often for the processor to foresee; a large
-image in bands of rows, so that its pixels are in the L2 cache when the next sixteen channels need them; seven divides
-the widths of most networks (7, 14, 28, 56, 112), so that few pixels are computed twice.
+image in bands of rows, so that its pixels are in the L2 cache when the next sixteen channels need them; the next band
+is asked for meanwhile; seven divides the widths of most networks (7, 14, 28, 56, 112), so that few pixels are computed
+twice; what depends on shapes alone is prepared in NumPy, and not compiled.
 """
 
 # mypy: ignore-errors
+from typing import NamedTuple
+
 import numpy as np
 
 from npdsconv.kernels._jit import serial
@@ -30,6 +31,7 @@ from npdsconv.kernels.lanes import (
     aligned,
     clear,
     copy,
+    fetch,
     keep,
     load,
     multiply_add,
@@ -37,56 +39,124 @@ from npdsconv.kernels.lanes import (
     pointer,
     store,
 )
+from npdsconv.layout import readonly
 
 BAND = 1 << 17  # numbers of an image that are worked on together
 PIXELS, TAPS = 7, 9  # that are summed up together
 
 
-@serial
-def _take(source, at, limit, channels, count, apart, target, step):
-    """Copy sixteen numbers of `count` pixels; none beyond `limit`, where the source ends."""
-    for k in range(count):
-        if at + LANES <= limit:
-            store(target, k * step, load(source, at))
-        else:
-            copy(advance(source, at), advance(target, k * step), min(channels, LANES))
-        at += apart
+# ---- in NumPy: all that depends on shapes alone ------------------------------------------------------------------
+
+
+class Plan(NamedTuple):
+    """How the images of one call are laid out."""
+
+    places: (
+        np.ndarray
+    )  # of each tap: how far from the first pixel of a window it reads, in numbers of a tile; of
+    # those that round the taps up to a multiple of nine: as the last tap
+    columns: np.ndarray  # of each column of the image: where in a row of the tile it lies
+    begin: int  # the first column of the image that lies in the tile
+    end: int  # and the one after the last
+    top: int  # the row of the bordered image in which the image begins
+    apart: int  # the rows from one row of the image to the next
+    stride: int  # the rows from one window to the next
+    line: int  # numbers in a row of a tile
+    band: int  # rows of y that are worked on together
+    rows: int  # rows of a tile that these need
+
+
+def plan(width, channels, kernel, corner, spread, stride, dilation, output):
+    """The :class:`Plan` for images of some width: pixel (i, j) lies at (top + i·spread, left + j·spread)."""
+    columns = (output[1] - 1) * stride[1] + (kernel[1] - 1) * dilation[1] + 1
+    columns += -columns % stride[1]
+    together = columns // stride[1]
+
+    def at(q):
+        return (q % stride[1] * together + q // stride[1]) * LANES
+
+    taps = kernel[0] * kernel[1]
+    u, v = np.divmod(np.minimum(np.arange(_rounded(taps)), taps - 1), kernel[1])
+    places = u * dilation[0] * columns * LANES + at(v * dilation[1])
+    q = corner[1] + np.arange(width) * spread[1]
+    inside = np.flatnonzero((q >= 0) & (q < columns))
+    begin, end = (inside[0], inside[-1] + 1) if len(inside) else (0, 0)
+
+    tall = (kernel[0] - 1) * dilation[0] + 1
+    fit = (BAND // (columns * max(channels, LANES)) - tall) // stride[0] + 1
+    band = max(1, min(output[0], fit))
+    rows = (band - 1) * stride[0] + tall
+    ints = begin, end, corner[0], spread[0], stride[0], columns * LANES, band, rows
+    return Plan(_list(places), _list(at(q)), *map(int, ints))
+
+
+def side_by_side(width):
+    """Where the columns of dy lie in a tile of their own: one after the other."""
+    return _list(np.arange(width) * LANES)
+
+
+def _list(places):
+    return readonly(places.astype(np.int64))
+
+
+def _rounded(taps):
+    return -(-taps // TAPS) * TAPS
+
+
+def starts(channels):
+    """The first channel of each block of sixteen; the last block may overlap the one before."""
+    return [max(0, min(first, channels - LANES)) for first in range(0, channels, LANES)]
+
+
+def in_blocks(w, bias):
+    """Taps (KH, KW, C) and bias (C,) as (blocks, KH·KW + 1, 16); the bias comes last."""
+    channels = len(bias)
+    rows = np.zeros((w.size // channels + 1, max(channels, LANES)), w.dtype)
+    rows[:-1, :channels], rows[-1, :channels] = w.reshape(-1, channels), bias
+    return readonly(np.stack([rows[:, first : first + LANES] for first in starts(channels)]))
+
+
+def room_for_sums(count, kernel, channels, dtype):
+    """Zeros (count, blocks, KH·KW rounded up, 16) for :func:`correlate_weights`."""
+    return np.zeros((count, len(starts(channels)), _rounded(kernel[0] * kernel[1]), LANES), dtype)
+
+
+def out_of_blocks(sums, taps, channels):
+    """dw (KH·KW, C) from sums in blocks."""
+    dw = np.empty((taps, channels), sums.dtype)
+    for first, block in zip(starts(channels), sums, strict=True):
+        dw[:, first : first + LANES] = block[:taps, :channels]
+    return dw
+
+
+# ---- compiled ----------------------------------------------------------------------------------------------------
 
 
 @serial
-def _lay_tile(image, shape, first, corner, spread, stride, top_row, rows, columns, tile):
-    """Rows top_row … of the bordered image, in which pixel (i, j) lies at (top + i·spread, left + j·spread)."""
+def _lay_tile(image, shape, first, columns, begin, end, top, apart, rows, line, tile, ahead):
+    """Copy sixteen channels to the rows of a tile, from row `top` on; the numbers `ahead` will be needed next."""
     height, width, channels = shape
-    (top, left), (down, across) = corner, spread
-    together = columns // stride  # the columns that a stride apart makes neighbours
     limit = height * width * channels
-    for row in range(rows):
-        p = top_row + row - top
-        if 0 <= p < height * down and p % down == 0:
-            for phase in range(stride):
-                # Of spread and stride, one is 1.
-                j = (phase - left) % stride if stride > 1 else max(0, (across - 1 - left) // across)
-                q = (left + j * across) // stride
-                count = min((width - j + stride - 1) // stride, (together - 1 - q) // across + 1)
-                at = ((p // down) * width + j) * channels + first
-                target = advance(tile, (row * columns + phase * together + q) * LANES)
-                _take(image, at, limit, channels, count, stride * channels, target, across * LANES)
+    i = max(0, -(top // apart))
+    row = top + i * apart
+    while row < rows and i < height:
+        at = (i * width + begin) * channels + first
+        for j in range(begin, end):
+            fetch(image, at + ahead)
+            to = row * line + one(columns, j)
+            if at + LANES <= limit:
+                store(tile, to, load(image, at))
+            else:
+                copy(advance(image, at), advance(tile, to), min(channels, LANES))
+            at += channels
+        i += 1
+        row += apart
 
 
 @serial
-def _find_places(kernel, stride, dilation, columns, places):
-    """Where each tap reads, counted from the first pixel of a window in its tile."""
-    together = columns // stride
-    for tap in range(places.shape[0]):
-        tap_ = min(tap, kernel[0] * kernel[1] - 1)
-        u, q = tap_ // kernel[1], (tap_ % kernel[1]) * dilation[1]
-        places[tap] = (u * dilation[0] * columns + (q % stride) * together + q // stride) * LANES
-
-
-@serial
-def _sum_rows(tile, w, bias, places, taps, rows, down, width, channels, out):
+def _sum_rows(tile, w, places, taps, rows, down, width, channels, out):
     """Some rows of y: seven pixels at a time, the last seven of a row perhaps for the second time."""
-    start = load(bias, 0)
+    start = load(w, taps * LANES)
     for i in range(rows):
         for begin in range(0, width, PIXELS):
             j = max(0, min(begin, width - PIXELS))
@@ -109,26 +179,10 @@ def _sum_rows(tile, w, bias, places, taps, rows, down, width, channels, out):
 
 
 @serial
-def _size(kernel, stride, dilation, output, channels):
-    """(columns of a tile, rows of y in a band, rows of the image that these need)."""
-    columns = (output[1] - 1) * stride[1] + (kernel[1] - 1) * dilation[1] + 1
-    columns += -columns % stride[1]
-    tall = (kernel[0] - 1) * dilation[0] + 1
-    fit = (BAND // (columns * max(channels, LANES)) - tall) // stride[0] + 1
-    band = max(1, min(output[0], fit))
-    return columns, band, (band - 1) * stride[0] + tall
-
-
-@serial
-def correlate(image, w, bias, kernel, corner, spread, stride, dilation, y):
-    """y (OH, OW, C) from an image (H, W, C), taps w (KH, KW, C) and bias (C,)."""
+def correlate(image, w, places, columns, begin, end, top, apart, stride, line, band, rows, y):
+    """y (OH, OW, C) from an image (H, W, C), taps from :func:`in_blocks`, and a :class:`Plan`."""
     out_height, out_width, channels = y.shape
-    columns, band, rows = _size(kernel, stride, dilation, (out_height, out_width), channels)
-    line, row, taps = columns * LANES, out_width * channels, kernel[0] * kernel[1]
-    all_places = np.empty(taps, np.int64)
-    _find_places(kernel, stride[1], dilation, columns, all_places)
-    places = pointer(all_places, 0)
-
+    row, taps = out_width * channels, w.shape[1] - 1
     # Sixteen numbers, or seven pixels, may reach beyond a row: into the next, which is written later, but after the
     # last there is none.
     beside = channels < LANES or out_width < PIXELS
@@ -136,26 +190,24 @@ def correlate(image, w, bias, kernel, corner, spread, stride, dilation, y):
     spare = np.empty(rows * line + (taps + 2) * LANES + 2 * room + (band * row if beside else 0), y.dtype)
     tile = aligned(pointer(spare, 0))
     own = advance(tile, rows * line + PIXELS * LANES)
-    start = advance(own, taps * LANES)
-    some = advance(start, LANES)
-    pixels, weights, biases, out = pointer(image, 0), pointer(w, 0), pointer(bias, 0), pointer(y, 0)
-    clear(own, (taps + 1) * LANES)
+    some = advance(own, (taps + 1) * LANES)
+    pixels, weights, out = pointer(image, 0), pointer(w, 0), pointer(y, 0)
+    places_, columns_ = pointer(places, 0), pointer(columns, 0)
+    ahead = (band * stride // apart) * image.shape[1] * channels  # to the next band, or to the next image
     for top_row in range(0, out_height, band):
         count = min(band, out_height - top_row)
         clear(tile, rows * line + PIXELS * LANES)
         target = some if beside else advance(out, top_row * row)
-        for block in range(0, channels, LANES):
-            first = max(0, min(block, channels - LANES))
-            _take(weights, first, taps * channels, channels, taps, channels, own, LANES)
-            _take(biases, first, channels, channels, 1, channels, start, LANES)
-            how = image.shape, first, corner, spread, stride[1], top_row * stride[0], rows, columns
-            _lay_tile(pixels, *how, tile)
-            down, there = stride[0] * line, advance(target, first)
-            _sum_rows(tile, own, start, places, taps, count, down, out_width, channels, there)
+        for block in range(w.shape[0]):
+            first, size = max(0, min(block * LANES, channels - LANES)), (taps + 1) * LANES
+            copy(advance(weights, block * size), own, size)
+            how = begin, end, top - top_row * stride, apart, rows, line
+            _lay_tile(pixels, image.shape, first, columns_, *how, tile, ahead)
+            there = advance(target, first)
+            _sum_rows(tile, own, places_, taps, count, stride * line, out_width, channels, there)
         if beside:
             copy(some, advance(out, top_row * row), count * row)
     keep(spare)
-    keep(all_places)
 
 
 @serial
@@ -191,43 +243,36 @@ def _sum_taps(tile, g, places, rows, width, down, total):
 
 
 @serial
-def correlate_weights(images, slopes, kernel, corner, stride, dilation, dw):
-    """dw (KH·KW, C) from images (N, H, W, C) and dy (N, OH, OW, C)."""
-    count, height, width, channels = images.shape
+def correlate_weights(
+    images, slopes, places, columns, begin, end, top, apart, stride, line, band, rows, beside, total
+):
+    """Add to the sums `total` from images (N, H, W, C), dy (N, OH, OW, C), a :class:`Plan` and :func:`side_by_side`."""
+    height, width, channels = images.shape[1:]
     out_height, out_width = slopes.shape[1:3]
-    columns, band, rows = _size(kernel, stride, dilation, (out_height, out_width), channels)
-    line, taps = columns * LANES, kernel[0] * kernel[1]
-    groups = (taps + TAPS - 1) // TAPS
-    all_places = np.empty(groups * TAPS, np.int64)  # those too many read what the last tap reads
-    _find_places(kernel, stride[1], dilation, columns, all_places)
-    places = pointer(all_places, 0)
-
-    blocks = (channels + LANES - 1) // LANES  # where two overlap, each has sums of its own
-    spare = np.zeros(rows * line + (band * out_width + blocks * groups * TAPS + 1) * LANES, dw.dtype)
+    row, size = out_width * channels, height * width * channels
+    spare = np.empty(rows * line + (band * out_width + 1) * LANES, total.dtype)
     tile = aligned(pointer(spare, 0))
     g = advance(tile, rows * line)
-    total = advance(g, band * out_width * LANES)
-    size, all_slopes = height * width * channels, out_height * out_width * channels
-    for n in range(count):
-        pixels, slope = pointer(images, n * size), pointer(slopes, n * all_slopes)
+    sums, places_, columns_, beside_ = (
+        pointer(total, 0),
+        pointer(places, 0),
+        pointer(columns, 0),
+        pointer(beside, 0),
+    )
+    ahead = band * stride * width * channels
+    clear(g, band * out_width * LANES)
+    for n in range(images.shape[0]):
+        pixels, slope = pointer(images, n * size), pointer(slopes, n * out_height * row)
         for top_row in range(0, out_height, band):
             some = min(band, out_height - top_row)
             clear(tile, rows * line)
-            for block in range(blocks):
+            for block in range(total.shape[0]):
                 first = max(0, min(block * LANES, channels - LANES))
-                shape = height, width, channels
-                how = shape, first, corner, (1, 1), stride[1], top_row * stride[0], rows, columns
-                _lay_tile(pixels, *how, tile)
-                at = top_row * out_width * channels + first
-                _take(slope, at, all_slopes, channels, some * out_width, channels, g, LANES)
-                for group in range(groups):
-                    where, nine = advance(places, group * TAPS), (block * groups + group) * TAPS * LANES
-                    _sum_taps(tile, g, where, some, out_width, stride[0] * line, advance(total, nine))
-    out = pointer(dw, 0)
-    for block in range(blocks):
-        first = max(0, min(block * LANES, channels - LANES))
-        for tap in range(taps):
-            sums = advance(total, (block * groups * TAPS + tap) * LANES)
-            copy(sums, advance(out, tap * channels + first), min(channels, LANES))
+                how = begin, end, top - top_row * stride, apart, rows, line
+                _lay_tile(pixels, (height, width, channels), first, columns_, *how, tile, ahead)
+                how = 0, out_width, -top_row, 1, some, out_width * LANES
+                _lay_tile(slope, (out_height, out_width, channels), first, beside_, *how, g, band * row)
+                for tap in range(0, total.shape[1], TAPS):
+                    nine = advance(sums, (block * total.shape[1] + tap) * LANES)
+                    _sum_taps(tile, g, advance(places_, tap), some, out_width, stride * line, nine)
     keep(spare)
-    keep(all_places)
