@@ -300,7 +300,9 @@ def test_a_training_step_counted_by_hand():
     assert total.training_bytes(1) == 4 * sum(read) + mask
     assert total.training_bytes(9) == 9 * total.training_bytes(1)
     chain = Sequential(Conv2d(1, 4, 3), BatchNorm2d(4), ReLU(), Flatten(), Linear(4 * 36, 5))
-    assert summary(chain, (1, 8, 8)).training_bytes(10) == 10 * 4 * (2 * 4 * 36 + 5), "batch norm and ReLU as one"
+    assert summary(chain, (1, 8, 8)).training_bytes(10) == 10 * 4 * (2 * 4 * 36 + 5), (
+        "batch norm and ReLU as one"
+    )
     set_impl(chain, "im2col")
     assert summary(chain, (1, 8, 8)).training_bytes(10) == 10 * 4 * (3 * 4 * 36 + 5)
     for batch in (0, -1, 2.0, True):

@@ -112,55 +112,6 @@ def test_kernels_run_on_as_many_threads_as_was_said(tmp_path):
     assert outcome == [[3], [2], [1], [3]]
 
 
-BLAS = """
-import json
-import numba, numpy as np
-from threadpoolctl import threadpool_info, threadpool_limits
-from npdsconv.kernels import _jit, pointwise
-
-def blas():
-    pools = [pool for pool in threadpool_info() if pool["user_api"] == "blas"]
-    return sorted(pool["num_threads"] for pool in pools)
-
-def spy(fail=False):
-    seen.append(blas())
-    if fail:
-        raise KeyError("inside")
-
-def launcher(**options):
-    numba.njit, real = lambda function, **_: function, numba.njit    # spy stays a Python function
-    try:
-        return _jit.kernel(**options)(spy)
-    finally:
-        numba.njit = real
-
-seen = []
-threadpool_limits(3, user_api="blas")
-before = blas()
-launcher(blas=True)()
-launcher(blas=False)()
-try:
-    launcher(blas=True)(True)
-except KeyError:
-    pass
-x, w = np.ones((9, 4)), np.ones((5, 4))
-np.testing.assert_array_equal(pointwise.product(x, w, None), x @ w.T)
-print(json.dumps({"before": before, "seen": seen, "after": blas()}))
-"""
-
-
-def test_blas_has_one_thread_inside_a_launch_and_the_users_own_outside():
-    """Both NumPy's and SciPy's: a product in a kernel runs in SciPy's."""
-    outcome = fresh(BLAS, OPENBLAS_NUM_THREADS=4, NUMBA_NUM_THREADS=1)
-    before = outcome["before"]
-    if not before or max(before) == 1:
-        pytest.skip("no BLAS here can be told how many threads to use")
-    assert before == [3] * len(before)
-    held = [1] * len(before)
-    assert outcome["seen"] == [held, before, held]
-    assert outcome["after"] == before
-
-
 OPS_AND_BLAS = """
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -172,7 +123,7 @@ from npdsconv.layers import set_impl
 from npdsconv.models import fold_batch_norm, separable_cnn
 from npdsconv.optim import Adam
 
-npdsconv.get_num_threads()    # loads SciPy's BLAS too
+import scipy.linalg    # brings a BLAS of its own
 def blas():
     return sorted(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas")
 
@@ -222,24 +173,40 @@ def test_blas_is_as_the_user_left_it_after_every_kind_of_call():
     assert {name: found for name, found in outcome["after"].items() if found != before} == {}
 
 
-def test_every_kernel_with_a_product_holds_blas():
-    """Read in the sources: forgetting ``blas=True`` gives the right numbers, forty times slower."""
-    found = 0
-    for path in Path(kernels.__file__).parent.glob("*.py"):
-        for node in ast.parse(path.read_text(encoding="utf-8")).body:
-            if not isinstance(node, ast.FunctionDef):
-                continue
-            decorators = [ast.unparse(d) for d in node.decorator_list]
-            products = "np.dot(" in ast.unparse(node) or any(
-                isinstance(n, ast.MatMult) for n in ast.walk(node)
-            )
-            if products and "serial" not in decorators:
-                found += 1
-                assert decorators == ["kernel(blas=True)"], f"{path.name}: {node.name}"
-            assert not products or "serial" not in decorators, (
-                f"{path.name}: {node.name}: which kernel calls it?"
-            )
-    assert found >= 3
+def test_no_kernel_calls_blas():
+    """Read in the sources: two pools of threads fight for the cores, and the numbers would be right all the same."""
+    tree = {
+        p.name: ast.parse(p.read_text(encoding="utf-8")) for p in Path(kernels.__file__).parent.glob("*.py")
+    }
+    compiled = [
+        (name, node)
+        for name, module in tree.items()
+        for node in module.body
+        if isinstance(node, ast.FunctionDef)
+        and any(ast.unparse(d).split("(")[0] in ("kernel", "serial") for d in node.decorator_list)
+    ]
+    assert len(compiled) > 30
+    for name, node in compiled:
+        products = ("np.dot(", "np.matmul(", "np.linalg.", "np.vdot(", "np.inner(")
+        assert not any(call in ast.unparse(node) for call in products), f"{name}: {node.name}"
+        assert not any(isinstance(n, ast.MatMult) for n in ast.walk(node)), f"{name}: {node.name}"
+
+
+@compiled
+def test_a_kernel_wakes_no_more_threads_than_it_has_pieces(tmp_path):
+    (tmp_path / "own_kernel.py").write_text(WHO.replace("@kernel", "@kernel(pieces=len)"))
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    code = """
+from own_kernel import *
+def seen_by(n):
+    seen = np.zeros(n, np.int64)
+    who(seen)
+    return [sorted(set(seen.tolist())), numba.get_num_threads()]
+npdsconv.set_num_threads(3)
+print(json.dumps([seen_by(8), seen_by(2), seen_by(1), seen_by(0)]))
+"""
+    outcome = fresh(code, NUMBA_NUM_THREADS=3, PYTHONPATH=path, NUMBA_CACHE_DIR=tmp_path)
+    assert outcome == [[[3], 3], [[2], 3], [[1], 3], [[], 3]]
 
 
 TWO_CALLERS = """

@@ -4,10 +4,11 @@
 (``prange``) and guards its launch:
 
 * one launch at a time (Numba's workqueue layer aborts the process when two Python threads launch at once);
-* on as many threads as :func:`set_num_threads` said;
-* with ``blas=True``, OpenBLAS held to one thread meanwhile. Two thread pools fight: BLAS workers keep spinning
-  after a product and take the core that Numba needs, so matrix products run *inside* our loops, one for each
-  block of rows. The caller's own BLAS setting is back when the launch returns.
+* on as many threads as :func:`set_num_threads` said, or as there are pieces of work: a thread that would find nothing
+  to do costs more to wake than a small kernel takes.
+
+No kernel calls BLAS. Two thread pools fight: BLAS workers keep spinning after a product and take the core that Numba
+needs. And for tall, narrow products ours are faster (:mod:`tile`). So the user's BLAS settings are never touched.
 
 Results do not depend on the number of threads: kernels split their work by the problem's shape alone, each
 iteration owns what it writes, and partial sums are added in a fixed order.
@@ -20,20 +21,17 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
 from typing import Any
 
 import numba
-import scipy.linalg.cython_blas  # noqa: F401  before the controller: np.dot in a kernel calls SciPy's OpenBLAS
 from numba import prange
 from platformdirs import user_cache_path
-from threadpoolctl import ThreadpoolController
 
-__all__ = ["cache_folder", "get_num_threads", "kernel", "prange", "serial", "set_num_threads"]
+__all__ = ["cache_folder", "each", "get_num_threads", "kernel", "prange", "serial", "set_num_threads"]
 
-_BLAS = ThreadpoolController()
 _LAUNCH = threading.Lock()
 _DAMAGED = (EOFError, pickle.UnpicklingError, ImportError, AttributeError, IndexError, ValueError)
 _KEPT_DIGESTS = 3
@@ -110,18 +108,22 @@ def serial(function: Callable | None = None, *, inline: bool = False) -> Callabl
         return numba.njit(function, cache=_FOLDER is not None, forceinline=inline, **_OPTIONS)
 
 
-def kernel(function: Callable | None = None, *, blas: bool = False) -> Callable:
-    """Compile a parallel loop; calling it launches it under the rules at the top of this file."""
+def kernel(function: Callable | None = None, *, pieces: Callable[..., int] | None = None) -> Callable:
+    """Compile a parallel loop; calling it launches it under the rules at the top of this file.
+
+    `pieces` takes the kernel's arguments and says how many pieces of work there are; without it, enough.
+    """
     if function is None:
-        return lambda f: kernel(f, blas=blas)
+        return lambda f: kernel(f, pieces=pieces)
     with _caching_here():
         options = {**_OPTIONS, "parallel": _PRANGE_ONLY, "cache": _FOLDER is not None}
         compiled = numba.njit(function, **options)
 
     @wraps(function)
     def launch(*args: Any) -> Any:
-        with _LAUNCH, _BLAS.limit(limits=1, user_api="blas") if blas else nullcontext():
-            numba.set_num_threads(get_num_threads())
+        with _LAUNCH:
+            threads = get_num_threads()
+            numba.set_num_threads(threads if pieces is None else max(1, min(threads, pieces(*args))))
             try:
                 return compiled(*args)
             except _DAMAGED:
@@ -129,9 +131,16 @@ def kernel(function: Callable | None = None, *, blas: bool = False) -> Callable:
                 # of the kernel itself comes back on the second call.
                 _wipe_cache()
                 return compiled(*args)
+            finally:
+                numba.set_num_threads(threads)
 
     launch.compiled = compiled  # type: ignore[attr-defined]
     return launch
+
+
+def each(first: Any, *rest: Any) -> int:
+    """`pieces` of a kernel that works on the items of its first array one by one."""
+    return len(first)
 
 
 # ---- threads --------------------------------------------------------------------------------------------------

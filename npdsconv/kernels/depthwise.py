@@ -20,7 +20,7 @@ import numpy as np
 
 from npdsconv import layout
 from npdsconv.kernels import depthwise_any
-from npdsconv.kernels._jit import kernel, prange, serial
+from npdsconv.kernels._jit import each, kernel, prange, serial
 from npdsconv.kernels.border import place
 from npdsconv.kernels.depthwise_3x3 import correlate, correlate_weights, spread
 from npdsconv.shapes import Array, Window
@@ -159,13 +159,13 @@ def _correlate_weights_all(images, dy, bordered, corner, m, kw, stride, dilation
             _correlate_weights(border, dy[k], partial[chunk], kw, stride, dilation)
 
 
-@kernel
+@kernel(pieces=each)
 def _correlate_3x3_all(images, w, bias, corner, stride, dilation, y):
     for n in prange(images.shape[0]):
         correlate(images[n], w, bias, corner, stride, dilation, y[n])
 
 
-@kernel
+@kernel(pieces=each)
 def _spread_3x3_all(dy, w, corner, dx):
     for n in prange(dy.shape[0]):
         spread(dy[n], w, corner, dx[n])
@@ -178,7 +178,7 @@ def _correlate_weights_3x3_all(images, dy, per_sum, corner, stride, dilation, pa
         correlate_weights(images[some], dy[some], corner, stride, dilation, partial[chunk])
 
 
-@kernel
+@kernel(pieces=each)
 def _correlate_any_all(images, w, places, columns, begin, end, top, apart, stride, line, band, rows, y):
     for n in prange(images.shape[0]):
         how = places, columns, begin, end, top, apart, stride, line, band, rows

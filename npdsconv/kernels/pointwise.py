@@ -13,7 +13,7 @@ from npdsconv.kernels import rows
 from npdsconv.kernels._jit import kernel, prange
 from npdsconv.kernels.lanes import keep, pointer
 from npdsconv.kernels.partial import add_up
-from npdsconv.kernels.product import fetch_all, fill, multiply, pack, panels
+from npdsconv.kernels.product import fetch_all, fill, multiply, pack, panels_of_transposed
 from npdsconv.kernels.rows import UNBOUNDED, Bounds, limits
 from npdsconv.shapes import Array
 
@@ -39,7 +39,9 @@ def weight_gradient(dy: Array, x: Array) -> Array:
 def product(x: Array, w: Array, b: Array | None, bounds: Bounds = UNBOUNDED) -> Array:
     """x (P,C) @ w (O,C)ᵀ + b (O,), cut to the bounds."""
     y = np.empty((len(x), len(w)), x.dtype)
-    _product(layout.readonly(x), panels(w.T), fill(b, len(w), x.dtype), limits(bounds, x.dtype), y)
+    _product(
+        layout.readonly(x), panels_of_transposed(w), fill(b, len(w), x.dtype), limits(bounds, x.dtype), y
+    )
     return y
 
 
@@ -50,7 +52,11 @@ def product_of_transposed(a: Array, b: Array) -> Array:
     return add_up(partial)
 
 
-@kernel
+def _pieces(x, w, *rest):
+    return -(-len(x) // BLOCK) * -(-len(w) // PANELS)
+
+
+@kernel(pieces=_pieces)
 def _product(x, w, start, bounds, y):
     depth, columns = x.shape[1], y.shape[1]
     width = w.shape[2]

@@ -7,6 +7,7 @@ zeros; :func:`panels` does so once for a product. :func:`multiply` runs the tile
 # mypy: ignore-errors
 import numpy as np
 
+from npdsconv import layout
 from npdsconv.kernels._jit import serial
 from npdsconv.kernels.lanes import LANES, advance, fetch
 from npdsconv.kernels.tile import FEW, ROWS, WIDTH_BYTES, few, one, tile
@@ -26,6 +27,26 @@ def panels(w: Array) -> Array:
     padded = np.zeros((k, count * across), w.dtype)
     padded[:, :o] = w
     return np.ascontiguousarray(padded.reshape(k, count, across).swapaxes(0, 1))
+
+
+def panels_of_transposed(w: Array) -> Array:
+    """The same for the transpose of a matrix (O, K)."""
+    o, k = w.shape
+    across = width(w.dtype)
+    cut = np.zeros((-(-o // across), k, across), w.dtype)
+    _cut(layout.readonly(w), cut)
+    return cut
+
+
+@serial
+def _cut(w, cut):
+    inputs, across = cut.shape[1:]
+    for j in range(cut.shape[0]):
+        columns = min(across, w.shape[0] - j * across)
+        for first in range(0, inputs, LANES):  # few rows at a time, which stay in the L1 cache
+            for c in range(columns):
+                for k in range(first, min(inputs, first + LANES)):
+                    cut[j, k, c] = w[j * across + c, k]
 
 
 def fill(bias: Array | None, o: int, dtype) -> Array:

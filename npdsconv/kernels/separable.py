@@ -22,12 +22,12 @@ import numpy as np
 
 from npdsconv import layout
 from npdsconv.kernels import norm, rows
-from npdsconv.kernels._jit import kernel, prange
+from npdsconv.kernels._jit import each, kernel, prange
 from npdsconv.kernels.depthwise import _taps as taps
 from npdsconv.kernels.depthwise_3x3 import correlate, correlate_weights, spread
 from npdsconv.kernels.lanes import advance, keep, pointer
 from npdsconv.kernels.partial import add_up
-from npdsconv.kernels.product import fill, multiply, panels
+from npdsconv.kernels.product import fill, multiply, panels, panels_of_transposed
 from npdsconv.kernels.rows import UNBOUNDED, limits
 
 BLOCK = 252  # pixels of one piece of work
@@ -53,7 +53,7 @@ def mixed(d, affine, bounds, pointwise, known):
     pixels, dtype = norm.pixels_of(d), d.dtype
     p = np.empty((len(pixels), len(pointwise)), dtype)
     sums = np.empty((0 if known else -(-len(pixels) // BLOCK), 3, len(pointwise)), dtype)
-    how = limits(bounds, dtype), panels(pointwise.T), fill(None, len(pointwise), dtype)
+    how = limits(bounds, dtype), panels_of_transposed(pointwise), fill(None, len(pointwise), dtype)
     _mix(pixels, _stacked(affine), *how, p, sums)
     return norm.images_of(p, d), None if known else norm.merge(sums, len(pixels), BLOCK)
 
@@ -92,12 +92,12 @@ def inference(x, depthwise, bias1, bounds1, pointwise, bias2, bounds2, window):
     (top, _), (left, _) = window.padding
     y = np.empty((len(x), *window.output, len(pointwise)), x.dtype)
     step = taps(depthwise).reshape(-1), fill(bias1, x.shape[1], x.dtype), limits(bounds1, x.dtype)
-    mix = panels(pointwise.T), fill(bias2, len(pointwise), x.dtype), limits(bounds2, x.dtype)
+    mix = panels_of_transposed(pointwise), fill(bias2, len(pointwise), x.dtype), limits(bounds2, x.dtype)
     _infer(layout.nhwc(x), *step, (top, left), window.stride, window.dilation, *mix, y)
     return layout.nchw(y)
 
 
-@kernel
+@kernel(pieces=each)
 def _infer(images, filters, bias, bounds1, corner, stride, dilation, w, start, bounds2, y):
     pixels, outputs, channels, width = y.shape[1] * y.shape[2], y.shape[3], images.shape[3], w.shape[2]
     for n in prange(images.shape[0]):
@@ -119,7 +119,7 @@ def _stacked(affine):
     return layout.readonly(np.stack(affine))
 
 
-@kernel
+@kernel(pieces=each)
 def _filter(images, w, zero, corner, stride, dilation, d, sums):
     """d (N, OH, OW, C), and its differences for each image; sums may be empty: statistics are known then."""
     pixels, channels = d.shape[1] * d.shape[2], d.shape[3]
@@ -211,7 +211,7 @@ def _unmix(dy, p, norm2, bounds2, factors, w, zero, d, norm1, bounds1, h, dw, su
             )
 
 
-@kernel
+@kernel(pieces=each)
 def _unfilter(h, images, d, norm, factors, unbounded, w, zero, corner, back, stride, dilation, dx, dw):
     """dd, then dx (N, H, W, C) and partial sums of dw (N, 9, C); either may be empty if not wanted."""
     pixels, channels = d.shape[1] * d.shape[2], d.shape[3]

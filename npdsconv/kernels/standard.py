@@ -13,7 +13,7 @@ import numpy as np
 
 from npdsconv import layout
 from npdsconv.kernels import rows
-from npdsconv.kernels._jit import kernel, prange, serial
+from npdsconv.kernels._jit import each, kernel, prange, serial
 from npdsconv.kernels.border import place
 from npdsconv.kernels.lanes import keep, pointer
 from npdsconv.kernels.partial import add_up
@@ -81,7 +81,7 @@ def _runs(channels, inputs, taps, dilation):
     return taps, inputs, dilation[1] * channels
 
 
-@kernel
+@kernel(pieces=each)
 def _correlate(images, bordered, corner, spread, w, start, stride, dilation, bounds, y):
     """y[i, j, o] = start[o] + Σ w[u, v, c, o] · border[i·sh + u·dh, j·sw + v·dw, c], for each group of channels."""
     channels, (oh, ow, outputs) = images.shape[3], y.shape[1:]
