@@ -13,6 +13,7 @@ import numpy as np
 from npdsconv import layers, models, optim, train
 from npdsconv.data import to_float
 from npdsconv.layers import Layer, Sequential
+from npdsconv.layers.composite import in_one_pass
 from npdsconv.shapes import Array
 
 DTYPES = ("float32", "float64")
@@ -33,7 +34,7 @@ def model_steps(model: Sequential, x: Array, labels: Array) -> Iterator[str]:
     """
     y = to_float(x).astype(next(iter(model.parameters())).value.dtype)
     backwards = []
-    for layer in model:
+    for layer in in_one_pass(model.layers):
         yield type(layer).__name__
         y, backward = layer.forward(y, train=True)
         backwards.append((layer, backward))

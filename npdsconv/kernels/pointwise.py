@@ -11,9 +11,9 @@ import numpy as np
 from npdsconv import layout
 from npdsconv.kernels import rows
 from npdsconv.kernels._jit import kernel, prange
-from npdsconv.kernels.lanes import keep, pointer
+from npdsconv.kernels.lanes import LANES, keep, pointer
 from npdsconv.kernels.partial import add_up
-from npdsconv.kernels.product import fetch_all, fill, multiply, pack, panels_of_transposed
+from npdsconv.kernels.product import fetch_all, fill, multiply, pack, panels, panels_of_transposed
 from npdsconv.kernels.rows import UNBOUNDED, Bounds, limits
 from npdsconv.shapes import Array
 
@@ -38,15 +38,19 @@ def weight_gradient(dy: Array, x: Array) -> Array:
 
 def product(x: Array, w: Array, b: Array | None, bounds: Bounds = UNBOUNDED) -> Array:
     """x (P,C) @ w (O,C)ᵀ + b (O,), cut to the bounds."""
-    y = np.empty((len(x), len(w)), x.dtype)
-    _product(
-        layout.readonly(x), panels_of_transposed(w), fill(b, len(w), x.dtype), limits(bounds, x.dtype), y
-    )
+    return _multiplied(x, panels_of_transposed(w), len(w), b, bounds)
+
+
+def _multiplied(x: Array, w: Array, outputs: int, b: Array | None, bounds: Bounds) -> Array:
+    y = np.empty((len(x), outputs), x.dtype)
+    _product(layout.readonly(x), w, fill(b, outputs, x.dtype), limits(bounds, x.dtype), y)
     return y
 
 
 def product_of_transposed(a: Array, b: Array) -> Array:
     """a (P,O)ᵀ @ b (P,C), as (O,C)."""
+    if len(a) <= SUM:  # few rows can be turned round: a dense layer needs no kernel of its own for this
+        return _multiplied(a.T, panels(b), b.shape[1], None, UNBOUNDED)
     partial = np.zeros((max(1, -(-len(a) // SUM)), a.shape[1], b.shape[1]), a.dtype)
     _product_of_transposed(layout.readonly(a), layout.readonly(b), fill(None, 1, a.dtype), partial)
     return add_up(partial)
@@ -95,12 +99,13 @@ def _product_of_transposed(a, b, zero, partial):
         chunk, k = piece // across, piece % across
         first = chunk * SUM
         count = min(a.shape[0] - first, SUM)
-        panel = np.zeros((count, width), b.dtype)
+        panel = np.empty(count * width + LANES, b.dtype)
         fetch_all(pointer(a, first * outputs), count * outputs)
         fetch_all(pointer(b, first * columns), count * columns)
-        pack(b.reshape(-1), first * columns + k * width, columns, columns - k * width, panel)
+        of_b, some = pointer(b, first * columns + k * width), columns - k * width
+        pack(of_b, columns, count, some, pointer(panel, 0), width)
         of_a, of_y = pointer(a, first * outputs), pointer(partial, chunk * outputs * columns + k * width)
         steps, counts = (0, 0, outputs), (1, 1, count)
         of_panel, of_zero = pointer(panel, 0), pointer(zero, 0)
-        multiply(of_a, 1, outputs, steps, counts, of_panel, of_zero, of_y, columns, columns - k * width)
+        multiply(of_a, 1, outputs, steps, counts, of_panel, of_zero, of_y, columns, some)
         keep(panel)

@@ -9,7 +9,7 @@ import numpy as np
 
 from npdsconv import layout
 from npdsconv.kernels._jit import serial
-from npdsconv.kernels.lanes import LANES, advance, fetch
+from npdsconv.kernels.lanes import LANES, advance, fetch, load_some, store
 from npdsconv.kernels.tile import FEW, ROWS, WIDTH_BYTES, few, one, tile
 from npdsconv.shapes import Array
 
@@ -78,16 +78,14 @@ def multiply(x, row, rows, steps, counts, panel, start, y, y_row, columns):
 
 
 @serial
-def pack(source, first, step, columns, panel):
-    """Columns of a flat array as a panel: row r is what begins at first + r·step; what is over is left as it is."""
-    across = np.uint64(panel.shape[1])
-    copied, target = np.uint64(min(columns, panel.shape[1])), panel.reshape(-1)
-    to, begin = np.uint64(0), np.uint64(first)
-    for _ in range(panel.shape[0]):
-        for c in range(copied):
-            target[to + c] = source[begin + c]
-        to += across
-        begin += np.uint64(step)
+def pack(source, step, rows, columns, panel, across):
+    """Some columns of rows that lie `step` apart as a panel, filled up with zeros.
+
+    The panel has to have room for LANES numbers more: where it is narrower, rows are written over the one before.
+    """
+    for r in range(rows):
+        for c in range(0, across, LANES):
+            store(panel, r * across + c, load_some(columns - c, source, r * step + c))
 
 
 @serial

@@ -14,8 +14,8 @@ import numpy as np
 from npdsconv import layout
 from npdsconv.kernels import rows
 from npdsconv.kernels._jit import each, kernel, prange, serial
-from npdsconv.kernels.border import place
-from npdsconv.kernels.lanes import keep, pointer
+from npdsconv.kernels.border import lay
+from npdsconv.kernels.lanes import LANES, add, advance, keep, load_some, pointer, store_some
 from npdsconv.kernels.partial import add_up
 from npdsconv.kernels.product import fill, multiply, pack, panels
 from npdsconv.kernels.rows import UNBOUNDED, Bounds, limits
@@ -90,9 +90,11 @@ def _correlate(images, bordered, corner, spread, w, start, stride, dilation, bou
     runs, length, distance = _runs(channels, inputs, kw, dilation)
     steps, counts = (dilation[0] * line, distance, 1), (kh, runs, length)
     per_group = outputs // groups
+    size = images.shape[1], images.shape[2]
     for n in prange(images.shape[0]):
-        border = np.zeros((bordered[0], bordered[1], channels), y.dtype)
-        place(images[n], border, corner, spread, 1)
+        border = np.zeros(bordered[0] * line, y.dtype)
+        image = pointer(images, n * size[0] * size[1] * channels)
+        lay(image, size, channels, pointer(border, 0), bordered, corner, spread)
         for k in range(groups * across):
             g, first = k // across, k % across * width
             of_w, of_start = pointer(w, k * kh * kw * inputs * width), pointer(start, k * width)
@@ -117,37 +119,46 @@ def _correlate(images, bordered, corner, spread, w, start, stride, dilation, bou
 
 
 @serial
-def _weights_of_image(border, dy, g, panel, zero, stride, dilation, partial, product):
-    """partial[u, v, c, o] += Σ border[i·sh + u·dh, j·sw + v·dw, g·C + c] · dy[i, j, g·O + o]."""
-    channels, (oh, ow, outputs) = border.shape[2], dy.shape
-    kh, kw, inputs, per_group = partial.shape
-    line, width = border.shape[1] * channels, panel.shape[1]
+def _weights_of_image(
+    border, bordered, channels, dy, shape, g, geometry, panel, across, zero, stride, dilation, product
+):
+    """product[u, v, c, o] = Σ border[i·sh + u·dh, j·sw + v·dw, g·C + c] · dy[i, j, g·O + o]; all are pointers."""
+    (oh, ow, outputs), (kh, kw, inputs, per_group) = shape, geometry
+    line = bordered[1] * channels
     runs, length, distance = _runs(channels, inputs, kw, dilation)
     steps, counts = (stride[0] * line, 0, stride[1] * channels), (oh, 1, ow)
-    for first in range(0, per_group, width):
-        pack(dy.reshape(-1), g * per_group + first, outputs, per_group - first, panel)
+    for first in range(0, per_group, across):
+        pack(advance(dy, g * per_group + first), outputs, oh * ow, per_group - first, panel, across)
         for u in range(kh):
             for run in range(runs):
-                of_x = pointer(border, u * dilation[0] * line + run * distance + g * inputs)
+                of_x = advance(border, u * dilation[0] * line + run * distance + g * inputs)
                 row = (u * runs + run) * length
                 # A run shorter than a tile is computed with what lies beyond it; the next run overwrites the excess.
-                count, of_y = max(length, FEW), pointer(product, row * per_group + first)
-                of_panel, of_zero = pointer(panel, 0), pointer(zero, 0)
-                multiply(of_x, 1, count, steps, counts, of_panel, of_zero, of_y, per_group, per_group - first)
-    total = partial.reshape(-1)
-    for k in range(np.uint64(total.shape[0])):
-        total[k] += product[k]
+                count, to = max(length, FEW), advance(product, row * per_group + first)
+                multiply(of_x, 1, count, steps, counts, panel, zero, to, per_group, per_group - first)
 
 
 @kernel
 def _correlate_weights(images, dy, bordered, corner, zero, stride, dilation, partial):
     chunks, groups, kh, kw, inputs, per_group = partial.shape
-    size, pixels = bordered[0] * bordered[1] * images.shape[3], dy.shape[1] * dy.shape[2]
+    count, height, width, channels = images.shape
+    shape, geometry, across = dy.shape[1:], (kh, kw, inputs, per_group), zero.shape[0]
+    pixels, numbers = shape[0] * shape[1], kh * kw * inputs * per_group
     for chunk in prange(chunks):
-        border = np.zeros(size + FEW, dy.dtype)[:size].reshape(bordered[0], bordered[1], images.shape[3])
-        panel = np.zeros((pixels, zero.shape[0]), dy.dtype)
-        product = np.empty((kh * kw * inputs + FEW) * per_group, dy.dtype)
-        for n in range(chunk * IMAGES, min(images.shape[0], (chunk + 1) * IMAGES)):
-            place(images[n], border, corner, (1, 1), 1)
+        border = np.zeros(bordered[0] * bordered[1] * channels + FEW, dy.dtype)
+        panel = np.empty(pixels * across + LANES, dy.dtype)
+        product = np.empty(numbers + FEW * per_group, dy.dtype)
+        of_border, of_panel, of_product = pointer(border, 0), pointer(panel, 0), pointer(product, 0)
+        for n in range(chunk * IMAGES, min(count, (chunk + 1) * IMAGES)):
+            image, slope = pointer(images, n * height * width * channels), pointer(dy, n * pixels * shape[2])
+            lay(image, (height, width), channels, of_border, bordered, corner, (1, 1))
             for g in range(groups):
-                _weights_of_image(border, dy[n], g, panel, zero, stride, dilation, partial[chunk, g], product)
+                how = of_panel, across, pointer(zero, 0), stride, dilation
+                _weights_of_image(of_border, bordered, channels, slope, shape, g, geometry, *how, of_product)
+                total = pointer(partial, (chunk * groups + g) * numbers)
+                for k in range(0, numbers, LANES):
+                    rest = numbers - k
+                    store_some(rest, total, k, add(load_some(rest, total, k), load_some(rest, of_product, k)))
+        keep(border)
+        keep(panel)
+        keep(product)

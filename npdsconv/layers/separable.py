@@ -4,7 +4,7 @@ from typing import Any, final
 
 import numpy as np
 
-from npdsconv.layers.base import Backward, Layer, pullback
+from npdsconv.layers.base import Backward, Layer, Parameter, pullback
 from npdsconv.layers.composite import chain, for_inference, set_impl
 from npdsconv.layers.convolution import DepthwiseConv2d, PointwiseConv2d
 from npdsconv.layers.shaping import BatchNorm2d, ReLU, ReLU6
@@ -107,6 +107,12 @@ class DepthwiseSeparableConv2d(Layer):
         """Inference: nothing is kept."""
         if self.bn1 is None and self._is_fast() and self._fits(x.shape):
             return self._inferred(x)
+        if self.fuses(x.shape):
+            assert self.bn1 is not None
+            assert self.bn2 is not None
+            weights = separable.Weights(*(p.value for p in self._owners()))
+            known = (*self.bn1.statistics(True), *self.bn2.statistics(True))
+            return separable.evaluate(x, weights, known, **self._how())  # type: ignore[arg-type]
         for step in for_inference(self._steps()):
             x = step(x)
         return x
@@ -116,11 +122,10 @@ class DepthwiseSeparableConv2d(Layer):
 
         It has to have batch norm and no biases, all its steps have to be of the fast tier, and the shape has to fit.
         """
-        plain = self.bn1 is not None and self.depthwise.bias is None
-        return plain and self._is_fast() and self._fits(shape)
+        return self._is_fast() and self.bn1 is not None and self.depthwise.bias is None and self._fits(shape)
 
     def _is_fast(self) -> bool:
-        return all(vars(step)["impl"] == "numba" for step in self._steps())
+        return all(vars(step).get("impl") == "numba" for step in self._steps())
 
     def _fits(self, shape: tuple[int, ...]) -> bool:
         step, w = self.depthwise, self.depthwise.weight.value
@@ -133,24 +138,30 @@ class DepthwiseSeparableConv2d(Layer):
 
     def _inferred(self, x: Array) -> Array:
         step, mix = self.depthwise, self.pointwise
-        how: dict[str, Any] = {"stride": step.stride, "padding": step.padding, "dilation": step.dilation}
         bias1, bias2 = (layer.bias.value if layer.bias else None for layer in (step, mix))
-        names = _name(self.mid_activation), _name(self.activation)
-        return separable.infer(x, step.weight.value, bias1, mix.weight.value, bias2, activations=names, **how)
+        return separable.infer(x, step.weight.value, bias1, mix.weight.value, bias2, **self._how())
 
-    def _fused(self, x: Array, train: bool) -> tuple[Array, Backward]:
-        step, bn1, bn2 = self.depthwise, self.bn1, self.bn2
+    def _owners(self) -> tuple[Parameter, ...]:
+        """The parameters in the order of ``separable.Weights``."""
+        bn1, bn2 = self.bn1, self.bn2
         assert bn1 is not None
         assert bn2 is not None
-        owners = step.weight, bn1.weight, bn1.bias, self.pointwise.weight, bn2.weight, bn2.bias
+        return self.depthwise.weight, bn1.weight, bn1.bias, self.pointwise.weight, bn2.weight, bn2.bias
+
+    def _how(self) -> dict[str, Any]:
+        """What the ops want to know besides the arrays."""
+        step = self.depthwise
+        how: dict[str, Any] = {"stride": step.stride, "padding": step.padding, "dilation": step.dilation}
+        how["activations"] = _name(self.mid_activation), _name(self.activation)
+        if self.bn1 is not None and self.bn2 is not None:
+            how["eps"] = self.bn1.eps, self.bn2.eps
+        return how
+
+    def _fused(self, x: Array, train: bool) -> tuple[Array, Backward]:
+        bn1, bn2, owners, how = self.bn1, self.bn2, self._owners(), self._how()
+        assert bn1 is not None
+        assert bn2 is not None
         weights = [p.value for p in owners]
-        how: dict[str, Any] = {
-            "stride": step.stride,
-            "padding": step.padding,
-            "dilation": step.dilation,
-            "activations": (_name(self.mid_activation), _name(self.activation)),
-            "eps": (bn1.eps, bn2.eps),
-        }
         given = (not (train and bn1.weight.trainable), not (train and bn2.weight.trainable))
         known = [s for bn, fixed in zip((bn1, bn2), given, strict=True) for s in bn.statistics(fixed)]
         y, saved = separable.separable_block(x, *weights, *known, **how)

@@ -116,7 +116,9 @@ def separable_block(
     given = mean1, var1, mean2, var2
     _check_statistics("separable_block", given, len(x) * window.pixels)
     if impl == "fused":
-        return _fused(x, weights, given, window, [BOUNDS[a] for a in activations], eps)
+        y, saved = _fused(x, weights, given, window, [BOUNDS[a] for a in activations], eps)
+        assert saved is not None
+        return y, saved
     d = depthwise_conv2d(x, depthwise, stride=stride, padding=padding, dilation=dilation)
     a, mean1, var1 = batch_norm2d(d, weight1, bias1, mean1, var1, eps=eps[0], activation=activations[0])
     p = pointwise_conv2d(a, pointwise)
@@ -161,6 +163,22 @@ def separable_block_backward(
     else:
         found = _composed_backward(dy, x, saved, weights, given, window, activations, eps, needs)
     return tuple(gradient if name in needs else None for name, gradient in zip(ARRAYS, found, strict=True))
+
+
+def evaluate(
+    x: Array,
+    weights: Weights,
+    given: tuple[Array, Array, Array, Array],
+    *,
+    stride: Stride = 1,
+    padding: PaddingLike = 0,
+    dilation: Stride = 1,
+    activations: Activations = ("relu", "relu"),
+    eps: tuple[float, float] = (1e-5, 1e-5),
+) -> Array:
+    """The fused block with known statistics (mean1, var1, mean2, var2), and nothing kept for backward."""
+    window = _check("separable_block", x, weights, stride, padding, dilation, activations, "fused")
+    return _fused(x, weights, given, window, [BOUNDS[a] for a in activations], eps, keep=False)[0]
 
 
 def infer(
@@ -226,7 +244,8 @@ def _fused(
     window: Window,
     bounds: list[tuple[float, float]],
     eps: tuple[float, float],
-) -> tuple[Array, Saved]:
+    keep: bool = True,
+) -> tuple[Array, Saved | None]:
     from npdsconv.kernels import norm, separable
 
     d, found = separable.filtered(x, weights.depthwise, window, known=given[0] is not None)
@@ -234,8 +253,10 @@ def _fused(
     affine = _affine(weights.weight1, weights.bias1, mean1, var1, eps[0])
     p, found = separable.mixed(d, affine, bounds[0], weights.pointwise, known=given[2] is not None)
     mean2, var2 = found or (given[2], given[3])
+    saved = Saved(d, p, mean1, var1, mean2, var2) if keep else None
+    del d  # unless it is kept
     y = norm.normalise(p, *_affine(weights.weight2, weights.bias2, mean2, var2, eps[1]), bounds[1])
-    return y, Saved(d, p, mean1, var1, mean2, var2)
+    return y, saved
 
 
 def _fused_backward(
