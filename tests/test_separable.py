@@ -8,6 +8,7 @@ import pytest
 from npdsconv import separable_block, separable_block_backward
 from npdsconv.layers import BatchNorm2d, DepthwiseSeparableConv2d, set_impl
 from npdsconv.layout import empty_nchw
+from npdsconv.models import fold_batch_norm
 from npdsconv.ops import separable
 from npdsconv.ops.separable import ARRAYS
 
@@ -163,6 +164,24 @@ def test_the_layer_is_the_same_fused_and_step_by_step(options, frozen, train):
         assert_close(fused[name], stepwise[name], np.float64, name)
     changed = not np.array_equal(fused["bn2.running_mean"], np.zeros(6))
     assert changed == (train and frozen != "all")
+
+
+@pytest.mark.parametrize(
+    "options", [{"padding": 1}, {"stride": 2, "mid_activation": "relu6", "activation": None}], ids=str
+)
+def test_inference_is_the_same_fused_and_step_by_step(options):
+    x = np.random.default_rng(8).standard_normal((3, 17, 7, 6))
+    fused, stepwise = block_pair(**options)
+    for block in (fused, stepwise):
+        for _, buffer in block.named_buffers():
+            buffer.value = buffer.value + np.random.default_rng(9).uniform(0.1, 1, buffer.value.shape)
+    expected = stepwise.forward(x, train=False)[0]
+    assert_close(fused(x), expected, np.float64, "fused")
+    assert_close(stepwise(x), expected, np.float64, "step by step")
+    folded = [fold_batch_norm(block) for block in (fused, stepwise)]
+    folded[1]._fits = lambda shape: False
+    for block in folded:
+        assert_close(block(x), expected, np.float64, "folded")
 
 
 @pytest.mark.parametrize(
