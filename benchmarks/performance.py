@@ -25,6 +25,7 @@ ROOT = Path(__file__).parents[1]
 RESULTS = Path(__file__).with_name("performance.json")
 PAGES = (ROOT / "README.md", ROOT / "docs" / "performance.md")
 FIGURES = ROOT / "docs" / "figures"
+SECTIONS = (*COMMANDS, "fused")
 
 
 # ---- measuring ------------------------------------------------------------------------------------------------
@@ -39,11 +40,18 @@ def measure(sections: list[str], seconds: float, threads: list[int], epoch: bool
     for name in sections:
         # the sweep shows shapes, not small differences: a shorter time for each of its many points is enough
         budget = seconds / 4 if name in ("roofline", "scaling") else seconds
-        run = Run(against=against, threads=threads, seconds=budget, epoch=epoch and name == "train")
-        report = run.run([name])
+        if name == "fused":  # a part of another command: the block against its own six steps
+            run, command = (
+                Run(threads=threads, seconds=budget, only="block", impls=("numba", "composed")),
+                "ops",
+            )
+        else:
+            run = Run(against=against, threads=threads, seconds=budget, epoch=epoch and name == "train")
+            command = name
+        report = run.run([command])
         described = report["machine"] | {"seconds": budget}
         results["machine"] = report["machine"]
-        results[name] = report[name] | {"measured": described}
+        results[name] = report[command] | {"measured": described}
         RESULTS.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
     return results
 
@@ -54,7 +62,7 @@ def measure(sections: list[str], seconds: float, threads: list[int], epoch: bool
 def tables(results: dict[str, Any]) -> dict[str, str]:
     """Name of a marker -> the Markdown that belongs there, for all that was measured."""
     made = {}
-    for name in ("train", "inference", "ops"):
+    for name in ("train", "inference", "ops", "fused"):
         if name in results:
             made[name] = _with_note(results[name], table.rows_as_markdown(results[name]["rows"]))
     if results.get("train", {}).get("memory"):
@@ -142,7 +150,7 @@ def fill(page: str, made: dict[str, str]) -> str:
     ValueError
         A marker has no end, or an unknown name.
     """
-    known = {"summary", "memory", *COMMANDS}
+    known = {"summary", "memory", *SECTIONS}
     for name in re.findall(r"<!-- performance (\w+):", page):
         if name not in known:
             raise ValueError(f"performance: a marker names {name!r}, known are {', '.join(sorted(known))}")
@@ -175,7 +183,7 @@ def main() -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     runner = commands.add_parser("run", help="measure, and render")
     runner.add_argument(
-        "sections", nargs="*", metavar="SECTION", help=f"of {', '.join(COMMANDS)}; default all"
+        "sections", nargs="*", metavar="SECTION", help=f"of {', '.join(SECTIONS)}; default all"
     )
     runner.add_argument("--seconds", type=float, default=6.0, help="for each row (default 6)")
     runner.add_argument("--threads", type=int, nargs="+", help="default: all cores, then one")
@@ -185,11 +193,11 @@ def main() -> None:
     if args.command == "render":
         render(plots.measured(RESULTS))
         return
-    unknown = set(args.sections) - set(COMMANDS)
+    unknown = set(args.sections) - set(SECTIONS)
     if unknown:
         parser.error(f"unknown sections: {', '.join(sorted(unknown))}")
     threads = args.threads or sorted({machine.cores(), 1}, reverse=True)
-    render(measure(args.sections or list(COMMANDS), args.seconds, threads, not args.no_epoch))
+    render(measure(args.sections or list(SECTIONS), args.seconds, threads, not args.no_epoch))
 
 
 if __name__ == "__main__":

@@ -116,8 +116,8 @@ class Arena:
         return self._processes[key]
 
     def columns(self, kind: str) -> list[str]:
-        """Headings of the opponents that run a kind of workload."""
-        return [
+        """Headings of what npdsconv is compared with: its other tiers, and the opponents that run this kind."""
+        return [f"npdsconv {impl}" for impl in self.impls[1:]] + [
             heading
             for name in self.against
             for heading, column in columns(name, kind).items()
@@ -127,7 +127,10 @@ class Arena:
 
     def measure(self, workload: Workload, seconds: float) -> dict[str, Any]:
         """Time one workload, in all libraries that run it; the row of the report."""
-        entries = [Entry("npdsconv", impl, workload, keep=self.keep) for impl in self.impls]
+        own = dict(
+            zip(self.impls, ["npdsconv", *(f"npdsconv {impl}" for impl in self.impls[1:])], strict=True)
+        )
+        entries = [Entry("npdsconv", impl, workload, heading, self.keep) for impl, heading in own.items()]
         wanted = self.columns(workload.kind)
         for name in self.against:
             for heading, column in columns(name, workload.kind).items():
@@ -165,11 +168,11 @@ def row(
 ) -> dict[str, Any]:
     """What the report says of one workload.
 
-    Of npdsconv's tiers the first is compared; of the variants under one heading, the fastest.
+    The first of npdsconv's tiers is compared with all else; of the variants under one heading, the fastest.
     """
     mine = timings[0]
     ratios = {}
-    for column in dict.fromkeys(t.entry.column for t in timings if t.entry.library != "npdsconv"):
+    for column in dict.fromkeys(t.entry.column for t in timings if t.entry.column != mine.entry.column):
         fastest = min((t for t in timings if t.entry.column == column), key=lambda t: t.spread.median)
         value, q1, q3 = ratio(mine.blocks, fastest.blocks)
         ratios[column] = {"variant": fastest.entry.variant, "ratio": value, "q1": q1, "q3": q3}

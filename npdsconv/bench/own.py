@@ -13,7 +13,7 @@ from npdsconv import models, optim, train
 from npdsconv.bench import workloads
 from npdsconv.bench.workloads import Workload
 from npdsconv.data import Split
-from npdsconv.layers import DepthwiseSeparableConv2d, Sequential, set_impl
+from npdsconv.layers import DepthwiseSeparableConv2d, Layer, Sequential, set_impl
 from npdsconv.layout import empty_nchw
 from npdsconv.shapes import Array
 
@@ -49,6 +49,7 @@ def _op(settings: dict[str, Any], impl: str) -> Callable[[], Any]:
     name, part = settings["op"], settings["part"]
     if name == "block":
         return _block(settings, x, dy, impl)
+    impl = _tier(impl)
     if name == "separable":
         return _separable(settings, x, w, a["mix"], dy, impl)
     forward, backward = _pair(settings, w, impl)
@@ -57,6 +58,17 @@ def _op(settings: dict[str, Any], impl: str) -> Callable[[], Any]:
     if part == "forward":
         return lambda: forward(x)
     return lambda: backward(dy, x, needs=(part[1],))
+
+
+def _choose(model: Layer, impl: str) -> None:
+    set_impl(model, _tier(impl))
+    for layer in model.modules() if impl == "composed" else ():
+        if isinstance(layer, DepthwiseSeparableConv2d):
+            layer.fuses = lambda shape: False  # type: ignore[method-assign]
+
+
+def _tier(impl: str) -> str:
+    return "numba" if impl == "composed" else impl
 
 
 def _pair(settings: dict[str, Any], w: Array, impl: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
@@ -119,7 +131,7 @@ def _separable(
 
 def _block(settings: dict[str, Any], x: Array, dy: Array, impl: str) -> Callable[[], Any]:
     block = separable_block(settings)
-    set_impl(block, impl)
+    _choose(block, impl)
 
     def call() -> Array:
         _, backward = block.forward(x, train=True)
@@ -149,7 +161,7 @@ def _network(settings: dict[str, Any], impl: str) -> Sequential:
         model = getattr(models, settings["model"])(rng=0, **settings["options"])
     else:
         model = workloads.network(settings["network"])
-    set_impl(model, impl)
+    _choose(model, impl)
     return model
 
 

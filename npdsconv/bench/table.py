@@ -42,7 +42,7 @@ def between(time: dict[str, Any]) -> str:
 
 def header(columns: Sequence[str], impls: Sequence[str], width: int, *, rates: bool = True) -> str:
     """The first line; `rates`: whether the rows have FLOPs and bytes."""
-    cells = [f"{'':{width}}", *(f"{impl if len(impls) > 1 else 'npdsconv':>25}" for impl in impls)]
+    cells = [f"{'':{width}}", f"{impls[0] if len(impls) > 1 else 'npdsconv':>25}"]
     cells += ["GFLOP/s", f"{'GB/s':>6}"] if rates else []
     for column in columns:
         cells += [f"{column:<{OPPONENT}}", f"{'ratio':<16}", f"{'faster':<13}"]
@@ -51,11 +51,11 @@ def header(columns: Sequence[str], impls: Sequence[str], width: int, *, rates: b
 
 def line(row: dict[str, Any], columns: Sequence[str], width: int) -> str:
     """One workload: times of npdsconv, what that attains, and each opponent with the ratio and the winner."""
-    own = [t for t in row["times"] if t["library"] == "npdsconv"]
-    cells = [f"{row['workload']:{width}}", *(f"{between(t):>25}" for t in own)]
+    own = row["times"][0]
+    cells = [f"{row['workload']:{width}}", f"{between(own):>25}"]
     if row["bytes"]:
-        cells.append(f"{row['flops'] / own[0]['median'] / 1e9:7.1f}" if row["flops"] else f"{'':7}")
-        cells.append(f"{row['bytes'] / own[0]['median'] / 1e9:6.1f}")
+        cells.append(f"{row['flops'] / own['median'] / 1e9:7.1f}" if row["flops"] else f"{'':7}")
+        cells.append(f"{row['bytes'] / own['median'] / 1e9:6.1f}")
     for column in columns:
         found = row["ratios"].get(column)
         if found is None:

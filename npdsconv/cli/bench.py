@@ -43,7 +43,12 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--only", default="", metavar="TEXT", help="only rows whose name contains this")
     parser.add_argument(
-        "--impl", nargs="+", choices=("numba", "im2col"), default=["numba"], help="tiers (default numba)"
+        "--impl",
+        nargs="+",
+        choices=("numba", "im2col", "composed"),
+        default=["numba"],
+        help="tiers; the first is compared with the others; composed: numba, but separable blocks step by step "
+        "(default numba)",
     )
     parser.add_argument(
         "--malloc",

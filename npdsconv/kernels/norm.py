@@ -76,7 +76,7 @@ def pixels_of(x: Array) -> Array:
 def images_of(pixels: Array, like: Array) -> Array:
     """(N·H·W, O) as (N,O,H,W), with the N, H and W of `like`."""
     n, _, h, w = like.shape
-    return layout.nchw(pixels.reshape(n, h, w, -1))
+    return layout.nchw(pixels.reshape(n, h, w, pixels.shape[1]))
 
 
 @kernel

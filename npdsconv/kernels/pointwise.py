@@ -47,10 +47,15 @@ def _multiplied(x: Array, w: Array, outputs: int, b: Array | None, bounds: Bound
     return y
 
 
+def dense_weight_gradient(dy: Array, x: Array) -> Array:
+    """dyᵀ (O,N) @ x (N,C). A batch of few rows can be turned round: then a network needs one kernel less."""
+    if len(x) > SUM:
+        return product_of_transposed(dy, x)
+    return _multiplied(np.ascontiguousarray(dy.T), panels(x), x.shape[1], None, UNBOUNDED)
+
+
 def product_of_transposed(a: Array, b: Array) -> Array:
     """a (P,O)ᵀ @ b (P,C), as (O,C)."""
-    if len(a) <= SUM:  # few rows can be turned round: a dense layer needs no kernel of its own for this
-        return _multiplied(a.T, panels(b), b.shape[1], None, UNBOUNDED)
     partial = np.zeros((max(1, -(-len(a) // SUM)), a.shape[1], b.shape[1]), a.dtype)
     _product_of_transposed(layout.readonly(a), layout.readonly(b), fill(None, 1, a.dtype), partial)
     return add_up(partial)

@@ -58,7 +58,7 @@ def linear_backward(
         from npdsconv.kernels import pointwise
 
         dx = pointwise.product(dy, w.T, None) if "x" in needs else None
-        dw = pointwise.product_of_transposed(dy, x) if "w" in needs else None
+        dw = pointwise.dense_weight_gradient(dy, x) if "w" in needs else None
     else:
         dx = dy @ w if "x" in needs else None
         dw = dy.T @ x if "w" in needs else None
