@@ -64,13 +64,13 @@ def block(w_d, w_p, b_d=None, b_p=None, **options):
 
 
 print(inspect.getsource(DepthwiseSeparableConv2d._steps))
-print(inspect.getsource(DepthwiseSeparableConv2d.__call__))
 pictures.wiring(inputs=3, outputs=4)
 
 # %% [markdown]
 # ## Space first, then channels
 #
-# The source above is the whole operator: a list of steps, one after the other. In the picture a thick line is a
+# The source above is the whole operator: a list of steps, to be run one after the other. (The fast tier runs all of
+# them as one op where it can; the results are the same.) In the picture a thick line is a
 # whole $K_H \times K_W$ filter, a thin line a single number. Two steps do the work:
 #
 # $$d_{cM+m,\,i,j} = b^d_{cM+m} + \sum_{u,v} w^d_{c,m,u,v}\; x_{c,\,i+u,\,j+v}

@@ -359,7 +359,7 @@ plt.show()
 # company.
 
 # %%
-print(inspect.getsource(BatchNorm2d._remember))
+print(inspect.getsource(BatchNorm2d.remember))
 layer, source = BatchNorm2d(1, impl="numpy"), np.random.default_rng(5)
 history = []
 for _ in range(60):

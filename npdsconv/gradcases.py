@@ -214,10 +214,10 @@ def _batch_norm(label: str, activation: str | None = None, **given: Any) -> Case
 
 
 def _separable_block(label: str, given: tuple[bool, bool] = (False, False), **options: Any) -> Case:
-    """The fast tier fused, the others composed; 17 channels are more than a vector has lanes."""
-    x, w = _normal(2, 17, 5, 4), _normal(17, 1, 3, 3)
-    arrays = x, w, _normal(17), _normal(17, 1)[:, 0], _normal(3, 17), _normal(3), _normal(3, 1)[:, 0]
-    counts = (17, 17, 3, 3)
+    """The fast tier fused, the others composed."""
+    x, w = _normal(2, 4, 5, 3), _normal(4, 1, 3, 3)
+    arrays = x, w, _normal(4), _normal(4, 1)[:, 0], _normal(3, 4), _normal(3), _normal(3, 1)[:, 0]
+    counts = (4, 4, 3, 3)
     known = [_normal(n, k + 1)[:, k] ** 2 + 0.5 if given[k // 2] else None for k, n in enumerate(counts)]
 
     def forward(*arrays: Array, impl: str) -> Any:

@@ -14,7 +14,7 @@ What is loaded stays loaded, and a loop over pixels can hand the columns of its 
     clear(p, n)              write n zeros
     load(p, i)               sixteen numbers from the i-th on, counted from there
     load_if(inside, p, i)    the same, or sixteen zeros where `inside` is false
-    load_some(n, p, i)       the first n of them, and zeros for the rest; n may be above sixteen
+    load_some(n, p, i)       the first n of them, and zeros for the rest; n may be any number
     store(p, i, v)           write them
     store_some(n, p, i, v)   write the first n
     fetch(p, i)              ask for them: they will be needed soon
@@ -318,12 +318,13 @@ if config.DISABLE_JIT:
             return x * y + z
 
     def load_some(n, p, i):
-        v = zeros(p)
-        v[:n] = p[i : i + min(n, LANES)]
+        v, n = zeros(p), max(0, min(n, LANES))
+        v[:n] = p[i : i + n]
         return v
 
     def store_some(n, p, i, v):
-        p[i : i + min(n, LANES)] = v[:n]
+        n = max(0, min(n, LANES))
+        p[i : i + n] = v[:n]
 
     def everywhere(p, a):
         return np.full(LANES, a, p.dtype)
