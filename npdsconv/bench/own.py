@@ -1,6 +1,8 @@
-"""npdsconv's side: a call for each workload. The variant is the tier, "numba" or "im2col".
+"""npdsconv's side: a call for each workload. The variant is the tier, "numba", "im2col" or "composed".
 
-Inference runs the network with its batch norm folded into the convolutions, as `models.fold_batch_norm` makes it.
+"composed" is the fast tier with every separable block step by step: a block alone as six ops, each with its own pass
+over memory; in a network as a chain, where batch norm and ReLU share one. For inference batch norm is folded into the
+convolutions in every tier.
 """
 
 from collections.abc import Callable
@@ -133,11 +135,20 @@ def _block(settings: dict[str, Any], x: Array, dy: Array, impl: str) -> Callable
     block = separable_block(settings)
     _choose(block, impl)
 
-    def call() -> Array:
+    def fused() -> Array:
         _, backward = block.forward(x, train=True)
         return backward(dy)
 
-    return call
+    def composed() -> Array:
+        y, slope, backwards = x, dy, []
+        for _, step in block.children():
+            y, backward = step.forward(y, train=True)
+            backwards.append(backward)
+        while backwards:
+            slope = backwards.pop()(slope)
+        return slope
+
+    return composed if impl == "composed" else fused
 
 
 def separable_block(settings: dict[str, Any]) -> DepthwiseSeparableConv2d:
