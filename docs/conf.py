@@ -62,8 +62,8 @@ nitpicky = True
 nitpick_ignore_regex = [
     # types of other packages: their documentation is not here, and the build fetches no index of it
     ("py:class", r"(numpy|np|matplotlib|argparse|collections|contextlib|pathlib|os|typing)\..+|Figure"),
-    # protocols that say what an argument must be able to do; the docstrings say it in words
-    ("py:class", r"npdsconv\.(checkpoint\.HasState|gradcheck\.subjects\.LayerLike)"),
+    # protocols that say what an argument must be able to do, and what one op hands to the next; the docstrings say it
+    ("py:class", r"npdsconv\.(checkpoint\.HasState|gradcheck\.subjects\.LayerLike|ops\.separable\.Saved)"),
 ]
 
 # ---- the pages ---------------------------------------------------------------------------------------------------

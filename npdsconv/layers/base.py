@@ -56,7 +56,7 @@ def check_counts(op: str, **numbers: int) -> None:
 def pullback(backward: Backward, without_dx: Backward | None = None) -> Backward:
     """Make a backward usable once: the call releases what it holds, a second call raises.
 
-    `without_dx` does the same work but for dx, for which see :func:`pull_without_dx`; what it returns is ignored.
+    `without_dx` does the same work but for dx, for which see ``pull_without_dx``; what it returns is ignored.
     """
     held = [(backward, without_dx or backward)]
 

@@ -37,7 +37,7 @@ class DepthwiseSeparableConv2d(Layer):
 
     Notes
     -----
-    Where :func:`npdsconv.ops.separable.can_fuse` allows, all six steps run as one op, with the same children, state and
+    Where ``npdsconv.ops.separable.can_fuse`` allows, all six steps run as one op, with the same children, state and
     results (to rounding).
 
     M·(1/O + 1/(KH·KW)) of the weights and multiply-adds of a standard convolution.

@@ -4,8 +4,6 @@ With given statistics batch norm maps each channel by one straight line, and a c
 the line can be drawn into them once and for all. The picture is read and written one time fewer for each batch norm.
 """
 
-from typing import TypeVar
-
 import numpy as np
 
 from npdsconv.layers import (
@@ -21,10 +19,9 @@ from npdsconv.layers import (
 )
 
 _Convolution = Conv2d | DepthwiseConv2d | PointwiseConv2d
-_Model = TypeVar("_Model", bound=Layer)
 
 
-def fold_batch_norm(model: _Model) -> _Model:
+def fold_batch_norm(model: Layer) -> Layer:
     """A copy of `model` for inference, with each batch norm folded into the convolution right before it.
 
     With ``scale[o] = bn.weight[o] / √(bn.running_var[o] + bn.eps)`` the convolution's new weights and bias are::
@@ -77,7 +74,7 @@ def fold_batch_norm(model: _Model) -> _Model:
     if not isinstance(model, Layer):
         raise TypeError(f"fold_batch_norm: model must be a Layer, got {type(model).__name__}")
     folded = _chain(model)
-    return Sequential(*folded) if isinstance(model, Sequential) else folded[0]  # type: ignore[return-value]
+    return Sequential(*folded) if isinstance(model, Sequential) else folded[0]
 
 
 def _chain(layer: Layer) -> list[Layer]:

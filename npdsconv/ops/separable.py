@@ -1,7 +1,7 @@
 """The depthwise separable block as one op: depthwise, batch norm, activation, pointwise, batch norm, activation.
 
 It is the composition of six ops of this package, and ``impl="composed"`` is just that, forward and backward: read it
-first. ``impl="fused"`` computes the same numbers in fewer passes over memory (:mod:`npdsconv.kernels.separable`).
+first. ``impl="fused"`` computes the same numbers in fewer passes over memory (``npdsconv/kernels/separable.py``).
 Neither keeps anything in secret: what backward needs besides forward's arguments is `Saved`, which forward returns.
 """
 
@@ -93,7 +93,7 @@ def separable_block(
     stride, padding, dilation : of the depthwise step
     activations : a pair of None, "relu" and "relu6"
     eps : of the two batch norms
-    impl : "composed" (six ops) or "fused" (three passes; for what :func:`can_fuse` says)
+    impl : "composed" (six ops) or "fused" (three passes; for what ``can_fuse`` says)
 
     Returns
     -------
@@ -193,7 +193,7 @@ def infer(
     dilation: Stride = 1,
     activations: Activations = ("relu", "relu"),
 ) -> Array:
-    """A block without batch norm in one pass, by the fast tier: what :func:`can_fuse` says. It has no backward.
+    """A block without batch norm in one pass, by the fast tier: what ``can_fuse`` says. It has no backward.
 
     ``act(pointwise(act(depthwise(x) + bias1)) + bias2)``; batch norm with known statistics can be folded into it
     (:func:`npdsconv.models.fold_batch_norm`).
