@@ -35,15 +35,17 @@ def forward(x: Array, w: Array, b: Array | None, window: Window) -> Array:
     y = np.empty((len(x), *window.output, c * m), x.dtype)
     if _is_3x3(window, m):
         bias = _bias(b, c, x)
-        _correlate_3x3_all(images, _taps(w).reshape(-1), bias, (top, left), window.stride, window.dilation, y)
+        _correlate_3x3_all(
+            images, taps_of(w).reshape(-1), bias, (top, left), window.stride, window.dilation, y
+        )
     elif m == 1:
         sizes = window.stride, window.dilation, window.output
         plan = depthwise_any.plan(x.shape[3], c, window.kernel, (top, left), (1, 1), *sizes)
-        _correlate_any_all(images, depthwise_any.in_blocks(_taps(w), _bias(b, c, x)), *plan, y)
+        _correlate_any_all(images, depthwise_any.in_blocks(taps_of(w), _bias(b, c, x)), *plan, y)
     else:
         bordered = (x.shape[2] + top + bottom, x.shape[3] + left + right)
         how = window.stride, window.dilation
-        _correlate_all(images, bordered, (top, left), (1, 1), m, _taps(w), _bias(b, c * m, x), y, *how)
+        _correlate_all(images, bordered, (top, left), (1, 1), m, taps_of(w), _bias(b, c * m, x), y, *how)
     return layout.nchw(y)
 
 
@@ -53,11 +55,11 @@ def input_gradient(dy: Array, w: Array, shape: tuple[int, ...], window: Window) 
     slopes = layout.nhwc(dy)
     (top, _), (left, _) = window.padding
     corner = (window.span[0] - 1 - top, window.span[1] - 1 - left)
-    rotated, zero = _taps(w[:, :, ::-1, ::-1]), _bias(None, c * m, dy)
+    rotated, zero = taps_of(w[:, :, ::-1, ::-1]), _bias(None, c * m, dy)
     if _is_3x3(window, m) and window.stride == (1, 1):
         _correlate_3x3_all(slopes, rotated.reshape(-1), zero, corner, (1, 1), window.dilation, dx)
     elif _is_3x3(window, m) and window.stride == (2, 2) and window.dilation == (1, 1):
-        _spread_3x3_all(slopes, _taps(w).reshape(-1), (top, left), dx)
+        _spread_3x3_all(slopes, taps_of(w).reshape(-1), (top, left), dx)
     elif m == 1:
         sizes = window.stride, (1, 1), window.dilation, (h, width)
         plan = depthwise_any.plan(dy.shape[3], c, window.kernel, corner, *sizes)
@@ -99,7 +101,7 @@ def _is_3x3(window: Window, m: int) -> bool:
     return window.kernel == (3, 3) and m == 1
 
 
-def _taps(w: Array) -> Array:
+def taps_of(w: Array) -> Array:
     """(C, M, KH, KW) weights as (KH, KW, C·M): for one tap, one weight for each channel."""
     c, m, kh, kw = w.shape
     return layout.readonly(w.transpose(2, 3, 0, 1).reshape(kh, kw, c * m))

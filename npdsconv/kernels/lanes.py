@@ -20,7 +20,7 @@ What is loaded stays loaded, and a loop over pixels can hand the columns of its 
     fetch(p, i)              ask for them: they will be needed soon
     zeros(p)                 sixteen zeros
     everywhere(p, a)         sixteen times the number a
-    add, subtract, multiply  of two
+    add, subtract            of two
     multiply_add(x, y, z)    x·y + z
     clamp(x, low, high)      x cut to [low, high]; a NaN stays a NaN
     inside(g, x, low, high)  g where low < x < high, else zero: the gradient of clamp
@@ -183,32 +183,34 @@ def zeros(typing, p):
     return Lanes(p.dtype)(p), emit
 
 
+def filled(builder, vector, value):
+    """LLVM code for a vector that holds one number in all its places."""
+    undefined, places = ir.Constant(vector, ir.Undefined), ir.VectorType(ir.IntType(32), vector.count)
+    single = builder.insert_element(undefined, value, ir.IntType(32)(0))
+    return builder.shuffle_vector(single, undefined, ir.Constant(places, None))
+
+
+def below(builder, limit, lanes, before=0):
+    """LLVM code for a mask: true for the lanes with lane + before < limit."""
+    index = ir.VectorType(ir.IntType(64), lanes)
+    numbers = ir.Constant(index, [before + k for k in range(lanes)])
+    return builder.icmp_signed("<", numbers, filled(builder, index, limit))
+
+
+def masked(builder, what, vector, returns, *args):
+    """LLVM code for a masked "load" or "store" of a vector."""
+    bits = 32 if isinstance(vector.element, ir.FloatType) else 64
+    shape = ir.FunctionType(returns, [a.type for a in args])
+    name = f"llvm.masked.{what}.v{vector.count}f{bits}.p0"
+    return builder.call(cgutils.get_or_insert_function(builder.module, shape, name), args)
+
+
 @intrinsic
 def everywhere(typing, p, a):
     def emit(context, builder, signature, args):
-        vector = _vector(p.dtype)
-        undefined = ir.Constant(vector, ir.Undefined)
-        single = builder.insert_element(undefined, args[1], ir.IntType(32)(0))
-        return builder.shuffle_vector(
-            single, undefined, ir.Constant(ir.VectorType(ir.IntType(32), LANES), None)
-        )
+        return filled(builder, _vector(p.dtype), args[1])
 
     return Lanes(p.dtype)(p, p.dtype), emit
-
-
-def _mask(builder, n):
-    """True for the first n lanes."""
-    counts = ir.VectorType(ir.IntType(64), LANES)
-    undefined, zero = ir.Constant(counts, ir.Undefined), ir.IntType(32)(0)
-    single = builder.insert_element(undefined, n, zero)
-    limit = builder.shuffle_vector(single, undefined, ir.Constant(ir.VectorType(ir.IntType(32), LANES), None))
-    return builder.icmp_signed("<", ir.Constant(counts, list(range(LANES))), limit)
-
-
-def _masked(builder, what, dtype, returns, *args):
-    name = f"llvm.masked.{what}.v{LANES}f{dtype.bitwidth}.p0"
-    shape = ir.FunctionType(returns, [a.type for a in args])
-    return builder.call(cgutils.get_or_insert_function(builder.module, shape, name), args)
 
 
 @intrinsic
@@ -216,7 +218,7 @@ def load_some(typing, n, p, i):
     def emit(context, builder, signature, args):
         where, vector = _address(builder, p.dtype, *args[1:]), _vector(p.dtype)
         size, nothing = ir.IntType(32)(_bytes(p.dtype)), ir.Constant(vector, None)
-        return _masked(builder, "load", p.dtype, vector, where, size, _mask(builder, args[0]), nothing)
+        return masked(builder, "load", vector, vector, where, size, below(builder, args[0], LANES), nothing)
 
     return Lanes(p.dtype)(types.intp, p, types.intp), emit
 
@@ -225,7 +227,8 @@ def load_some(typing, n, p, i):
 def store_some(typing, n, p, i, v):
     def emit(context, builder, signature, args):
         where, size = _address(builder, p.dtype, *args[1:3]), ir.IntType(32)(_bytes(p.dtype))
-        _masked(builder, "store", p.dtype, ir.VoidType(), args[3], where, size, _mask(builder, args[0]))
+        mask = below(builder, args[0], LANES)
+        masked(builder, "store", _vector(p.dtype), ir.VoidType(), args[3], where, size, mask)
         return context.get_dummy_value()
 
     return types.void(types.intp, p, types.intp, v), emit
@@ -242,7 +245,7 @@ def _elementwise(operation):
     return function
 
 
-add, subtract, multiply = (_elementwise(operation) for operation in ("fadd", "fsub", "fmul"))
+add, subtract = (_elementwise(operation) for operation in ("fadd", "fsub"))
 
 
 @intrinsic
@@ -329,7 +332,7 @@ if config.DISABLE_JIT:
     def everywhere(p, a):
         return np.full(LANES, a, p.dtype)
 
-    add, subtract, multiply = np.add, np.subtract, np.multiply
+    add, subtract = np.add, np.subtract
 
     def clamp(x, low, high):
         return np.minimum(np.maximum(x, low), high)

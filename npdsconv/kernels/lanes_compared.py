@@ -13,7 +13,7 @@ from llvmlite import ir
 from numba import config, types
 from numba.extending import intrinsic
 
-from npdsconv.kernels.lanes import LANES, _vector
+from npdsconv.kernels.lanes import LANES, below, filled
 
 
 def _is_best(builder, x, best):
@@ -23,10 +23,7 @@ def _is_best(builder, x, best):
 @intrinsic
 def times(typing, x, k):
     def emit(context, builder, signature, args):
-        undefined, one = ir.Constant(_vector(x.dtype), ir.Undefined), ir.Constant(ir.IntType(32), 0)
-        number = builder.insert_element(undefined, args[1], one)
-        mask = ir.Constant(ir.VectorType(ir.IntType(32), LANES), None)
-        return builder.fmul(args[0], builder.shuffle_vector(number, undefined, mask))
+        return builder.fmul(args[0], filled(builder, args[0].type, args[1]))
 
     return x(x, x.dtype), emit
 
@@ -34,16 +31,8 @@ def times(typing, x, k):
 @intrinsic
 def without(typing, k, x):
     def emit(context, builder, signature, args):
-        whole = ir.IntType(64)
-        vector, nothing = ir.VectorType(whole, LANES), ir.Constant(_vector(x.dtype), None)
-        number = builder.insert_element(ir.Constant(vector, ir.Undefined), args[0], ir.Constant(whole, 0))
-        mask = ir.Constant(ir.VectorType(ir.IntType(32), LANES), None)
-        first = builder.icmp_signed(
-            "<",
-            ir.Constant(vector, list(range(LANES))),
-            builder.shuffle_vector(number, ir.Constant(vector, ir.Undefined), mask),
-        )
-        return builder.select(first, nothing, args[1])
+        nothing = ir.Constant(args[1].type, None)
+        return builder.select(below(builder, args[0], LANES), nothing, args[1])
 
     return x(types.int64, x), emit
 

@@ -23,7 +23,7 @@ import numpy as np
 from npdsconv import layout
 from npdsconv.kernels import norm, rows
 from npdsconv.kernels._jit import each, kernel, prange
-from npdsconv.kernels.depthwise import _taps as taps
+from npdsconv.kernels.depthwise import taps_of
 from npdsconv.kernels.depthwise_3x3 import correlate, correlate_weights, spread
 from npdsconv.kernels.lanes import advance, keep, pointer
 from npdsconv.kernels.partial import add_up
@@ -41,7 +41,7 @@ def filtered(x, depthwise, window, known):
     d = np.empty((n, *window.output, channels), x.dtype)
     sums = np.empty((0 if known else n, 3, channels), x.dtype)
     how = (top, left), window.stride, window.dilation
-    _filter(layout.nhwc(x), taps(depthwise).reshape(-1), fill(None, channels, x.dtype), *how, d, sums)
+    _filter(layout.nhwc(x), taps_of(depthwise).reshape(-1), fill(None, channels, x.dtype), *how, d, sums)
     return layout.nchw(d), None if known else norm.merge(sums, n * window.pixels, window.pixels)
 
 
@@ -80,7 +80,7 @@ def unfiltered(h, x, d, affine, factors, depthwise, window, want_dx, want_dw):
     dx = np.empty((n if want_dx else 0, *x.shape[2:], channels), dtype)
     dw = np.empty((n if want_dw else 0, 9, channels), dtype)
     of_d = layout.nhwc(d), _stacked(affine), layout.readonly(factors), limits(UNBOUNDED, dtype)
-    of_w = taps(turned).reshape(-1), fill(None, channels, dtype)
+    of_w = taps_of(turned).reshape(-1), fill(None, channels, dtype)
     how = (top, left), back, window.stride, window.dilation
     _unfilter(layout.nhwc(h), layout.nhwc(x), *of_d, *of_w, *how, dx, dw)
     dw = add_up(dw).reshape(3, 3, channels, 1).transpose(2, 3, 0, 1)
@@ -91,7 +91,7 @@ def inference(x, depthwise, bias1, bounds1, pointwise, bias2, bounds2, window):
     """y (N,O,OH,OW) of a block without batch norm; nothing is kept, and an image goes through in the cache."""
     (top, _), (left, _) = window.padding
     y = np.empty((len(x), *window.output, len(pointwise)), x.dtype)
-    step = taps(depthwise).reshape(-1), fill(bias1, x.shape[1], x.dtype), limits(bounds1, x.dtype)
+    step = taps_of(depthwise).reshape(-1), fill(bias1, x.shape[1], x.dtype), limits(bounds1, x.dtype)
     mix = panels_of_transposed(pointwise), fill(bias2, len(pointwise), x.dtype), limits(bounds2, x.dtype)
     _infer(layout.nhwc(x), *step, (top, left), window.stride, window.dilation, *mix, y)
     return layout.nchw(y)

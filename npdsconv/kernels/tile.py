@@ -29,6 +29,8 @@ from numba import config, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from npdsconv.kernels.lanes import below, filled, masked
+
 _WIDE = bool(llvmlite.binding.get_host_cpu_features().get("avx512f"))
 _BYTES = 64 if _WIDE else 32  # of one register
 _VECTORS = 2  # across one tile
@@ -83,7 +85,7 @@ def _emit(builder, rows, dtype, x, row, steps, counts, panel, start, y, y_row, c
         here = builder.add(builder.add(terms[0], terms[1]), terms[2])
         for r, totals in enumerate(sums):
             place = builder.gep(x, [builder.add(here, builder.mul(index(r), row))])
-            factor = _everywhere(builder, vector, builder.load(place))
+            factor = filled(builder, vector, builder.load(place))
             for v, total in enumerate(totals):
                 product = builder.fmul(factor, of_panel[v], flags=("contract",))
                 builder.store(builder.fadd(product, builder.load(total), flags=("contract",)), total)
@@ -93,24 +95,8 @@ def _emit(builder, rows, dtype, x, row, steps, counts, panel, start, y, y_row, c
         with all_of_it:
             _write(builder, sums, lambda r, v: at(y, builder.mul(index(r), y_row), v), size)
         with some:
-            masks = [_first(builder, columns, v * lanes, lanes) for v in range(_VECTORS)]
+            masks = [below(builder, columns, lanes, v * lanes) for v in range(_VECTORS)]
             _write(builder, sums, lambda r, v: at(y, builder.mul(index(r), y_row), v), size, masks)
-
-
-def _everywhere(builder, vector, value):
-    """A vector that holds one number in all its places."""
-    undefined = ir.Constant(vector, ir.Undefined)
-    single = builder.insert_element(undefined, value, ir.IntType(32)(0))
-    return builder.shuffle_vector(
-        single, undefined, ir.Constant(ir.VectorType(ir.IntType(32), vector.count), None)
-    )
-
-
-def _first(builder, columns, before, lanes):
-    """True for the lanes whose column, lane + before, lies below `columns`."""
-    index = ir.VectorType(ir.IntType(64), lanes)
-    numbers = ir.Constant(index, [before + k for k in range(lanes)])
-    return builder.icmp_signed("<", numbers, _everywhere(builder, index, columns))
 
 
 def _write(builder, sums, place, size, masks=None):
@@ -120,11 +106,8 @@ def _write(builder, sums, place, size, masks=None):
             if masks is None:
                 builder.store(value, where, align=size)
             else:
-                kinds = (value.type, where.type, ir.IntType(32), masks[v].type)
-                name = f"llvm.masked.store.v{value.type.count}f{8 * size}.p0"
-                shape = ir.FunctionType(ir.VoidType(), kinds)
-                store = cgutils.get_or_insert_function(builder.module, shape, name)
-                builder.call(store, [value, where, ir.IntType(32)(size), masks[v]])
+                rest = where, ir.IntType(32)(size), masks[v]
+                masked(builder, "store", value.type, ir.VoidType(), value, *rest)
 
 
 tile, few, one = (_unrolled(rows) for rows in (ROWS, FEW, 1))

@@ -2,11 +2,19 @@
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import final, overload
+from typing import Any, final, overload
 
 from npdsconv.layers.base import Backward, Layer, pull_without_dx, pullback
 from npdsconv.layers.convolution import Conv2d, DepthwiseConv2d, Linear, PointwiseConv2d
-from npdsconv.layers.shaping import ActivatedBatchNorm, AvgPool2d, BatchNorm2d, MaxPool2d, ReLU, ReLU6
+from npdsconv.layers.shaping import (
+    ActivatedBatchNorm,
+    AvgPool2d,
+    BatchNorm2d,
+    MaxPool2d,
+    ReLU,
+    ReLU6,
+    activation_name,
+)
 from npdsconv.shapes import Array, check_choice
 
 
@@ -28,36 +36,31 @@ def chain(layers: list[Layer], x: Array, train: bool) -> tuple[Array, Backward]:
 
 def in_one_pass(layers: list[Layer]) -> Iterator[Layer | ActivatedBatchNorm]:
     """The same layers, but a batch norm and the ReLU after it as one, where both are of the fast tier."""
-    rest = list(layers)
-    while rest:
-        layer = rest.pop(0)
-        if rest and isinstance(layer, BatchNorm2d) and fuses(layer, rest[0]):
-            yield ActivatedBatchNorm(layer, _name(rest.pop(0)))
-        else:
-            yield layer
+    for layer, activation in _with_activations(layers, BatchNorm2d):
+        yield ActivatedBatchNorm(layer, activation) if activation else layer
 
 
 def for_inference(layers: list[Layer]) -> Iterator[Callable[[Array], Array]]:
     """The same again, and a convolution and the ReLU after it as one too."""
+    for layer, activation in _with_activations(layers, BatchNorm2d | Conv2d | PointwiseConv2d):
+        if isinstance(layer, BatchNorm2d) and activation:
+            yield ActivatedBatchNorm(layer, activation)
+        else:
+            yield partial(layer.activated, activation=activation) if activation else layer
+
+
+def _with_activations(layers: list[Layer], kinds: Any) -> Iterator[tuple[Any, str | None]]:
+    """Each layer with the name of the activation after it, where it is of these kinds and the two fuse."""
     rest = list(layers)
     while rest:
         layer = rest.pop(0)
-        if rest and isinstance(layer, BatchNorm2d | Conv2d | PointwiseConv2d) and fuses(layer, rest[0]):
-            if isinstance(layer, BatchNorm2d):
-                yield ActivatedBatchNorm(layer, _name(rest.pop(0)))
-            else:
-                yield partial(layer.activated, activation=_name(rest.pop(0)))
-        else:
-            yield layer
+        taken = bool(rest) and isinstance(layer, kinds) and fuses(layer, rest[0])
+        yield layer, activation_name(rest.pop(0)) if taken else None
 
 
 def fuses(layer: Layer, after: Layer) -> bool:
     """Whether these two of a chain are done in one pass over memory."""
     return isinstance(after, ReLU | ReLU6) and vars(layer).get("impl") == after.impl == "numba"
-
-
-def _name(activation: Layer) -> str:
-    return "relu" if isinstance(activation, ReLU) else "relu6"
 
 
 @final

@@ -7,15 +7,9 @@ import numpy as np
 from npdsconv.layers.base import Backward, Layer, Parameter, pullback
 from npdsconv.layers.composite import chain, for_inference, set_impl
 from npdsconv.layers.convolution import DepthwiseConv2d, PointwiseConv2d
-from npdsconv.layers.shaping import BatchNorm2d, ReLU, ReLU6
+from npdsconv.layers.shaping import ACTIVATIONS, BatchNorm2d, activation_name
 from npdsconv.ops import separable
 from npdsconv.shapes import Array, PaddingLike, Stride, check_choice, resolve_window
-
-ACTIVATIONS = {"relu": ReLU, "relu6": ReLU6}
-
-
-def _name(activation: Layer | None) -> str | None:
-    return next((name for name, kind in ACTIVATIONS.items() if isinstance(activation, kind)), None)
 
 
 @final
@@ -152,7 +146,7 @@ class DepthwiseSeparableConv2d(Layer):
         """What the ops want to know besides the arrays."""
         step = self.depthwise
         how: dict[str, Any] = {"stride": step.stride, "padding": step.padding, "dilation": step.dilation}
-        how["activations"] = _name(self.mid_activation), _name(self.activation)
+        how["activations"] = activation_name(self.mid_activation), activation_name(self.activation)
         if self.bn1 is not None and self.bn2 is not None:
             how["eps"] = self.bn1.eps, self.bn2.eps
         return how

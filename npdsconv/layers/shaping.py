@@ -121,6 +121,14 @@ class ReLU6(Layer):
         )
 
 
+ACTIVATIONS = {"relu": ReLU, "relu6": ReLU6}
+
+
+def activation_name(layer: Layer | None) -> str | None:
+    """What the ops call an activation layer; None for anything else."""
+    return next((name for name, kind in ACTIVATIONS.items() if isinstance(layer, kind)), None)
+
+
 @final
 class MaxPool2d(Layer):
     """The largest value of every window. `stride` defaults to the kernel size."""
