@@ -33,6 +33,17 @@ def nchw(x: Array) -> Array:
     return x.transpose(0, 3, 1, 2)
 
 
+def pixels_of(x: Array) -> Array:
+    """An (N, C, H, W) array as (N·H·W, C): a row for each pixel, as :func:`nhwc` has them."""
+    return nhwc(x).reshape(-1, x.shape[1])
+
+
+def images_of(pixels: Array, like: Array) -> Array:
+    """An (N·H·W, O) array as (N, O, H, W), with the N, H and W of `like`; a view."""
+    n, _, h, w = like.shape
+    return nchw(pixels.reshape(n, h, w, pixels.shape[1]))
+
+
 def empty_nchw(shape: tuple[int, int, int, int], dtype: DTypeLike) -> Array:
     """An uninitialised array of shape (N, C, H, W), channels-last in memory."""
     n, c, h, w = shape

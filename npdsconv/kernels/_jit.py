@@ -115,24 +115,36 @@ def _wipe_cache() -> None:
 # ---- the two decorators ---------------------------------------------------------------------------------------
 
 
-def serial(function: Callable | None = None, *, inline: bool = False) -> Callable:
-    """Compile a function for use inside kernels; with ``inline=True`` its code is put where it is called."""
-    if function is None:
-        return lambda f: serial(f, inline=inline)
-    with _caching_here():
-        return numba.njit(function, cache=_FOLDER is not None, forceinline=inline, **_OPTIONS)
+def serial(function: Callable | None = None, *, inline: bool = False, alone: bool = False) -> Callable:
+    """Compile a function for use inside kernels; with ``inline=True`` its code is put where it is called.
 
-
-def kernel(function: Callable | None = None, *, pieces: Callable[..., int] | None = None) -> Callable:
-    """Compile a parallel loop; calling it launches it under the rules at the top of this file.
-
-    `pieces` takes the kernel's arguments and says how many pieces of work there are; without it, enough.
+    Only with ``alone=True`` can Python call it too: the code for that takes as long to compile as a small function.
     """
     if function is None:
-        return lambda f: kernel(f, pieces=pieces)
+        return lambda f: serial(f, inline=inline, alone=alone)
+    inside = {"no_cpython_wrapper": not alone, "no_cfunc_wrapper": True}
     with _caching_here():
-        options = {**_OPTIONS, "parallel": _PRANGE_ONLY, "cache": _FOLDER is not None}
-        compiled = numba.njit(function, **options)
+        return numba.njit(function, cache=_FOLDER is not None, forceinline=inline, **inside, **_OPTIONS)
+
+
+def kernel(
+    function: Callable | None = None, *, pieces: Callable[..., int] | None = None, exact: bool = False
+) -> Callable:
+    """Compile parallel loops; calling the function launches them under the rules at the top of this file.
+
+    `pieces` takes the kernel's arguments and says how many pieces of work there are; without it, enough. With `exact`
+    every operation is rounded, as NumPy does: no multiplication and addition are made one.
+    """
+    if function is None:
+        return lambda f: kernel(f, pieces=pieces, exact=exact)
+    with _caching_here():
+        options = {
+            **_OPTIONS,
+            "parallel": _PRANGE_ONLY,
+            "cache": _FOLDER is not None,
+            "no_cfunc_wrapper": True,
+        }
+        compiled = numba.njit(function, **{**options, "fastmath": False} if exact else options)
 
     @wraps(function)
     def launch(*args: Any) -> Any:

@@ -1,142 +1,106 @@
 """Batch normalisation on channels-last memory, P = N·H·W rows of C channels, and the activation after it.
 
 Optimizations: one pass over memory for mean and variance, one for normalising and activating, two for backward (the
-sums, then dx); the activation and its gradient cost no pass of their own. The loops are in :mod:`rows`.
+sums, then dx); the activation and its gradient cost no pass of their own; forward is one launch, and so is backward.
+The passes are in :mod:`rows`, what lies between them in :mod:`channels`.
 """
 
 # mypy: ignore-errors
 import numpy as np
 
-from npdsconv import layout
 from npdsconv.kernels import rows
-from npdsconv.kernels._jit import kernel, prange
+from npdsconv.kernels._jit import kernel, prange, serial
+from npdsconv.kernels.channels import (
+    MEAN,
+    VAR,
+    affine,
+    gradients,
+    norm_of,
+    rows_of_block,
+    set_scale,
+    set_statistics,
+)
 from npdsconv.kernels.lanes import pointer
 from npdsconv.kernels.rows import Bounds, limits
+from npdsconv.layout import images_of, pixels_of
 from npdsconv.shapes import Array
 
-BLOCK = 512  # rows of one piece of work
+
+def forward(
+    x: Array, weight: Array, bias: Array, mean: Array | None, var: Array | None, eps: float, bounds: Bounds
+) -> tuple[Array, Array, Array]:
+    """y (N,C,H,W), cut to the bounds, and the statistics that were used: those of x where none are given."""
+    pixels, norm = pixels_of(x), norm_of(weight, bias, mean, var)
+    y, block = np.empty(pixels.shape, x.dtype), rows_of_block(pixels.shape[1])
+    sums = np.empty((-(-len(pixels) // block), 3, pixels.shape[1]), x.dtype)
+    _forward(pixels, norm, mean is not None, eps, limits(bounds, x.dtype), block, sums, y)
+    return images_of(y, x), norm[MEAN], norm[VAR]
 
 
-def statistics(x: Array) -> tuple[Array, Array]:
-    """Mean and (biased) variance of each channel of x (N,C,H,W)."""
-    pixels = pixels_of(x)
-    sums = np.empty((-(-len(pixels) // BLOCK), 3, pixels.shape[1]), x.dtype)
-    _differences(pixels, sums)
-    return merge(sums, len(pixels), BLOCK)
-
-
-def merge(sums: Array, pixels: int, block: int) -> tuple[Array, Array]:
-    """Mean and variance from the sums of blocks of `block` rows, the last one shorter."""
-    counts = np.full(len(sums), block)
-    counts[-1] = pixels - block * (len(sums) - 1)
-    mean, var = np.empty((2, sums.shape[2]), sums.dtype)
-    rows.merged(sums, counts, mean, var)
-    return mean, var
-
-
-def normalise(x: Array, mean: Array, scale: Array, bias: Array, bounds: Bounds) -> Array:
-    """y[n,c,i,j] = (x[n,c,i,j] - mean[c])·scale[c] + bias[c], cut to the bounds."""
-    pixels = pixels_of(x)
-    y = np.empty(pixels.shape, x.dtype)
-    _activate(pixels, *vectors(mean, scale, bias), limits(bounds, x.dtype), y)
-    return images_of(y, x)
-
-
-def gradient_sums(
-    dy: Array, x: Array, mean: Array, scale: Array, bias: Array, bounds: Bounds
-) -> tuple[Array, Array]:
-    """Σ g and Σ g·(x - mean) for each channel, in float64, where g is dy before the activation."""
-    pixels = pixels_of(x)
-    sums = np.empty((-(-len(pixels) // BLOCK), 2, pixels.shape[1]), x.dtype)
-    _slopes(pixels_of(dy), pixels, *vectors(mean, scale, bias), limits(bounds, x.dtype), sums)
-    plain, centred = sums.sum(axis=0, dtype=np.float64)
-    return plain, centred
-
-
-def combine(
-    dy: Array, x: Array, mean: Array, scale: Array, bias: Array, bounds: Bounds, factors: Array
-) -> Array:
-    """factors[0]·g + factors[1]·(x - mean) + factors[2]: what the gradient for x comes down to."""
-    pixels = pixels_of(x)
-    dx = np.empty(pixels.shape, x.dtype)
-    how = *vectors(mean, scale, bias), limits(bounds, x.dtype), layout.readonly(factors)
-    _combine(pixels_of(dy), pixels, *how, dx)
-    return images_of(dx, x)
-
-
-def vectors(*per_channel: Array) -> tuple[Array, ...]:
-    return tuple(layout.readonly(v) for v in per_channel)
-
-
-def pixels_of(x: Array) -> Array:
-    """x (N,C,H,W) as (N·H·W, C)."""
-    return layout.nhwc(x).reshape(-1, x.shape[1])
-
-
-def images_of(pixels: Array, like: Array) -> Array:
-    """(N·H·W, O) as (N,O,H,W), with the N, H and W of `like`."""
-    n, _, h, w = like.shape
-    return layout.nchw(pixels.reshape(n, h, w, pixels.shape[1]))
+def backward(
+    dy: Array,
+    x: Array,
+    weight: Array,
+    bias: Array,
+    mean: Array,
+    var: Array,
+    eps: float,
+    bounds: Bounds,
+    given: bool,
+    needs: tuple[str, ...],
+) -> tuple[Array, Array, Array]:
+    """dx (N,C,H,W), dweight and dbias; what is not needed is without meaning."""
+    pixels, norm = pixels_of(x), norm_of(weight, bias, mean, var)
+    dx = np.empty(pixels.shape if "x" in needs else (0, pixels.shape[1]), x.dtype)
+    block, summed = rows_of_block(pixels.shape[1]), not given or "weight" in needs or "bias" in needs
+    sums = np.empty((-(-len(pixels) // block) if summed else 0, 2, pixels.shape[1]), x.dtype)
+    of_parameters, factors = np.empty((2, pixels.shape[1]), x.dtype), np.empty((3, pixels.shape[1]), x.dtype)
+    how = norm, np.inf if given else float(len(pixels)), eps, limits(bounds, x.dtype), block
+    _backward(pixels_of(dy), pixels, *how, sums, of_parameters, factors, dx)
+    return images_of(dx, x) if len(dx) else dx, *of_parameters
 
 
 @kernel
-def _differences(x, sums):
-    channels = x.shape[1]
-    for block in prange(sums.shape[0]):
-        first = block * BLOCK
-        count = min(x.shape[0] - first, BLOCK)
-        rows.differences(
-            pointer(x, first * channels),
-            channels,
-            count,
-            channels,
-            pointer(sums, block * 3 * channels),
-            channels,
-        )
+def _forward(x, norm, known, eps, bounds, block, sums, y):
+    pixels, channels = x.shape
+    if not known:
+        for k in prange(sums.shape[0]):
+            of_x, to = pointer(x, k * block * channels), pointer(sums, k * 3 * channels)
+            rows.differences(of_x, channels, min(pixels - k * block, block), channels, to, channels)
+        set_statistics(norm, sums, block, pixels)
+    set_scale(norm, eps)
+    for k in prange(sums.shape[0]):
+        activate(k, block, x, norm, bounds, y)
 
 
 @kernel
-def _activate(x, mean, scale, bias, bounds, y):
-    channels = x.shape[1]
-    for block in prange((x.shape[0] + BLOCK - 1) // BLOCK):
-        first = block * BLOCK
-        count = min(x.shape[0] - first, BLOCK)
-        of_x, of_y = pointer(x, first * channels), pointer(y, first * channels)
-        per_channel = pointer(mean, 0), pointer(scale, 0), pointer(bias, 0)
-        rows.activate(of_x, channels, count, channels, *per_channel, bounds, of_y, channels)
-
-
-@kernel
-def _slopes(dy, x, mean, scale, bias, bounds, sums):
-    channels = x.shape[1]
-    for block in prange(sums.shape[0]):
-        first = block * BLOCK
-        count = min(x.shape[0] - first, BLOCK)
-        of_dy, of_x = pointer(dy, first * channels), pointer(x, first * channels)
-        per_channel = pointer(mean, 0), pointer(scale, 0), pointer(bias, 0)
-        total = pointer(sums, block * 2 * channels)
-        rows.slopes(of_dy, channels, of_x, channels, count, channels, *per_channel, bounds, total, channels)
-
-
-@kernel
-def _combine(dy, x, mean, scale, bias, bounds, factors, dx):
-    channels = x.shape[1]
-    for block in prange((x.shape[0] + BLOCK - 1) // BLOCK):
-        first = block * BLOCK
-        count = min(x.shape[0] - first, BLOCK)
-        of_dy, of_x = pointer(dy, first * channels), pointer(x, first * channels)
-        per_channel = pointer(mean, 0), pointer(scale, 0), pointer(bias, 0)
-        to = pointer(dx, first * channels)
+def _backward(dy, x, norm, count, eps, bounds, block, sums, of_parameters, factors, dx):
+    pixels, channels = x.shape
+    set_scale(norm, eps)
+    for k in prange(sums.shape[0]):
+        slopes(k, block, dy, x, norm, bounds, sums)
+    gradients(sums, norm, eps, count, of_parameters, factors)
+    for k in prange((dx.shape[0] + block - 1) // block):
+        of_dy, of_x = pointer(dy, k * block * channels), pointer(x, k * block * channels)
+        how = affine(norm, 0), bounds, pointer(factors, 0), pointer(dx, k * block * channels)
         rows.combine(
-            of_dy,
-            channels,
-            of_x,
-            channels,
-            count,
-            channels,
-            *per_channel,
-            bounds,
-            pointer(factors, 0),
-            to,
-            channels,
+            of_dy, channels, of_x, channels, min(pixels - k * block, block), channels, *how, channels
         )
+
+
+@serial
+def activate(k, block, x, norm, bounds, y):
+    """y = act(norm(x)) for block k of the rows of x and y (P, C)."""
+    pixels, channels = x.shape
+    of_x, of_y = pointer(x, k * block * channels), pointer(y, k * block * channels)
+    count, how = min(pixels - k * block, block), affine(norm, 0)
+    rows.activate(of_x, channels, count, channels, how, bounds, of_y, channels)
+
+
+@serial
+def slopes(k, block, dy, x, norm, bounds, sums):
+    """sums[k] of `rows.slopes`, for block k of the rows of dy and x (P, C)."""
+    pixels, channels = x.shape
+    of_dy, of_x = pointer(dy, k * block * channels), pointer(x, k * block * channels)
+    count, how, to = min(pixels - k * block, block), affine(norm, 0), pointer(sums, k * 2 * channels)
+    rows.slopes(of_dy, channels, of_x, channels, count, channels, how, bounds, to, channels)

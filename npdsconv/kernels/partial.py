@@ -7,7 +7,8 @@ all its terms go by; a few numbers are left to NumPy.
 # mypy: ignore-errors
 import numpy as np
 
-from npdsconv.kernels._jit import kernel, prange
+from npdsconv.kernels._jit import kernel, prange, serial
+from npdsconv.kernels.lanes import LANES, add, copy, load_some, pointer, store_some
 from npdsconv.shapes import Array
 
 PIECE = 2048  # numbers of the result in one piece of work
@@ -20,17 +21,29 @@ def add_up(partial: Array) -> Array:
         return partial[0]
     if partial.size < SMALL:
         return partial.sum(axis=0)
-    total = np.zeros(partial.shape[1:], partial.dtype)
+    total = np.empty(partial.shape[1:], partial.dtype)
     _add_up(partial.reshape(len(partial), -1), total.reshape(-1))
     return total
 
 
 @kernel
 def _add_up(partial, total):
-    for piece in prange((total.shape[0] + PIECE - 1) // PIECE):
-        first, last = piece * PIECE, min(total.shape[0], (piece + 1) * PIECE)
-        sums = total[first:last]
-        for block in range(partial.shape[0]):
-            terms = partial[block, first:last]
-            for k in range(sums.shape[0]):
-                sums[k] += terms[k]
+    for piece in prange(pieces_of(total)):
+        add_piece(partial, piece, total)
+
+
+@serial
+def pieces_of(total):
+    return (total.size + PIECE - 1) // PIECE
+
+
+@serial
+def add_piece(partial, piece, total):
+    """A piece of the total (…) of partial sums (terms, …)."""
+    numbers, first = total.size, piece * PIECE
+    some, to = min(numbers - first, PIECE), pointer(total, first)
+    copy(pointer(partial, first), to, some)
+    for k in range(1, partial.shape[0]):
+        terms = pointer(partial, k * numbers + first)
+        for i in range(0, some, LANES):
+            store_some(some - i, to, i, add(load_some(some - i, to, i), load_some(some - i, terms, i)))

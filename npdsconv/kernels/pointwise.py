@@ -1,8 +1,7 @@
 """Pointwise convolution and dense layers: one matrix product over all pixels.
 
 Optimizations: no transposes (channels-last memory is the matrix already); tiles of the product stay in registers and
-the large operand is never copied (:mod:`tile`); work is cut by rows and by columns, so that small images with many
-channels keep all threads busy as well.
+the large operand is never copied (:mod:`tile`), and the small one is cut into panels by all threads.
 """
 
 # mypy: ignore-errors
@@ -13,45 +12,60 @@ from npdsconv.kernels import rows
 from npdsconv.kernels._jit import kernel, prange
 from npdsconv.kernels.lanes import LANES, keep, pointer
 from npdsconv.kernels.partial import add_up
-from npdsconv.kernels.product import fetch_all, fill, multiply, pack, panels, panels_of_transposed
+from npdsconv.kernels.product import (
+    PANELS,
+    cut_panel,
+    equal_blocks,
+    fetch_all,
+    fill,
+    groups_of,
+    multiply,
+    pack,
+    room_for_panels,
+)
 from npdsconv.kernels.rows import UNBOUNDED, Bounds, limits
+from npdsconv.layout import images_of, pixels_of
 from npdsconv.shapes import Array
 
-BLOCK = 252  # rows of one piece of work: it is cut by shape, never by the number of threads
-PANELS = 4  # of one piece
 SUM = 252  # rows of one partial sum of dw
 
 
 def forward(x: Array, w: Array, b: Array | None, bounds: Bounds = UNBOUNDED) -> Array:
-    """y (N,O,H,W) from x (N,C,H,W) and w (O,C), cut to the bounds. With dy and wᵀ instead, this is dx."""
-    images = layout.nhwc(x)
-    y = product(images.reshape(-1, w.shape[1]), w, b, bounds)
-    return layout.nchw(y.reshape(*images.shape[:3], len(w)))
+    """y (N,O,H,W) from x (N,C,H,W) and w (O,C), cut to the bounds."""
+    return images_of(product(pixels_of(x), w, b, bounds), x)
+
+
+def input_gradient(dy: Array, w: Array) -> Array:
+    """dx (N,C,H,W) from dy (N,O,H,W) and w (O,C)."""
+    return images_of(product_of(pixels_of(dy), w), dy)
 
 
 def weight_gradient(dy: Array, x: Array) -> Array:
     """dw (O,C) from dy (N,O,H,W) and x (N,C,H,W)."""
-    return product_of_transposed(
-        layout.nhwc(dy).reshape(-1, dy.shape[1]), layout.nhwc(x).reshape(-1, x.shape[1])
-    )
+    return product_of_transposed(pixels_of(dy), pixels_of(x))
 
 
 def product(x: Array, w: Array, b: Array | None, bounds: Bounds = UNBOUNDED) -> Array:
     """x (P,C) @ w (O,C)ᵀ + b (O,), cut to the bounds."""
-    return _multiplied(x, panels_of_transposed(w), len(w), b, bounds)
+    return _multiplied(x, w, True, b, bounds)
 
 
-def _multiplied(x: Array, w: Array, outputs: int, b: Array | None, bounds: Bounds) -> Array:
-    y = np.empty((len(x), outputs), x.dtype)
-    _product(layout.readonly(x), w, fill(b, outputs, x.dtype), limits(bounds, x.dtype), y)
+def product_of(x: Array, w: Array) -> Array:
+    """x (P,O) @ w (O,C)."""
+    return _multiplied(x, w, False, None, UNBOUNDED)
+
+
+def _multiplied(x: Array, w: Array, transposed: bool, b: Array | None, bounds: Bounds) -> Array:
+    y = np.empty((len(x), w.shape[0 if transposed else 1]), x.dtype)
+    of_w = layout.readonly(w), transposed, room_for_panels(w, transposed)
+    how = fill(b, y.shape[1], x.dtype), limits(bounds, x.dtype), equal_blocks(len(x))
+    _product(layout.readonly(x), *of_w, *how, y)
     return y
 
 
 def dense_weight_gradient(dy: Array, x: Array) -> Array:
     """dyᵀ (O,N) @ x (N,C). A batch of few rows can be turned round: then a network needs one kernel less."""
-    if len(x) > SUM:
-        return product_of_transposed(dy, x)
-    return _multiplied(np.ascontiguousarray(dy.T), panels(x), x.shape[1], None, UNBOUNDED)
+    return product_of_transposed(dy, x) if len(x) > SUM else product_of(dy.T, x)
 
 
 def product_of_transposed(a: Array, b: Array) -> Array:
@@ -61,37 +75,22 @@ def product_of_transposed(a: Array, b: Array) -> Array:
     return add_up(partial)
 
 
-def _pieces(x, w, *rest):
-    return -(-len(x) // BLOCK) * -(-len(w) // PANELS)
-
-
-@kernel(pieces=_pieces)
-def _product(x, w, start, bounds, y):
-    depth, columns = x.shape[1], y.shape[1]
-    width = w.shape[2]
-    groups = (w.shape[0] + PANELS - 1) // PANELS
-    blocks = (x.shape[0] + BLOCK - 1) // BLOCK
-    for piece in prange(blocks * groups):
-        block, group = piece // groups, piece % groups
-        first = block * BLOCK
-        count = min(x.shape[0] - first, BLOCK)
-        for k in range(group * PANELS, min(w.shape[0], (group + 1) * PANELS)):
+@kernel
+def _product(x, w, transposed, panels, start, bounds, block, y):
+    (pixels, depth), columns, width = x.shape, y.shape[1], panels.shape[2]
+    for k in prange(panels.shape[0]):
+        cut_panel(w, transposed, k, panels)
+    groups = groups_of(panels)
+    for piece in prange((pixels + block - 1) // block * groups):
+        first, group = piece // groups * block, piece % groups
+        count = min(pixels - first, block)
+        for k in range(group * PANELS, min(panels.shape[0], (group + 1) * PANELS)):
             of_x, of_y = pointer(x, first * depth), pointer(y, first * columns + k * width)
-            of_w, of_start = pointer(w, k * depth * width), pointer(start, k * width)
-            multiply(
-                of_x,
-                depth,
-                count,
-                (0, 0, 1),
-                (1, 1, depth),
-                of_w,
-                of_start,
-                of_y,
-                columns,
-                columns - k * width,
-            )
-        left = group * PANELS * width
+            of_w, of_start = pointer(panels, k * depth * width), pointer(start, k * width)
+            how = (0, 0, 1), (1, 1, depth), of_w, of_start
+            multiply(of_x, depth, count, *how, of_y, columns, columns - k * width)
         if rows.cuts(bounds):
+            left = group * PANELS * width
             of_y = pointer(y, first * columns + left)
             rows.cut(of_y, columns, count, min(columns - left, PANELS * width), bounds)
 

@@ -1,11 +1,14 @@
 """Matrix products of tall operands, from tiles in registers: for use inside kernels.
 
 The right operand is cut into *panels* of as many columns as a tile has, each contiguous, the last one filled up with
-zeros; :func:`panels` does so once for a product. :func:`multiply` runs the tiles of one panel.
+zeros: by :func:`panels` once for a product, or inside a kernel, panel by panel. :func:`multiply` runs the tiles of one
+panel. Rows are cut into blocks of equal size and columns into groups of panels, by shape alone, so that few rows with
+many columns keep all threads busy as well.
 
 Optimizations: a panel is read from its first number to its last, in the order in which it lies; a transposed matrix is
 cut into panels sixteen rows at a time, which stay in the L1 cache; rows that are left over are computed four at a
-time, overlapping those before; :func:`fetch_all` asks for an operand in its order before tiles jump about in it.
+time, overlapping those before; :func:`fetch_all` asks for an operand in its order before tiles jump about in it; of
+blocks of 252 rows, which are whole tiles, 512 rows made three, the last of eight, and one of two threads waited.
 """
 
 # mypy: ignore-errors
@@ -17,40 +20,63 @@ from npdsconv.kernels.lanes import LANES, advance, fetch, load_some, store
 from npdsconv.kernels.tile import FEW, ROWS, WIDTH_BYTES, few, one, tile
 from npdsconv.shapes import Array
 
+BLOCK = 256  # rows of one piece of work, at most
+PANELS = 4  # of one piece: 128 columns in float32
+
 
 def width(dtype) -> int:
     """Columns of a panel."""
     return WIDTH_BYTES // np.dtype(dtype).itemsize
 
 
-def panels(w: Array) -> Array:
-    """A matrix (K, O) as (panels, K, width), the last panel filled up with zeros."""
-    k, o = w.shape
-    across = width(w.dtype)
-    count = -(-o // across)
-    padded = np.zeros((k, count * across), w.dtype)
-    padded[:, :o] = w
-    return np.ascontiguousarray(padded.reshape(k, count, across).swapaxes(0, 1))
+@serial
+def groups_of(panels):
+    return (panels.shape[0] + PANELS - 1) // PANELS
 
 
-def panels_of_transposed(w: Array) -> Array:
-    """The same for the transpose of a matrix (O, K)."""
-    o, k = w.shape
-    across = width(w.dtype)
-    cut = np.zeros((-(-o // across), k, across), w.dtype)
-    _cut(layout.readonly(w), cut)
+def equal_blocks(rows: int) -> int:
+    """How many rows each block has: a multiple of FEW, but for the last one."""
+    blocks = max(1, -(-rows // BLOCK))
+    return max(1, -(-rows // (blocks * FEW))) * FEW
+
+
+def room_for_panels(w: Array, transposed: bool = False) -> Array:
+    """Memory for the panels of w (K, O), or of the transpose of w (O, K): (panels, K, width)."""
+    depth, columns = w.shape[::-1] if transposed else w.shape
+    return np.empty((-(-columns // width(w.dtype)), depth, width(w.dtype)), w.dtype)
+
+
+def panels(w: Array, transposed: bool = False) -> Array:
+    """A matrix (K, O), or the transpose of one (O, K), as (panels, K, width)."""
+    cut = room_for_panels(w, transposed)
+    _cut_all(layout.readonly(w), transposed, cut)
     return cut
 
 
-@serial
-def _cut(w, cut):
-    inputs, across = cut.shape[1:]
+@serial(alone=True)
+def _cut_all(w, transposed, cut):
     for j in range(cut.shape[0]):
-        columns = min(across, w.shape[0] - j * across)
-        for first in range(0, inputs, LANES):  # few rows at a time, which stay in the L1 cache
+        cut_panel(w, transposed, j, cut)
+
+
+@serial
+def cut_panel(w, transposed, j, cut):
+    """Panel j, the last one filled up with zeros."""
+    (_, depth, width), first = cut.shape, j * cut.shape[2]
+    columns = min(width, (w.shape[0] if transposed else w.shape[1]) - first)
+    for start in range(0, depth, LANES):  # few rows at a time, which stay in the L1 cache
+        stop = min(depth, start + LANES)
+        if transposed:
             for c in range(columns):
-                for k in range(first, min(inputs, first + LANES)):
-                    cut[j, k, c] = w[j * across + c, k]
+                for k in range(start, stop):
+                    cut[j, k, c] = w[first + c, k]
+        else:
+            for k in range(start, stop):
+                for c in range(columns):
+                    cut[j, k, c] = w[k, first + c]
+        for k in range(start, stop):
+            for c in range(columns, width):
+                cut[j, k, c] = 0
 
 
 def fill(bias: Array | None, o: int, dtype) -> Array:

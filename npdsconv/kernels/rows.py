@@ -1,12 +1,13 @@
 """Batch norm's loops over a few rows of channels, for use inside kernels that have just computed those rows.
 
-A row is a pixel: `channels` numbers, `step` numbers from the next row. All arrays are pointers (see :mod:`lanes`).
+A row is a pixel: `channels` numbers, `step` numbers from the next row. All arrays are pointers (see :mod:`lanes`), and
+`affine` is three: mean, scale and bias.
 Normalising is z = (x - mean)·scale + bias, activating is cutting z to [low, high]: (0, ∞) for ReLU, (-∞, ∞) for none.
 
 Optimizations: what belongs to a channel lies in a register while a strip of rows goes by; the next strip is fetched
 meanwhile, also where it will be written, which halves the time of rows that come from memory; mean and variance need
 one pass, because sums are taken of differences from the block's first row, which is near the mean, and blocks are
-merged in float64 (Chan, Golub, LeVeque 1983).
+merged afterwards, in float64 (:func:`channels.set_statistics`; Chan, Golub, LeVeque 1983).
 """
 
 # mypy: ignore-errors
@@ -45,8 +46,9 @@ def cuts(bounds):
 
 
 @serial
-def activate(x, step, rows, channels, mean, scale, bias, bounds, y, y_step):
+def activate(x, step, rows, channels, affine, bounds, y, y_step):
     """y = the activation of the normalised x. `y` may be `x`."""
+    mean, scale, bias = affine
     low, high = everywhere(x, bounds[0]), everywhere(x, bounds[1])
     for first in range(0, rows, STRIP):
         last = min(rows, first + STRIP)
@@ -100,28 +102,9 @@ def differences(x, step, rows, channels, sums, sums_step):
 
 
 @serial
-def merged(sums, counts, mean, var):
-    """Mean and (biased) variance from the `differences` (blocks, 3, C) of blocks of so many rows."""
-    blocks, _, channels = sums.shape
-    total = 0
-    for block in range(blocks):
-        total += counts[block]
-    for c in range(channels):
-        average = 0.0
-        for block in range(blocks):
-            average += counts[block] * np.float64(sums[block, 2, c]) + np.float64(sums[block, 0, c])
-        average /= total
-        spread = 0.0
-        for block in range(blocks):
-            s, q = np.float64(sums[block, 0, c]), np.float64(sums[block, 1, c])
-            shift = sums[block, 2, c] + s / counts[block] - average
-            spread += max(q - s * s / counts[block], 0.0) + counts[block] * shift * shift
-        mean[c], var[c] = average, spread / total
-
-
-@serial
-def slopes(g, step, x, x_step, rows, channels, mean, scale, bias, bounds, sums, sums_step):
+def slopes(g, step, x, x_step, rows, channels, affine, bounds, sums, sums_step):
     """sums[0, c] = Σ h and sums[1, c] = Σ h·(x - mean), where h is the gradient before the activation."""
+    mean, scale, bias = affine
     low, high = everywhere(x, bounds[0]), everywhere(x, bounds[1])
     of_products = advance(sums, sums_step)
     for c in range(0, channels, LANES):
@@ -145,8 +128,9 @@ def slopes(g, step, x, x_step, rows, channels, mean, scale, bias, bounds, sums, 
 
 
 @serial
-def combine(g, step, x, x_step, rows, channels, mean, scale, bias, bounds, factors, out, out_step):
+def combine(g, step, x, x_step, rows, channels, affine, bounds, factors, out, out_step):
     """out = factors[0]·h + factors[1]·(x - mean) + factors[2], h as in :func:`slopes`: the gradient for x."""
+    mean, scale, bias = affine
     low, high = everywhere(x, bounds[0]), everywhere(x, bounds[1])
     for first in range(0, rows, STRIP):
         last = min(rows, first + STRIP)
@@ -165,8 +149,9 @@ def combine(g, step, x, x_step, rows, channels, mean, scale, bias, bounds, facto
 
 
 @serial
-def pass_back(h, step, a, a_step, x, x_step, rows, channels, mean, bounds, sums, sums_step):
+def pass_back(h, step, a, a_step, x, x_step, rows, channels, affine, bounds, sums, sums_step):
     """Back through an activation whose output is `a`, in place, with the sums of :func:`slopes`."""
+    mean, _, _ = affine
     low, high = everywhere(x, bounds[0]), everywhere(x, bounds[1])
     of_products = advance(sums, sums_step)
     for c in range(0, channels, LANES):

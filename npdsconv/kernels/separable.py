@@ -11,98 +11,243 @@ memory forward, and three backward. What lies between two of these barriers is d
     unmix      dp; the pointwise dw; h, the gradient for norm(d), and its sums    block by block of pixels
     unfilter   dd; dx and the depthwise dw                                        image by image
 
-Only d and p are kept for backward, besides x: the activations between them are computed again, in the cache.
+Only d and p are kept for backward, besides x: the activations between them are computed again, in the cache. Each
+`prange` below is one pass, a barrier behind it; a piece of each is in :mod:`separable_pieces`.
 
 Optimizations: against the six ops one after the other, eight arrays of the size of the activations are neither written
-nor read; the rest is that of :mod:`depthwise_3x3`, :mod:`product` and :mod:`rows`, whose loops these are.
+nor read; forward is one launch, with the small formulas of batch norm compiled into it, and so is backward; weights are
+cut into panels by all threads. The rest is that of :mod:`depthwise_3x3`, :mod:`product` and :mod:`rows`.
 """
 
 # mypy: ignore-errors
 import numpy as np
 
 from npdsconv import layout
-from npdsconv.kernels import norm, rows
+from npdsconv.kernels import rows
 from npdsconv.kernels._jit import each, kernel, prange
+from npdsconv.kernels.channels import (
+    MEAN,
+    VAR,
+    gradients,
+    norm_of,
+    rows_of_block,
+    set_scale,
+    set_statistics,
+)
 from npdsconv.kernels.depthwise import taps_of
-from npdsconv.kernels.depthwise_3x3 import correlate, correlate_weights, spread
+from npdsconv.kernels.depthwise_3x3 import correlate
 from npdsconv.kernels.lanes import advance, keep, pointer
-from npdsconv.kernels.partial import add_up
-from npdsconv.kernels.product import fill, multiply, panels, panels_of_transposed
+from npdsconv.kernels.norm import activate, slopes
+from npdsconv.kernels.partial import add_piece, pieces_of
+from npdsconv.kernels.product import (
+    cut_panel,
+    equal_blocks,
+    fill,
+    groups_of,
+    multiply,
+    panels,
+    room_for_panels,
+)
 from npdsconv.kernels.rows import UNBOUNDED, limits
-
-BLOCK = 252  # pixels of one piece of work
-PANELS = 4  # of one piece: 128 channels in float32
-
-
-def filtered(x, depthwise, window, known):
-    """d (N,C,OH,OW), and its mean and variance unless they are `known`."""
-    n, channels = x.shape[:2]
-    (top, _), (left, _) = window.padding
-    d = np.empty((n, *window.output, channels), x.dtype)
-    sums = np.empty((0 if known else n, 3, channels), x.dtype)
-    how = (top, left), window.stride, window.dilation
-    _filter(layout.nhwc(x), taps_of(depthwise).reshape(-1), fill(None, channels, x.dtype), *how, d, sums)
-    return layout.nchw(d), None if known else norm.merge(sums, n * window.pixels, window.pixels)
+from npdsconv.kernels.separable_pieces import mix, unfilter, unmix
+from npdsconv.layout import images_of, pixels_of
 
 
-def mixed(d, affine, bounds, pointwise, known):
-    """p (N,O,OH,OW), and its mean and variance unless they are `known`.
+def forward(x, weights, given, window, bounds, eps, keeping):
+    """y (N,O,OH,OW), and for backward d (N,C,OH,OW), p (N,O,OH,OW), and mean and variance of both.
 
-    `affine` is mean, scale and bias, for normalising d.
+    Unless `keeping`, p becomes y, and d and p are without meaning afterwards.
     """
-    pixels, dtype = norm.pixels_of(d), d.dtype
-    p = np.empty((len(pixels), len(pointwise)), dtype)
-    sums = np.empty((0 if known else -(-len(pixels) // BLOCK), 3, len(pointwise)), dtype)
-    how = limits(bounds, dtype), panels_of_transposed(pointwise), fill(None, len(pointwise), dtype)
-    _mix(pixels, _stacked(affine), *how, p, sums)
-    return norm.images_of(p, d), None if known else norm.merge(sums, len(pixels), BLOCK)
+    n, pixels, dtype, (outputs, channels) = len(x), len(x) * window.pixels, x.dtype, weights.pointwise.shape
+    norm1 = norm_of(weights.weight1, weights.bias1, *given[:2])
+    norm2 = norm_of(weights.weight2, weights.bias2, *given[2:])
+    block = equal_blocks(pixels)
+    sums1 = np.empty((0 if given[0] is not None else n, 3, channels), dtype)
+    sums2 = np.empty((0 if given[2] is not None else -(-pixels // block), 3, outputs), dtype)
+    d, p = np.empty((n, *window.output, channels), dtype), np.empty((pixels, outputs), dtype)
+    y = np.empty_like(p) if keeping else p
+    step = _taps(weights.depthwise), fill(None, channels, dtype), *_steps(window)
+    mix = layout.readonly(weights.pointwise), room_for_panels(weights.pointwise, True)
+    how = eps, *_limits(bounds, dtype), block, rows_of_block(outputs)
+    _forward(layout.nhwc(x), *step, *mix, norm1, norm2, *how, sums1, sums2, d, p, y)
+    d = layout.nchw(d)
+    return images_of(y, d), d, images_of(p, d), norm1[MEAN], norm1[VAR], norm2[MEAN], norm2[VAR]
 
 
-def unmixed(dy, p, affine2, bounds2, factors, pointwise, d, affine1, bounds1, want_dw):
-    """h (N,C,OH,OW), the pointwise dw, and h's sums for the first batch norm: Σ h and Σ h·(d - mean)."""
-    pixels, dtype = norm.pixels_of(d), d.dtype
-    outputs, channels = pointwise.shape
-    blocks = -(-len(pixels) // BLOCK)
-    h, sums = np.empty((len(pixels), channels), dtype), np.empty((blocks, 2, channels), dtype)
-    dw = np.empty((blocks if want_dw else 0, outputs, channels), dtype)
-    of_p = norm.pixels_of(p), _stacked(affine2), limits(bounds2, dtype), layout.readonly(factors)
-    of_d = pixels, _stacked(affine1), limits(bounds1, dtype)
-    _unmix(norm.pixels_of(dy), *of_p, panels(pointwise), fill(None, 1, dtype), *of_d, h, dw, sums)
-    return norm.images_of(h, d), add_up(dw), sums.sum(axis=0, dtype=np.float64)
+def backward(dy, x, saved, weights, given, window, bounds, eps, wanted):
+    """The gradients for x and for the weights; `wanted` says of x, depthwise and pointwise whether they are needed."""
+    d, p, mean1, var1, mean2, var2 = saved
+    n, pixels, dtype, (outputs, channels) = len(x), len(x) * window.pixels, x.dtype, weights.pointwise.shape
+    norms = (
+        norm_of(weights.weight1, weights.bias1, mean1, var1),
+        norm_of(weights.weight2, weights.bias2, mean2, var2),
+    )
+    block, strip = equal_blocks(pixels), rows_of_block(outputs)
+    blocks = -(-pixels // block)
+    sums = np.empty((blocks, 2, channels), dtype), np.empty((-(-pixels // strip), 2, outputs), dtype)
+    factors = np.empty((3, channels), dtype), np.empty((3, outputs), dtype)
+    of_norms = np.empty((2, channels), dtype), np.empty((2, outputs), dtype)
+    # Each image has a partial sum of the depthwise dw, each block of the pointwise dw.
+    partial1 = np.empty((n if wanted[1] else 0, 9, channels), dtype)
+    partial2 = np.empty((blocks if wanted[2] else 0, outputs, channels), dtype)
+    dw1 = np.empty((9 if wanted[1] else 0, channels), dtype)
+    dw2 = np.empty((outputs if wanted[2] else 0, channels), dtype)
+    h, dx = (
+        np.empty((pixels, channels), dtype),
+        np.empty((n if wanted[0] else 0, *x.shape[2:], channels), dtype),
+    )
 
-
-def unfiltered(h, x, d, affine, factors, depthwise, window, want_dx, want_dw):
-    """dx (N,C,H,W) and the depthwise dw, either without meaning if not wanted."""
-    (n, channels), dtype = x.shape[:2], x.dtype
-    (top, _), (left, _) = window.padding
-    back = (window.span[0] - 1 - top, window.span[1] - 1 - left)
-    turned = depthwise[:, :, ::-1, ::-1] if window.stride == (1, 1) else depthwise
-    dx = np.empty((n if want_dx else 0, *x.shape[2:], channels), dtype)
-    dw = np.empty((n if want_dw else 0, 9, channels), dtype)
-    of_d = layout.nhwc(d), _stacked(affine), layout.readonly(factors), limits(UNBOUNDED, dtype)
-    of_w = taps_of(turned).reshape(-1), fill(None, channels, dtype)
-    how = (top, left), back, window.stride, window.dilation
-    _unfilter(layout.nhwc(h), layout.nhwc(x), *of_d, *of_w, *how, dx, dw)
-    dw = add_up(dw).reshape(3, 3, channels, 1).transpose(2, 3, 0, 1)
-    return layout.nchw(dx), np.ascontiguousarray(dw)
+    depthwise = weights.depthwise if window.stride[0] == 2 else weights.depthwise[:, :, ::-1, ::-1]
+    step = _taps(depthwise), fill(None, max(channels, 1), dtype), *_steps(window)
+    mix = layout.readonly(weights.pointwise), room_for_panels(weights.pointwise)
+    counts = tuple(np.inf if constant else float(pixels) for constant in given)
+    how = *norms, counts, eps, *_limits(bounds, dtype), limits(UNBOUNDED, dtype), block, strip
+    arrays = pixels_of(dy), layout.nhwc(x), layout.nhwc(d), pixels_of(p)
+    _backward(*arrays, *step, *mix, *how, *sums, *factors, *of_norms, partial1, partial2, h, dx, dw1, dw2)
+    dw1 = np.ascontiguousarray(dw1.T).reshape(-1, 1, 3, 3)
+    return layout.nchw(dx), dw1, *of_norms[0], dw2, *of_norms[1]
 
 
 def inference(x, depthwise, bias1, bounds1, pointwise, bias2, bounds2, window):
     """y (N,O,OH,OW) of a block without batch norm; nothing is kept, and an image goes through in the cache."""
-    (top, _), (left, _) = window.padding
     y = np.empty((len(x), *window.output, len(pointwise)), x.dtype)
-    step = taps_of(depthwise).reshape(-1), fill(bias1, x.shape[1], x.dtype), limits(bounds1, x.dtype)
-    mix = panels_of_transposed(pointwise), fill(bias2, len(pointwise), x.dtype), limits(bounds2, x.dtype)
-    _infer(layout.nhwc(x), *step, (top, left), window.stride, window.dilation, *mix, y)
+    step = _taps(depthwise), fill(bias1, x.shape[1], x.dtype), limits(bounds1, x.dtype)
+    mix = panels(pointwise, transposed=True), fill(bias2, len(pointwise), x.dtype), limits(bounds2, x.dtype)
+    _infer(layout.nhwc(x), *step, *_steps(window), *mix, y)
     return layout.nchw(y)
 
 
+def _taps(depthwise):
+    return taps_of(depthwise).reshape(-1)
+
+
+def _limits(bounds, dtype):
+    return limits(bounds[0], dtype), limits(bounds[1], dtype)
+
+
+def _steps(window):
+    (top, _), (left, _) = window.padding
+    return (top, left), window.stride, window.dilation
+
+
+@kernel
+def _forward(
+    images,
+    taps,
+    zero,
+    corner,
+    stride,
+    dilation,
+    w,
+    panels,
+    norm1,
+    norm2,
+    eps,
+    bounds1,
+    bounds2,
+    block,
+    strip,
+    sums1,
+    sums2,
+    d,
+    p,
+    y,
+):
+    n, channels, pixels, of_image = d.shape[0], d.shape[3], p.shape[0], d.shape[1] * d.shape[2]
+
+    for k in prange(n + panels.shape[0]):  # filter
+        if k >= n:
+            cut_panel(w, True, k - n, panels)
+        else:
+            correlate(images[k], taps, zero, corner, stride, dilation, d[k])
+            if sums1.shape[0] > 0:
+                of_d, to = pointer(d, k * of_image * channels), pointer(sums1, k * 3 * channels)
+                rows.differences(of_d, channels, of_image, channels, to, channels)
+    if sums1.shape[0] > 0:
+        set_statistics(norm1, sums1, of_image, pixels)
+    set_scale(norm1, eps[0])
+
+    for piece in prange((pixels + block - 1) // block * groups_of(panels)):
+        mix(piece, block, d, norm1, bounds1, panels, zero, p, sums2)
+    if sums2.shape[0] > 0:
+        set_statistics(norm2, sums2, block, pixels)
+    set_scale(norm2, eps[1])
+
+    for k in prange((pixels + strip - 1) // strip):  # finish
+        activate(k, strip, p, norm2, bounds2, y)
+
+
+@kernel
+def _backward(
+    dy,
+    images,
+    d,
+    p,
+    taps,
+    zero,
+    corner,
+    stride,
+    dilation,
+    w,
+    panels,
+    norm1,
+    norm2,
+    counts,
+    eps,
+    bounds1,
+    bounds2,
+    unbounded,
+    block,
+    strip,
+    sums1,
+    sums2,
+    factors1,
+    factors2,
+    of_norm1,
+    of_norm2,
+    partial1,
+    partial2,
+    h,
+    dx,
+    dw1,
+    dw2,
+):
+    n, pixels = d.shape[0], p.shape[0]
+    set_scale(norm1, eps[0])
+    set_scale(norm2, eps[1])
+
+    strips = sums2.shape[0]
+    for k in prange(strips + panels.shape[0]):
+        if k < strips:
+            slopes(k, strip, dy, p, norm2, bounds2, sums2)
+        else:
+            cut_panel(w, False, k - strips, panels)
+    gradients(sums2, norm2, eps[1], counts[1], of_norm2, factors2)
+
+    for piece in prange((pixels + block - 1) // block * groups_of(panels)):
+        to = h, partial2, sums1
+        unmix(piece, block, dy, p, norm2, bounds2, factors2, panels, zero, d, norm1, bounds1, *to)
+    gradients(sums1, norm1, eps[0], counts[0], of_norm1, factors1)
+
+    back = 2 * dilation[0] - corner[0], 2 * dilation[1] - corner[1]
+    for k in prange(n):
+        how = taps, zero, corner, back, stride, dilation
+        unfilter(k, h, images, d, norm1, factors1, unbounded, *how, dx, partial1)
+
+    pieces = pieces_of(dw2)
+    for k in prange(pieces + pieces_of(dw1)):
+        if k < pieces:
+            add_piece(partial2, k, dw2)
+        else:
+            add_piece(partial1, k - pieces, dw1)
+
+
 @kernel(pieces=each)
-def _infer(images, filters, bias, bounds1, corner, stride, dilation, w, start, bounds2, y):
+def _infer(images, taps, bias, bounds1, corner, stride, dilation, w, start, bounds2, y):
     pixels, outputs, channels, width = y.shape[1] * y.shape[2], y.shape[3], images.shape[3], w.shape[2]
     for n in prange(images.shape[0]):
         d = np.empty((y.shape[1], y.shape[2], channels), y.dtype)
-        correlate(images[n], filters, bias, corner, stride, dilation, d)
+        correlate(images[n], taps, bias, corner, stride, dilation, d)
         of_d, of_y = pointer(d, 0), pointer(y, n * pixels * outputs)
         if rows.cuts(bounds1):
             rows.cut(of_d, channels, pixels, channels, bounds1)
@@ -113,131 +258,3 @@ def _infer(images, filters, bias, bounds1, corner, stride, dilation, w, start, b
         if rows.cuts(bounds2):
             rows.cut(of_y, outputs, pixels, outputs, bounds2)
         keep(d)
-
-
-def _stacked(affine):
-    return layout.readonly(np.stack(affine))
-
-
-@kernel(pieces=each)
-def _filter(images, w, zero, corner, stride, dilation, d, sums):
-    """d (N, OH, OW, C), and its differences for each image; sums may be empty: statistics are known then."""
-    pixels, channels = d.shape[1] * d.shape[2], d.shape[3]
-    for n in prange(images.shape[0]):
-        correlate(images[n], w, zero, corner, stride, dilation, d[n])
-        if sums.shape[0] > 0:
-            of_d, of_sums = pointer(d, n * pixels * channels), pointer(sums, n * 3 * channels)
-            rows.differences(of_d, channels, pixels, channels, of_sums, channels)
-
-
-@kernel
-def _mix(d, norm, bounds, w, start, p, sums):
-    """p (P, O) from d (P, C), with the weights in panels; `norm` is mean, scale and bias of d, (3, C)."""
-    channels, outputs, width = d.shape[1], p.shape[1], w.shape[2]
-    groups = (w.shape[0] + PANELS - 1) // PANELS
-    blocks = (d.shape[0] + BLOCK - 1) // BLOCK
-    mean, scale, bias = pointer(norm, 0), pointer(norm, channels), pointer(norm, 2 * channels)
-    for piece in prange(blocks * groups):
-        block, group = piece // groups, piece % groups
-        first, left = block * BLOCK, group * PANELS * width
-        count = min(d.shape[0] - first, BLOCK)
-        some = min(outputs - left, PANELS * width)
-        scratch = np.empty(count * channels, d.dtype)
-        a = pointer(scratch, 0)
-        rows.activate(
-            pointer(d, first * channels), channels, count, channels, mean, scale, bias, bounds, a, channels
-        )
-        to = pointer(p, first * outputs + left)
-        for k in range(group * PANELS, min(w.shape[0], (group + 1) * PANELS)):
-            of_w, of_start = pointer(w, k * channels * width), pointer(start, k * width)
-            steps, counts, column = (0, 0, 1), (1, 1, channels), k * width - left
-            multiply(
-                a, channels, count, steps, counts, of_w, of_start, advance(to, column), outputs, some - column
-            )
-        if sums.shape[0] > 0:
-            of_sums = pointer(sums, block * 3 * outputs + left)
-            rows.differences(to, outputs, count, some, of_sums, outputs)
-        keep(scratch)
-
-
-@kernel
-def _unmix(dy, p, norm2, bounds2, factors, w, zero, d, norm1, bounds1, h, dw, sums):
-    """The way back through `_mix`: h (P, C) from dy (P, O), the sums of its batch norm, and partial sums of dw.
-
-    w has a panel for each group of input channels, (panels, O, width); dw is (blocks, O, C), or empty if not wanted.
-    """
-    channels, outputs, width = d.shape[1], p.shape[1], w.shape[2]
-    groups = (w.shape[0] + PANELS - 1) // PANELS
-    blocks = (d.shape[0] + BLOCK - 1) // BLOCK
-    mean2, scale2, bias2 = pointer(norm2, 0), pointer(norm2, outputs), pointer(norm2, 2 * outputs)
-    for piece in prange(blocks * groups):
-        block, group = piece // groups, piece % groups
-        first = block * BLOCK
-        count = min(d.shape[0] - first, BLOCK)
-        scratch = np.empty(count * outputs, d.dtype)
-        panel = np.zeros(count * width, d.dtype)
-        dp, a = pointer(scratch, 0), pointer(panel, 0)
-        of_dy, of_p = pointer(dy, first * outputs), pointer(p, first * outputs)
-        rows.combine(
-            of_dy,
-            outputs,
-            of_p,
-            outputs,
-            count,
-            outputs,
-            mean2,
-            scale2,
-            bias2,
-            bounds2,
-            pointer(factors, 0),
-            dp,
-            outputs,
-        )
-        for k in range(group * PANELS, min(w.shape[0], (group + 1) * PANELS)):
-            left = k * width
-            some = min(channels - left, width)
-            mean, scale = pointer(norm1, left), pointer(norm1, channels + left)
-            bias, of_d = pointer(norm1, 2 * channels + left), pointer(d, first * channels + left)
-            rows.activate(of_d, channels, count, some, mean, scale, bias, bounds1, a, width)
-            nothing = pointer(zero, 0)
-            if dw.shape[0] > 0:
-                to = pointer(dw, block * outputs * channels + left)
-                multiply(dp, 1, outputs, (0, 0, outputs), (1, 1, count), a, nothing, to, channels, some)
-            of_h, of_w = pointer(h, first * channels + left), pointer(w, k * outputs * width)
-            multiply(dp, outputs, count, (0, 0, 1), (1, 1, outputs), of_w, nothing, of_h, channels, some)
-            of_sums = pointer(sums, block * 2 * channels + left)
-            rows.pass_back(
-                of_h, channels, a, width, of_d, channels, count, some, mean, bounds1, of_sums, channels
-            )
-
-
-@kernel(pieces=each)
-def _unfilter(h, images, d, norm, factors, unbounded, w, zero, corner, back, stride, dilation, dx, dw):
-    """dd, then dx (N, H, W, C) and partial sums of dw (N, 9, C); either may be empty if not wanted."""
-    pixels, channels = d.shape[1] * d.shape[2], d.shape[3]
-    mean, scale, bias = pointer(norm, 0), pointer(norm, channels), pointer(norm, 2 * channels)
-    for n in prange(h.shape[0]):
-        dd = np.empty((1, d.shape[1], d.shape[2], channels), d.dtype)
-        of_h, of_d = pointer(h, n * pixels * channels), pointer(d, n * pixels * channels)
-        rows.combine(
-            of_h,
-            channels,
-            of_d,
-            channels,
-            pixels,
-            channels,
-            mean,
-            scale,
-            bias,
-            unbounded,
-            pointer(factors, 0),
-            pointer(dd, 0),
-            channels,
-        )
-        if dx.shape[0] > 0:
-            if stride[0] == 1:
-                correlate(dd[0], w, zero, back, stride, dilation, dx[n])
-            else:
-                spread(dd[0], w, corner, dx[n])
-        if dw.shape[0] > 0:
-            correlate_weights(images[n : n + 1], dd, corner, stride, dilation, dw[n])

@@ -57,7 +57,7 @@ def linear_backward(
     if impl == "numba":
         from npdsconv.kernels import pointwise
 
-        dx = pointwise.product(dy, w.T, None) if "x" in needs else None
+        dx = pointwise.product_of(dy, w) if "x" in needs else None
         dw = pointwise.dense_weight_gradient(dy, x) if "w" in needs else None
     else:
         dx = dy @ w if "x" in needs else None

@@ -88,17 +88,17 @@ def batch_norm2d(
             raise ValueError(
                 f"{op}: batch statistics need at least 2 values in a channel, got N·H·W = {count} from shape {x.shape}"
             )
-        mean, var = _statistics(x, impl)
-    scale = scale_of(weight, var, eps)
     if impl == "numba":
         from npdsconv.kernels import norm
 
-        return norm.normalise(x, mean, scale, bias, BOUNDS[activation]), mean, var
-    y = _normalise(x, mean, scale, bias)
+        return norm.forward(x, weight, bias, mean, var, eps, BOUNDS[activation])
+    if mean is None or var is None:
+        mean, var = _statistics(x)
+    y = _normalise(x, mean, _scale(weight, var, eps), bias)
     return y if activation is None else y.clip(*map(x.dtype.type, BOUNDS[activation])), mean, var
 
 
-def scale_of(weight: Array, var: Array, eps: float) -> Array:
+def _scale(weight: Array, var: Array, eps: float) -> Array:
     """weight/√(var + eps), one number for each channel."""
     return weight / np.sqrt(var + var.dtype.type(eps))
 
@@ -137,39 +137,47 @@ def batch_norm2d_backward(
     check_floats(op, dy=dy, x=x)
     check_shape(op, "dy", dy, x.shape, "N, C, H, W")
     check_needs(op, needs, ("x", "weight", "bias"))
-    affine = mean, scale_of(weight, var, eps), np.zeros_like(weight) if bias is None else bias
-    plain, centred = np.zeros((2, x.shape[1]))
-    if not given or {"weight", "bias"} & set(needs):
-        plain, centred = _gradient_sums(dy, x, *affine, activation, impl)
-    dx = None
-    if "x" in needs:
-        factors = factors_of(weight, var, eps, plain, centred, np.inf if given else x.size / x.shape[1])
-        dx = _combine(dy, x, *affine, activation, factors, impl)
-    dweight, dbias = parameter_gradients(plain, centred, var, eps)
-    return dx, dweight if "weight" in needs else None, dbias if "bias" in needs else None
-
-
-def parameter_gradients(plain: Array, centred: Array, var: Array, eps: float) -> tuple[Array, Array]:
-    """dweight and dbias from Σ g and Σ g·(x - mean)."""
-    return (centred / np.sqrt(var.astype(np.float64) + eps)).astype(var.dtype), plain.astype(var.dtype)
-
-
-def factors_of(weight: Array, var: Array, eps: float, plain: Array, centred: Array, count: float) -> Array:
-    """(3, C): dx = factors[0]·g + factors[1]·(x - mean) + factors[2], the formula sorted by g, x and the rest.
-
-    `plain` is Σ g and `centred` Σ g·(x - mean); `count` is the number of values in a channel, infinite where the
-    statistics are constants.
-    """
-    inverse = 1 / np.sqrt(var.astype(np.float64) + eps)
-    a = weight * inverse
-    return np.stack([a, -a * inverse**2 * centred / count, -a * plain / count]).astype(weight.dtype)
-
-
-def _statistics(x: Array, impl: str) -> tuple[Array, Array]:
+    bias = np.zeros_like(weight) if bias is None else bias
     if impl == "numba":
         from npdsconv.kernels import norm
 
-        return norm.statistics(x)
+        how = eps, BOUNDS[activation], given, needs
+        dx, dweight, dbias = norm.backward(dy, x, weight, bias, mean, var, *how)
+    else:
+        dx, dweight, dbias = _backward(dy, x, weight, bias, mean, var, eps, activation, given)
+    gradients = {"x": dx, "weight": dweight, "bias": dbias}
+    return tuple(array if name in needs else None for name, array in gradients.items())  # type: ignore[return-value]
+
+
+def _backward(
+    dy: Array,
+    x: Array,
+    weight: Array,
+    bias: Array,
+    mean: Array,
+    var: Array,
+    eps: float,
+    activation: str | None,
+    given: bool,
+) -> tuple[Array, Array, Array]:
+    """The formula at the top, for h: dy where the activation let its argument through, else 0."""
+    h = dy
+    if activation is not None:
+        low, high = BOUNDS[activation]
+        z = _normalise(x, mean, _scale(weight, var, eps), bias)
+        h = dy * ((z > low) & (z < high))
+    inverse = _scale(np.ones_like(weight), var, eps)
+    normalised = (x - _column(mean)) * _column(inverse)
+    dbias = h.sum(axis=_AXES, dtype=np.float64).astype(x.dtype)
+    dweight = (h * normalised).sum(axis=_AXES, dtype=np.float64).astype(x.dtype)
+    dx = h
+    if not given:
+        count = x.dtype.type(x.size // x.shape[1])
+        dx = h - _column(dbias / count) - normalised * _column(dweight / count)
+    return dx * _column(weight * inverse), dweight, dbias
+
+
+def _statistics(x: Array) -> tuple[Array, Array]:
     mean = x.mean(axis=_AXES, dtype=np.float64)
     var = ((x - _column(mean)) ** 2).mean(axis=_AXES)
     return mean.astype(x.dtype), var.astype(x.dtype)
@@ -178,46 +186,6 @@ def _statistics(x: Array, impl: str) -> tuple[Array, Array]:
 def _normalise(x: Array, mean: Array, scale: Array, bias: Array) -> Array:
     # Subtracted first: x·scale + (bias - mean·scale) would cancel where the mean is large beside the deviation.
     return (x - _column(mean)) * _column(scale) + _column(bias)
-
-
-def _before(dy: Array, x: Array, mean: Array, scale: Array, bias: Array, activation: str | None) -> Array:
-    """g: dy where the activation let its argument through, else 0."""
-    if activation is None:
-        return dy
-    low, high = BOUNDS[activation]
-    z = _normalise(x, mean, scale, bias)
-    return dy * ((z > low) & (z < high))
-
-
-def _gradient_sums(
-    dy: Array, x: Array, mean: Array, scale: Array, bias: Array, activation: str | None, impl: str
-) -> tuple[Array, Array]:
-    """Σ g and Σ g·(x - mean) for each channel, in float64."""
-    if impl == "numba":
-        from npdsconv.kernels import norm
-
-        return norm.gradient_sums(dy, x, mean, scale, bias, BOUNDS[activation])
-    g = _before(dy, x, mean, scale, bias, activation)
-    return g.sum(axis=_AXES, dtype=np.float64), (g * (x - _column(mean))).sum(axis=_AXES, dtype=np.float64)
-
-
-def _combine(
-    dy: Array,
-    x: Array,
-    mean: Array,
-    scale: Array,
-    bias: Array,
-    activation: str | None,
-    factors: Array,
-    impl: str,
-) -> Array:
-    if impl == "numba":
-        from npdsconv.kernels import norm
-
-        return norm.combine(dy, x, mean, scale, bias, BOUNDS[activation], factors)
-    g = _before(dy, x, mean, scale, bias, activation)
-    a, b, c = (_column(v) for v in factors)
-    return g * a + ((x - _column(mean)) * b + c)
 
 
 def _column(per_channel: Array) -> Array:

@@ -79,7 +79,7 @@ def _numba(x: Array, w: Array, b: Array | None) -> Array:
 def _numba_dx(dy: Array, w: Array, shape: tuple[int, ...]) -> Array:
     from npdsconv.kernels import pointwise
 
-    return pointwise.forward(dy, w.T, None)
+    return pointwise.input_gradient(dy, w)
 
 
 def _numba_dw(dy: Array, x: Array, shape: tuple[int, ...]) -> Array:

@@ -5,19 +5,11 @@ first. ``impl="fused"`` computes the same numbers in fewer passes over memory (`
 Neither keeps anything in secret: what backward needs besides forward's arguments is `Saved`, which forward returns.
 """
 
-from typing import Any, NamedTuple
-
-import numpy as np
+from typing import NamedTuple
 
 from npdsconv.ops.activations import BOUNDS
 from npdsconv.ops.depthwise import depthwise_conv2d, depthwise_conv2d_backward
-from npdsconv.ops.norm import (
-    batch_norm2d,
-    batch_norm2d_backward,
-    factors_of,
-    parameter_gradients,
-    scale_of,
-)
+from npdsconv.ops.norm import batch_norm2d, batch_norm2d_backward
 from npdsconv.ops.pointwise import pointwise_conv2d, pointwise_conv2d_backward
 from npdsconv.shapes import (
     Array,
@@ -116,9 +108,10 @@ def separable_block(
     given = mean1, var1, mean2, var2
     _check_statistics("separable_block", given, len(x) * window.pixels)
     if impl == "fused":
-        y, saved = _fused(x, weights, given, window, [BOUNDS[a] for a in activations], eps)
-        assert saved is not None
-        return y, saved
+        from npdsconv.kernels import separable
+
+        y, *saved = separable.forward(x, weights, given, window, _bounds(activations), eps, keeping=True)
+        return y, Saved(*saved)
     d = depthwise_conv2d(x, depthwise, stride=stride, padding=padding, dilation=dilation)
     a, mean1, var1 = batch_norm2d(d, weight1, bias1, mean1, var1, eps=eps[0], activation=activations[0])
     p = pointwise_conv2d(a, pointwise)
@@ -158,8 +151,11 @@ def separable_block_backward(
     check_floats(op, dy=dy, x=x)
     check_shape(op, "dy", dy, saved.p.shape, "N, O, OH, OW")
     if impl == "fused":
-        bounds = [BOUNDS[a] for a in activations]
-        found = _fused_backward(dy, x, saved, weights, given, window, bounds, eps, needs)
+        from npdsconv.kernels import separable
+
+        wanted = tuple(name in needs for name in ("x", "depthwise", "pointwise"))
+        how = given, window, _bounds(activations), eps, wanted
+        found = separable.backward(dy, x, saved, weights, *how)
     else:
         found = _composed_backward(dy, x, saved, weights, given, window, activations, eps, needs)
     return tuple(gradient if name in needs else None for name, gradient in zip(ARRAYS, found, strict=True))
@@ -178,7 +174,9 @@ def evaluate(
 ) -> Array:
     """The fused block with known statistics (mean1, var1, mean2, var2), and nothing kept for backward."""
     window = _check("separable_block", x, weights, stride, padding, dilation, activations, "fused")
-    return _fused(x, weights, given, window, [BOUNDS[a] for a in activations], eps, keep=False)[0]
+    from npdsconv.kernels import separable
+
+    return separable.forward(x, weights, given, window, _bounds(activations), eps, keeping=False)[0]
 
 
 def infer(
@@ -203,7 +201,7 @@ def infer(
     op = "separable inference"
     check_floats(op, x=x, depthwise=depthwise, pointwise=pointwise)
     window = resolve_window(op, x.shape[2:], depthwise.shape[2:], stride, padding, dilation)
-    first, second = (BOUNDS[a] for a in activations)
+    first, second = _bounds(activations)
     return separable.inference(x, depthwise, bias1, first, pointwise, bias2, second, window)
 
 
@@ -237,66 +235,8 @@ def _composed_backward(
     return dx, ddepthwise, dweight1, dbias1, dpointwise, dweight2, dbias2
 
 
-def _fused(
-    x: Array,
-    weights: Weights,
-    given: tuple[Any, ...],
-    window: Window,
-    bounds: list[tuple[float, float]],
-    eps: tuple[float, float],
-    keep: bool = True,
-) -> tuple[Array, Saved | None]:
-    from npdsconv.kernels import norm, separable
-
-    d, found = separable.filtered(x, weights.depthwise, window, known=given[0] is not None)
-    mean1, var1 = found or (given[0], given[1])
-    affine = _affine(weights.weight1, weights.bias1, mean1, var1, eps[0])
-    p, found = separable.mixed(d, affine, bounds[0], weights.pointwise, known=given[2] is not None)
-    mean2, var2 = found or (given[2], given[3])
-    saved = Saved(d, p, mean1, var1, mean2, var2) if keep else None
-    del d  # unless it is kept
-    y = norm.normalise(p, *_affine(weights.weight2, weights.bias2, mean2, var2, eps[1]), bounds[1])
-    return y, saved
-
-
-def _fused_backward(
-    dy: Array,
-    x: Array,
-    saved: Saved,
-    weights: Weights,
-    given: tuple[bool, bool],
-    window: Window,
-    bounds: list[tuple[float, float]],
-    eps: tuple[float, float],
-    needs: tuple[str, ...],
-) -> tuple[Array | None, ...]:
-    from npdsconv.kernels import norm, separable
-
-    depthwise, weight1, bias1, pointwise, weight2, bias2 = weights
-    d, p, mean1, var1, mean2, var2 = saved
-    pixels = len(x) * window.pixels
-    affine1, affine2 = (
-        _affine(weight1, bias1, mean1, var1, eps[0]),
-        _affine(weight2, bias2, mean2, var2, eps[1]),
-    )
-
-    plain, centred = norm.gradient_sums(dy, p, *affine2, bounds[1])
-    dweight2, dbias2 = parameter_gradients(plain, centred, var2, eps[1])
-    factors = factors_of(weight2, var2, eps[1], plain, centred, np.inf if given[1] else pixels)
-    to_d = d, affine1, bounds[0]
-    h, dpointwise, (plain, centred) = separable.unmixed(
-        dy, p, affine2, bounds[1], factors, pointwise, *to_d, want_dw="pointwise" in needs
-    )
-    dweight1, dbias1 = parameter_gradients(plain, centred, var1, eps[0])
-    factors = factors_of(weight1, var1, eps[0], plain, centred, np.inf if given[0] else pixels)
-    wanted = {"want_dx": "x" in needs, "want_dw": "depthwise" in needs}
-    dx, ddepthwise = separable.unfiltered(h, x, d, affine1, factors, depthwise, window, **wanted)
-    return dx, ddepthwise, dweight1, dbias1, dpointwise, dweight2, dbias2
-
-
-def _affine(weight: Array, bias: Array, mean: Any, var: Any, eps: float) -> tuple[Array, Array, Array]:
-    """What normalising subtracts, multiplies by and adds."""
-    return mean, scale_of(weight, var, eps), bias
+def _bounds(activations: Activations) -> tuple[tuple[float, float], tuple[float, float]]:
+    return BOUNDS[activations[0]], BOUNDS[activations[1]]
 
 
 def can_fuse(depthwise: tuple[int, ...], window: Window) -> bool:

@@ -14,6 +14,9 @@ from npdsconv.shapes import Array
 # The vectors are updated in blocks that stay in the L2 cache. Measured with Adam and 3.4 million float32
 # parameters: 5.8 ms in blocks of 32768, 8.8 ms in one piece, 8.1 ms in blocks of 8192.
 BLOCK = 32768
+# From so many numbers on, Adam's rule is worth a compiled loop: 1.3 million take 0.14 ms on
+# two threads, and 1.5 ms in NumPy.
+COMPILED = 1 << 17
 
 
 @dataclass
@@ -81,12 +84,16 @@ class Optimizer:
             self._steps[group.indices] += 1
             self._gather(group)
             steps = int(self._steps[group.indices[0]])
-            for start in range(0, group.update.size, BLOCK):
-                block = slice(start, start + BLOCK)
-                gradient = group.update[block]
-                moments = [moment[block] for moment in group.moments]
-                self._direction(gradient, moments, group.scratch[: gradient.size], lr, steps)
+            self._turn(group, lr, steps)
             self._apply(group, lr)
+
+    def _turn(self, group: _Group, lr: float, steps: int) -> None:
+        """Turn the gradients of a group into what is subtracted from its values."""
+        for start in range(0, group.update.size, BLOCK):
+            block = slice(start, start + BLOCK)
+            gradient = group.update[block]
+            moments = [moment[block] for moment in group.moments]
+            self._direction(gradient, moments, group.scratch[: gradient.size], lr, steps)
 
     def _direction(self, g: Array, moments: list[Array], scratch: Array, lr: float, steps: int) -> None:
         """The rule: turn the gradient ``g`` into the update, in place. ``steps`` counts this one too."""
@@ -301,12 +308,25 @@ class Adam(Optimizer):
         np.multiply(g, 1 - beta2, out=g)
         np.add(v, g, out=v)
 
-        # lr·m̂ / (√v̂ + eps) with both corrections taken out of the vectors: one pass less over the memory
-        root = math.sqrt(1 - beta2**steps)
+        eps, factor = self._corrected(lr, steps)
         np.sqrt(v, out=g)
-        np.add(g, self.eps * root, out=g)
+        np.add(g, eps, out=g)
         np.divide(m, g, out=g)
-        np.multiply(g, lr * root / (1 - beta1**steps), out=g)
+        np.multiply(g, factor, out=g)
+
+    def _corrected(self, lr: float, steps: int) -> tuple[float, float]:
+        """lr·m̂ / (√v̂ + eps) is m / (√v + this eps) times this factor: one pass less over the memory."""
+        root = math.sqrt(1 - self.betas[1] ** steps)
+        return self.eps * root, lr * root / (1 - self.betas[0] ** steps)
+
+    def _turn(self, group: _Group, lr: float, steps: int) -> None:
+        if group.update.size < COMPILED:
+            return super()._turn(group, lr, steps)
+        from npdsconv.kernels import adam
+
+        beta1, beta2 = self.betas
+        rests = 1 - beta1, 1 - beta2
+        return adam.direction(group.update, *group.moments, self.betas, rests, *self._corrected(lr, steps))
 
 
 class AdamW(Adam):
