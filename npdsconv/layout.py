@@ -52,7 +52,9 @@ def empty_nchw(shape: tuple[int, int, int, int], dtype: DTypeLike) -> Array:
 
 def readonly(x: Array) -> Array:
     """A C-contiguous, aligned, read-only view of `x`, or of a copy where `x` lies otherwise."""
-    view = np.require(x, requirements=("C", "A")).view()
+    if not (x.flags.c_contiguous and x.flags.aligned):
+        x = np.require(x, requirements=("C", "A"))
+    view = x.view()
     view.flags.writeable = False
     return view
 

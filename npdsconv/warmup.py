@@ -5,15 +5,20 @@ is to call: `layer_steps` calls every layer in every form that has kernels of it
 Each is a generator that names what comes next, so that whoever runs it can show how far it is.
 """
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 from npdsconv import layers, models, optim, train
 from npdsconv.data import to_float
-from npdsconv.layers import Layer, Sequential
+from npdsconv.layers import DepthwiseSeparableConv2d, Layer, Sequential
 from npdsconv.layers.composite import in_one_pass
+from npdsconv.ops import separable
 from npdsconv.shapes import Array
 
 DTYPES = ("float32", "float64")
@@ -34,10 +39,14 @@ def model_steps(model: Sequential, x: Array, labels: Array) -> Iterator[str]:
     """
     y = to_float(x).astype(next(iter(model.parameters())).value.dtype)
     backwards = []
-    for layer in in_one_pass(model.layers):
-        yield type(layer).__name__
-        y, backward = layer.forward(y, train=True)
-        backwards.append((layer, backward))
+    with _helper(model) as helper:
+        for layer in in_one_pass(model.layers):
+            yield type(layer).__name__
+            y, backward = layer.forward(y, train=True)
+            backwards.append((layer, backward))
+        if helper is not None:
+            yield "DepthwiseSeparableConv2d backward"
+            helper.wait()
     dy = np.ones_like(y)
     while backwards:
         layer, backward = backwards.pop()
@@ -49,6 +58,37 @@ def model_steps(model: Sequential, x: Array, labels: Array) -> Iterator[str]:
     train.evaluate(model, x, labels)
     yield "prediction"
     train.predict(model, x[:1])
+
+
+@contextmanager
+def _helper(model: Sequential) -> Iterator[subprocess.Popen[bytes] | None]:
+    """A second process that compiles the backward of separable blocks, if there are any, and leaves it in the cache.
+
+    That takes as long as all the rest. The caller may fail or be interrupted: then the process ends too.
+    """
+    from npdsconv.kernels import _jit, separable
+
+    needed = any(isinstance(layer, DepthwiseSeparableConv2d) for layer in model.modules())
+    alone = (os.cpu_count() or 1) < 2 or _jit.cache_folder() is None
+    if not needed or alone or _jit.is_cached(separable._backward):
+        yield None
+        return
+    dtype = str(next(iter(model.parameters())).value.dtype)
+    command, no = [sys.executable, "-m", "npdsconv.warmup", dtype], subprocess.DEVNULL
+    with subprocess.Popen(command, stdin=no, stdout=no, stderr=no) as helper:
+        try:
+            yield helper
+        finally:
+            helper.terminate()
+
+
+def _backward(dtype: str) -> None:
+    """Call nothing but the backward of a separable block."""
+    x = np.ones((2, 3, 4, 4), dtype)
+    vector = np.ones(3, dtype)
+    saved = separable.Saved(x, x, vector, vector, vector, vector)
+    weights = np.ones((3, 1, 3, 3), dtype), vector, vector, np.ones((3, 3), dtype), vector, vector
+    separable.separable_block_backward(x, x, saved, *weights, padding=1)
 
 
 def layer_steps(dtype: str) -> Iterator[str]:
@@ -131,3 +171,7 @@ def _layers(rng: np.random.Generator) -> Iterator[tuple[str, Layer]]:
         )
         yield f"DepthwiseSeparableConv2d {activation}", block
     yield "Linear", layers.Sequential(layers.Flatten(), layers.Linear(4 * 12 * 12, 5, rng=rng))
+
+
+if __name__ == "__main__":
+    _backward(sys.argv[1])

@@ -80,6 +80,13 @@ def cache_folder() -> Path | None:
     return _FOLDER
 
 
+def is_cached(launch: Any) -> bool:
+    """Whether compiled code of this kernel is kept, for any dtype."""
+    function = launch.__wrapped__
+    name = f"{function.__module__.rpartition('.')[2]}.{function.__qualname__}"
+    return _FOLDER is not None and any(_FOLDER.rglob(f"{name}-*.nbi"))
+
+
 @contextmanager
 def _caching_here() -> Iterator[None]:
     """Numba reads its cache folder from a global setting, at decoration; it is set only for that moment."""
@@ -91,19 +98,10 @@ def _caching_here() -> Iterator[None]:
         config.CACHE_DIR = before
 
 
-@contextmanager
-def _less_optimised() -> Iterator[None]:
-    """For a launch, which may have to compile: level 2 takes a fifth less time than 3, and the loops are as fast.
-
-    The inner loops say themselves what to unroll and which vectors to use, so level 3 finds nothing to do in them.
-    """
-    config: Any = numba.config
-    before = config.OPT
-    config.OPT = type(before)(min(before, 2))
-    try:
-        yield
-    finally:
-        config.OPT = before
+# LLVM's level for a launch that has to compile: 2 takes a fifth less time than 3, and the loops are as fast. They say
+# themselves what to unroll and which vectors to use, so level 3 finds nothing to do in them.
+_CONFIG: Any = numba.config
+_LEVEL = type(_CONFIG.OPT)(min(_CONFIG.OPT, 2))
 
 
 def _wipe_cache() -> None:
@@ -122,7 +120,7 @@ def serial(function: Callable | None = None, *, inline: bool = False, alone: boo
     """
     if function is None:
         return lambda f: serial(f, inline=inline, alone=alone)
-    inside = {"no_cpython_wrapper": not alone, "no_cfunc_wrapper": True}
+    inside: dict[str, Any] = {"no_cpython_wrapper": not alone, "no_cfunc_wrapper": True}
     with _caching_here():
         return numba.njit(function, cache=_FOLDER is not None, forceinline=inline, **inside, **_OPTIONS)
 
@@ -148,9 +146,12 @@ def kernel(
 
     @wraps(function)
     def launch(*args: Any) -> Any:
-        with _LAUNCH, _less_optimised():
-            threads = get_num_threads()
-            numba.set_num_threads(threads if pieces is None else max(1, min(threads, pieces(*args))))
+        with _LAUNCH:
+            before, _CONFIG.OPT = _CONFIG.OPT, _LEVEL
+            most, now = get_num_threads(), numba.get_num_threads()
+            wanted = most if pieces is None else max(1, min(most, pieces(*args)))
+            if wanted != now:  # setting it costs as much as all else here
+                numba.set_num_threads(wanted)
             try:
                 return compiled(*args)
             except _DAMAGED:
@@ -159,7 +160,9 @@ def kernel(
                 _wipe_cache()
                 return compiled(*args)
             finally:
-                numba.set_num_threads(threads)
+                _CONFIG.OPT = before
+                if wanted != most:
+                    numba.set_num_threads(most)
 
     launch.compiled = compiled  # type: ignore[attr-defined]
     return launch

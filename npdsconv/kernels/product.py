@@ -6,7 +6,7 @@ panel. Rows are cut into blocks of equal size and columns into groups of panels,
 many columns keep all threads busy as well.
 
 Optimizations: a panel is read from its first number to its last, in the order in which it lies; a transposed matrix is
-cut into panels sixteen rows at a time, which stay in the L1 cache; rows that are left over are computed four at a
+cut into panels by squares that are turned over in registers; rows that are left over are computed four at a
 time, overlapping those before; :func:`fetch_all` asks for an operand in its order before tiles jump about in it; of
 blocks of 252 rows, which are whole tiles, 512 rows made three, the last of eight, and one of two threads waited.
 """
@@ -16,8 +16,9 @@ import numpy as np
 
 from npdsconv import layout
 from npdsconv.kernels._jit import serial
-from npdsconv.kernels.lanes import LANES, advance, fetch, load_some, store
+from npdsconv.kernels.lanes import LANES, advance, fetch, load_some, pointer, store
 from npdsconv.kernels.tile import FEW, ROWS, WIDTH_BYTES, few, one, tile
+from npdsconv.kernels.turn import turn
 from npdsconv.shapes import Array
 
 BLOCK = 256  # rows of one piece of work, at most
@@ -59,26 +60,6 @@ def _cut_all(w, transposed, cut):
         cut_panel(w, transposed, j, cut)
 
 
-@serial
-def cut_panel(w, transposed, j, cut):
-    """Panel j, the last one filled up with zeros."""
-    (_, depth, width), first = cut.shape, j * cut.shape[2]
-    columns = min(width, (w.shape[0] if transposed else w.shape[1]) - first)
-    for start in range(0, depth, LANES):  # few rows at a time, which stay in the L1 cache
-        stop = min(depth, start + LANES)
-        if transposed:
-            for c in range(columns):
-                for k in range(start, stop):
-                    cut[j, k, c] = w[first + c, k]
-        else:
-            for k in range(start, stop):
-                for c in range(columns):
-                    cut[j, k, c] = w[k, first + c]
-        for k in range(start, stop):
-            for c in range(columns, width):
-                cut[j, k, c] = 0
-
-
 def fill(bias: Array | None, o: int, dtype) -> Array:
     """What the sums start from: (O,) numbers, or zeros, filled up to whole panels."""
     start = np.zeros(-(-o // width(dtype)) * width(dtype), dtype)
@@ -116,6 +97,28 @@ def pack(source, step, rows, columns, panel, across):
     for r in range(rows):
         for c in range(0, across, LANES):
             store(panel, r * across + c, load_some(columns - c, source, r * step + c))
+
+
+@serial
+def cut_panel(w, transposed, j, cut):
+    """Panel j, the last one filled up with zeros."""
+    (_, depth, width), first = cut.shape, j * cut.shape[2]
+    columns = min(width, (w.shape[0] if transposed else w.shape[1]) - first)
+    if not transposed and width % LANES == 0:
+        pack(pointer(w, first), w.shape[1], depth, columns, pointer(cut, j * depth * width), width)
+        return
+    for start in range(0, depth, LANES):
+        stop, done = min(depth, start + LANES), 0
+        if transposed and stop - start == LANES:
+            while done + LANES <= columns:
+                source = pointer(w, (first + done) * depth + start)
+                turn(source, depth, pointer(cut, (j * depth + start) * width + done), width)
+                done += LANES
+        for k in range(start, stop):
+            for c in range(done, columns):
+                cut[j, k, c] = w[first + c, k] if transposed else w[k, first + c]
+            for c in range(columns, width):
+                cut[j, k, c] = 0
 
 
 @serial

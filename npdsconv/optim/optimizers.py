@@ -325,8 +325,9 @@ class Adam(Optimizer):
         from npdsconv.kernels import adam
 
         beta1, beta2 = self.betas
+        m, v = group.moments
         rests = 1 - beta1, 1 - beta2
-        return adam.direction(group.update, *group.moments, self.betas, rests, *self._corrected(lr, steps))
+        return adam.direction(group.update, m, v, self.betas, rests, *self._corrected(lr, steps))
 
 
 class AdamW(Adam):
