@@ -18,7 +18,7 @@ WEIGHT, BIAS, MEAN, VAR, SCALE = range(5)
 SPAN = (
     16384  # numbers of one block of rows: it is cut by shape alone, so that sums are the same on any threads
 )
-FEWEST = 32  # rows of one block
+FEWEST, MOST = 32, 512  # rows of one block; longer sums of float32 would lose digits
 
 
 def norm_of(weight: Array, bias: Array, mean: Array | None = None, var: Array | None = None) -> Array:
@@ -32,7 +32,7 @@ def norm_of(weight: Array, bias: Array, mean: Array | None = None, var: Array | 
 
 def rows_of_block(channels: int) -> int:
     """How many rows one piece of a pass over memory takes."""
-    return max(FEWEST, SPAN // channels)
+    return min(max(FEWEST, SPAN // max(1, channels)), MOST)
 
 
 @serial(inline=True)

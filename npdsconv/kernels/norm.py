@@ -57,7 +57,7 @@ def backward(
     of_parameters, factors = np.empty((2, pixels.shape[1]), x.dtype), np.empty((3, pixels.shape[1]), x.dtype)
     how = norm, np.inf if given else float(len(pixels)), eps, limits(bounds, x.dtype), block
     _backward(pixels_of(dy), pixels, *how, sums, of_parameters, factors, dx)
-    return images_of(dx, x) if len(dx) else dx, *of_parameters
+    return images_of(dx, x) if "x" in needs else dx, *of_parameters
 
 
 @kernel

@@ -24,7 +24,7 @@ import numpy as np
 
 from npdsconv import layout
 from npdsconv.kernels import rows
-from npdsconv.kernels._jit import each, kernel, prange
+from npdsconv.kernels._jit import kernel, prange
 from npdsconv.kernels.channels import (
     MEAN,
     VAR,
@@ -36,7 +36,7 @@ from npdsconv.kernels.channels import (
 )
 from npdsconv.kernels.depthwise import taps_of
 from npdsconv.kernels.depthwise_3x3 import correlate
-from npdsconv.kernels.lanes import advance, keep, pointer
+from npdsconv.kernels.lanes import keep, pointer
 from npdsconv.kernels.norm import activate, slopes
 from npdsconv.kernels.partial import add_piece, pieces_of
 from npdsconv.kernels.product import (
@@ -45,12 +45,13 @@ from npdsconv.kernels.product import (
     fill,
     groups_of,
     multiply,
-    panels,
     room_for_panels,
 )
 from npdsconv.kernels.rows import UNBOUNDED, limits
 from npdsconv.kernels.separable_pieces import mix, unfilter, unmix
 from npdsconv.layout import images_of, pixels_of
+
+FEW_IMAGES = 4  # or fewer: then an image is cut into pieces of work
 
 
 def forward(x, weights, given, window, bounds, eps, keeping):
@@ -112,8 +113,10 @@ def inference(x, depthwise, bias1, bounds1, pointwise, bias2, bounds2, window):
     """y (N,O,OH,OW) of a block without batch norm; nothing is kept, and an image goes through in the cache."""
     y = np.empty((len(x), *window.output, len(pointwise)), x.dtype)
     step = _taps(depthwise), fill(bias1, x.shape[1], x.dtype), limits(bounds1, x.dtype)
-    mix = panels(pointwise, transposed=True), fill(bias2, len(pointwise), x.dtype), limits(bounds2, x.dtype)
-    _infer(layout.nhwc(x), *step, *_steps(window), *mix, y)
+    mix = layout.readonly(pointwise), room_for_panels(pointwise, transposed=True)
+    how = fill(bias2, len(pointwise), x.dtype), limits(bounds2, x.dtype)
+    share = -(-len(mix[1]) * min(len(x), FEW_IMAGES) // FEW_IMAGES)
+    _infer(layout.nhwc(x), *step, *_steps(window), *mix, *how, share, y)
     return layout.nchw(y)
 
 
@@ -242,19 +245,28 @@ def _backward(
             add_piece(partial1, k - pieces, dw1)
 
 
-@kernel(pieces=each)
-def _infer(images, taps, bias, bounds1, corner, stride, dilation, w, start, bounds2, y):
-    pixels, outputs, channels, width = y.shape[1] * y.shape[2], y.shape[3], images.shape[3], w.shape[2]
-    for n in prange(images.shape[0]):
+@kernel
+def _infer(images, taps, bias, bounds1, corner, stride, dilation, w, panels, start, bounds2, share, y):
+    """A piece of work is an image, or `share` panels of one: then each piece computes the depthwise step anew."""
+    pixels, outputs, channels, width = y.shape[1] * y.shape[2], y.shape[3], images.shape[3], panels.shape[2]
+    for k in prange(panels.shape[0]):
+        cut_panel(w, True, k, panels)
+    parts = (panels.shape[0] + share - 1) // share
+    for piece in prange(images.shape[0] * parts):
+        n, first = piece // parts, piece % parts * share
         d = np.empty((y.shape[1], y.shape[2], channels), y.dtype)
         correlate(images[n], taps, bias, corner, stride, dilation, d)
-        of_d, of_y = pointer(d, 0), pointer(y, n * pixels * outputs)
+        of_d, of_y = pointer(d, 0), pointer(y, n * pixels * outputs + first * width)
         if rows.cuts(bounds1):
             rows.cut(of_d, channels, pixels, channels, bounds1)
-        for k in range(w.shape[0]):
-            of_w, of_start, left = pointer(w, k * channels * width), pointer(start, k * width), k * width
-            to, some = advance(of_y, left), outputs - left
-            multiply(of_d, channels, pixels, (0, 0, 1), (1, 1, channels), of_w, of_start, to, outputs, some)
+        for k in range(first, min(first + share, panels.shape[0])):
+            of_w, of_start, column = (
+                pointer(panels, k * channels * width),
+                pointer(start, k * width),
+                k * width,
+            )
+            to, how = pointer(y, n * pixels * outputs + column), (of_w, of_start)
+            multiply(of_d, channels, pixels, (0, 0, 1), (1, 1, channels), *how, to, outputs, outputs - column)
         if rows.cuts(bounds2):
-            rows.cut(of_y, outputs, pixels, outputs, bounds2)
+            rows.cut(of_y, outputs, pixels, min(outputs - first * width, share * width), bounds2)
         keep(d)
