@@ -66,11 +66,12 @@ def _helper(model: Sequential) -> Iterator[subprocess.Popen[bytes] | None]:
 
     That takes as long as all the rest. The caller may fail or be interrupted: then the process ends too.
     """
-    from npdsconv.kernels import _jit, separable
+    from npdsconv.kernels import _jit
+    from npdsconv.kernels.separable import _backward as slow
 
-    needed = any(isinstance(layer, DepthwiseSeparableConv2d) for layer in model.modules())
-    alone = (os.cpu_count() or 1) < 2 or _jit.cache_folder() is None
-    if not needed or alone or _jit.is_cached(separable._backward):
+    blocks = [layer for layer in model.modules() if isinstance(layer, DepthwiseSeparableConv2d)]
+    needed = any(block.pointwise.impl == "numba" for block in blocks) and _jit.is_missing(slow)
+    if not needed or (os.cpu_count() or 1) < 2:
         yield None
         return
     dtype = str(next(iter(model.parameters())).value.dtype)

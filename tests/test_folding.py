@@ -139,6 +139,20 @@ class Shift(Layer):
         return y + 1, backward
 
 
+@pytest.mark.parametrize("outputs", [5, 70, 135])
+def test_an_image_alone_is_computed_in_pieces_to_the_same_bits(outputs):
+    block = DepthwiseSeparableConv2d(
+        13, outputs, 3, padding=1, mid_activation="relu6", rng=np.random.default_rng(0)
+    )
+    x = np.random.default_rng(1).standard_normal((6, 13, 7, 6))
+    block = shaken(block)
+    folded = fold_batch_norm(block)
+    whole = folded(x)
+    close(whole, block(x))
+    for count in (1, 2, 3, 4, 5):
+        np.testing.assert_array_equal(folded(x[:count]), whole[:count])
+
+
 def test_what_follows_no_convolution_stays():
     model = shaken(
         Sequential(

@@ -276,6 +276,21 @@ def test_the_block_length_does_not_change_a_bit(recipe, monkeypatch):
     assert_all_equal(*results)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("recipe", [name for name in RECIPES if name.startswith("adam")])
+def test_the_compiled_rule_is_the_same_to_the_bit(recipe, dtype, monkeypatch):
+    results = []
+    for numbers in (1, 1 << 40):
+        monkeypatch.setattr(optimizers, "COMPILED", numbers)
+        parameters = make_parameters(dtype, shapes=[(90, 101), (7,)])
+        optimizer = make(recipe, parameters)
+        for step in range(3):
+            set_gradients(parameters, step)
+            optimizer.step()
+        results.append([*values(parameters), *optimizer.state_dict().values()])
+    assert_all_equal(*results)
+
+
 @every_recipe
 def test_a_step_allocates_next_to_nothing(recipe):
     import tracemalloc

@@ -73,13 +73,40 @@ def test_products_of_any_size(pixels, inputs, outputs, dtype):
     atol = TOLERANCE[dtype] * max(pixels, inputs)
     np.testing.assert_allclose(pointwise.product(x, w, b), x @ w.T + b, rtol=0, atol=atol)
     np.testing.assert_allclose(pointwise.product(x, w, None), x @ w.T, rtol=0, atol=atol)
+    np.testing.assert_allclose(
+        pointwise.product_of(dy, w), dy @ w, rtol=0, atol=TOLERANCE[dtype] * outputs * 2
+    )
     np.testing.assert_allclose(pointwise.product_of_transposed(dy, x), dy.T @ x, rtol=0, atol=atol)
+
+
+@pytest.mark.parametrize("rows", [0, 1, 4, 5, 255, 256, 257, 512, 513, 600, 6272])
+def test_blocks_of_rows_are_equal(rows):
+    block = product.equal_blocks(rows)
+    blocks = -(-rows // block)
+    assert block % product.FEW == 0
+    assert block <= product.BLOCK
+    assert blocks <= max(1, -(-rows // product.BLOCK)), "no more blocks than it takes"
+    assert blocks * block - rows < max(1, blocks) * product.FEW, (
+        "the last block is about as long as the others"
+    )
 
 
 def test_products_without_rows():
     empty = np.zeros((0, 3), np.float32)
     assert pointwise.product(empty, normal(4, 3, dtype=np.float32), None).shape == (0, 4)
     np.testing.assert_array_equal(pointwise.product_of_transposed(empty[:, :2], empty), np.zeros((2, 3)))
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("shape", [(16, 16), (32, 16), (16, 37), (45, 37), (70, 33), (5, 3), (15, 17)])
+def test_panels_of_a_transpose(shape, dtype):
+    """Squares of sixteen by sixteen, which are turned over in registers, and what is left beside them."""
+    w = normal(*shape, dtype=dtype)
+    found, expected = product.panels(w, transposed=True), product.panels(np.ascontiguousarray(w.T))
+    np.testing.assert_array_equal(found, expected)
+    whole = found.swapaxes(0, 1).reshape(shape[1], -1)
+    np.testing.assert_array_equal(whole[:, : shape[0]], w.T)
+    assert not whole[:, shape[0] :].any()
 
 
 def test_panels_are_filled_up_with_zeros():

@@ -6,6 +6,7 @@ import pytest
 
 from npdsconv import cli, data, layers, models, optim, train, warmup
 from npdsconv.cli import warmup as command
+from npdsconv.kernels import _jit
 
 compiles = pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="nothing is compiled without the JIT")
 
@@ -82,6 +83,63 @@ def test_a_network_is_run_forward_backward_and_in_inference():
     assert names[-3:] == ["training step", "evaluation", "prediction"]
     assert sum(name.endswith("backward") for name in names) == len(model)
     assert model.state_dict().keys() == before.keys()
+
+
+class Process:
+    """Stands for the second process."""
+
+    started, ended = [], []
+
+    def __init__(self, command, **options):
+        self.started.append(command[2:])
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        pass
+
+    def terminate(self):
+        self.ended.append(self)
+
+
+@pytest.fixture
+def process(monkeypatch):
+    monkeypatch.setattr(warmup.subprocess, "Popen", Process)
+    monkeypatch.setattr(warmup.os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(_jit, "is_missing", lambda kernel: True)
+    monkeypatch.setattr(Process, "started", [])
+    monkeypatch.setattr(Process, "ended", [])
+    return Process
+
+
+def test_a_second_process_compiles_backward_and_ends_with_the_first(process):
+    model = models.separable_cnn(width=0.125, rng=0)
+
+    def interrupted():
+        with warmup._helper(model) as helper:
+            assert isinstance(helper, Process)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert process.started == [["npdsconv.warmup", "float32"]]
+    assert len(process.ended) == 1
+    warmup._backward("float64")  # what it does
+
+
+@pytest.mark.parametrize("reason", ["no block", "NumPy", "one core", "compiled before"])
+def test_no_second_process_where_it_has_nothing_to_do(reason, process, monkeypatch):
+    model = models.small_cnn(rng=0) if reason == "no block" else models.separable_cnn(width=0.125, rng=0)
+    if reason == "NumPy":
+        layers.set_impl(model, "im2col")
+    if reason == "one core":
+        monkeypatch.setattr(warmup.os, "cpu_count", lambda: 1)
+    if reason == "compiled before":
+        monkeypatch.setattr(_jit, "is_missing", lambda kernel: False)
+    with warmup._helper(model) as helper:
+        assert helper is None
+    assert process.started == []
 
 
 @pytest.fixture

@@ -35,6 +35,7 @@ __all__ = ["cache_folder", "each", "get_num_threads", "kernel", "prange", "seria
 _LAUNCH = threading.Lock()
 _DAMAGED = (EOFError, pickle.UnpicklingError, ImportError, AttributeError, IndexError, ValueError)
 _KEPT_DIGESTS = 3
+_CONFIG: Any = numba.config
 
 # No fastmath=True, which makes isnan(x) false; contraction (a fused multiply-add) is all our loops want.
 _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
@@ -80,11 +81,13 @@ def cache_folder() -> Path | None:
     return _FOLDER
 
 
-def is_cached(launch: Any) -> bool:
-    """Whether compiled code of this kernel is kept, for any dtype."""
+def is_missing(launch: Any) -> bool:
+    """Whether a kernel has still to be compiled, for any dtype, and would then be kept in the cache."""
+    if _FOLDER is None or _CONFIG.DISABLE_JIT:
+        return False
     function = launch.__wrapped__
     name = f"{function.__module__.rpartition('.')[2]}.{function.__qualname__}"
-    return _FOLDER is not None and any(_FOLDER.rglob(f"{name}-*.nbi"))
+    return not any(_FOLDER.rglob(f"{name}-*.nbi"))
 
 
 @contextmanager
@@ -100,7 +103,6 @@ def _caching_here() -> Iterator[None]:
 
 # LLVM's level for a launch that has to compile: 2 takes a fifth less time than 3, and the loops are as fast. They say
 # themselves what to unroll and which vectors to use, so level 3 finds nothing to do in them.
-_CONFIG: Any = numba.config
 _LEVEL = type(_CONFIG.OPT)(min(_CONFIG.OPT, 2))
 
 
