@@ -20,8 +20,9 @@ from npdsconv.layers import (
 )
 from npdsconv.layers.base import pull_without_dx, pullback
 from npdsconv.layers.composite import for_inference, in_one_pass
-from npdsconv.layers.shaping import ActivatedBatchNorm
+from npdsconv.layers.normed import ActivatedBatchNorm, NormedConv2d
 from npdsconv.models import separable_cnn
+from npdsconv.ops.normed import ARRAYS, normed_conv2d, normed_conv2d_backward
 
 
 def normal(*shape, dtype=np.float64):
@@ -69,6 +70,60 @@ def test_statistics_keep_their_digits_far_from_zero():
     np.testing.assert_allclose(var, exact.var(axis=(0, 2, 3)), rtol=1e-3)
 
 
+# ---- a standard convolution and the batch norm after it --------------------------------------------------------
+
+GEOMETRIES = [
+    (3, 1, 5, (9, 8), (3, 3), {"padding": 1}),
+    (5, 4, 18, (7, 10), (3, 2), {"stride": (2, 1), "padding": ((0, 1), (2, 0)), "groups": 2}),
+    (9, 3, 40, (8, 6), (2, 3), {"dilation": (1, 2)}),
+]
+
+
+@pytest.mark.parametrize("given", [False, True])
+@pytest.mark.parametrize("activation", [None, "relu", "relu6"])
+@pytest.mark.parametrize("geometry", GEOMETRIES, ids=str)
+def test_a_normed_convolution_is_the_two_ops(geometry, activation, given):
+    n, c, o, size, kernel, how = geometry
+    x, w = 2 * normal(n, c, *size), normal(o, c // how.get("groups", 1), *kernel)
+    weight, bias, shift = normal(3, o)
+    known = (shift, 0.5 + shift**2) if given else (None, None)
+    p = npdsconv.conv2d(x, w, impl="im2col", **how)
+    y, mean, var = npdsconv.batch_norm2d(p, weight, bias, *known, activation=activation, impl="numpy")
+    found, saved = normed_conv2d(x, w, weight, bias, *known, activation=activation, **how)
+    for name, a, e in zip(("y", "p", "mean", "var"), (found, *saved), (y, p, mean, var), strict=True):
+        np.testing.assert_allclose(a, e, rtol=0, atol=1e-12 * max(1, np.abs(e).max()), err_msg=name)
+
+    dy = normal(1, *y.shape)[0]
+    of_norm = {"bias": bias, "given": given, "activation": activation, "impl": "numpy"}
+    dp, dweight, dbias = npdsconv.batch_norm2d_backward(dy, p, weight, mean, var, **of_norm)
+    dx, dw, _ = npdsconv.conv2d_backward(dp, x, w, impl="im2col", **how)
+    expected = dict(zip(ARRAYS, (dx, dw, dweight, dbias), strict=True))
+    for needs in (ARRAYS, ARRAYS[1:], ("w",), ("x", "bias"), ("weight",), ()):
+        back = {"given": given, "activation": activation, "needs": needs, **how}
+        gradients = normed_conv2d_backward(dy, x, saved, w, weight, bias, **back)
+        for name, a in zip(ARRAYS, gradients, strict=True):
+            if name in needs:
+                atol = 1e-11 * max(1, np.abs(expected[name]).max())
+                np.testing.assert_allclose(
+                    a, expected[name], rtol=0, atol=atol, err_msg=f"d{name} of {needs}"
+                )
+            else:
+                assert a is None
+
+
+def test_a_normed_convolution_says_what_is_wrong():
+    x, w, ones = normal(2, 3, 4, 5), normal(6, 3, 2, 2), np.ones(6)
+    with pytest.raises(ValueError, match="conv2d: x has 2 channels, w reads 3"):
+        normed_conv2d(x[:, 1:], w, ones, ones)
+    with pytest.raises(ValueError, match=r"batch_norm2d: weight has shape \(5,\), expected \(6,\)"):
+        normed_conv2d(x, w, ones[1:], ones)
+    with pytest.raises(ValueError, match="batch_norm2d: give both mean and var, or neither"):
+        normed_conv2d(x, w, ones, ones, ones)
+    _, saved = normed_conv2d(x, w, ones, ones)
+    with pytest.raises(ValueError, match="normed_conv2d_backward: dy has shape"):
+        normed_conv2d_backward(x, x, saved, w, ones, ones)
+
+
 # ---- which layers share a pass ---------------------------------------------------------------------------------
 
 
@@ -83,6 +138,18 @@ def test_a_batch_norm_and_its_activation_are_one_step_of_a_chain():
         "ReLU",
     ]
     assert [s.activation for s in steps if isinstance(s, ActivatedBatchNorm)] == ["relu", "relu6"]
+    no_bias = [
+        Conv2d(2, 3, 3, bias=False),
+        BatchNorm2d(3),
+        ReLU(),
+        Conv2d(3, 3, 1, bias=False),
+        BatchNorm2d(3),
+    ]
+    steps = list(in_one_pass([*no_bias, Conv2d(3, 3, 1, bias=False), ReLU(), Conv2d(3, 3, 1, bias=False)]))
+    assert [type(step) for step in steps] == [NormedConv2d, NormedConv2d, Conv2d, ReLU, Conv2d]
+    assert [s.activation for s in steps[:2]] == ["relu", None]
+    no_bias[1].impl = "numpy"
+    assert [type(step) for step in in_one_pass(no_bias)] == [Conv2d, BatchNorm2d, ReLU, NormedConv2d]
     layers[2].impl = layers[4].impl = "numpy"
     assert list(in_one_pass(layers)) == layers, "another tier runs step by step"
     assert len(list(for_inference([Conv2d(2, 3, 3), ReLU(), PointwiseConv2d(3, 3), ReLU6(), ReLU()]))) == 3
@@ -95,6 +162,7 @@ def test_a_chain_is_the_same_in_fewer_passes(train):
     model = Sequential(
         Conv2d(2, 5, 3, groups=1, rng=0),
         ReLU6(),
+        Conv2d(5, 5, 3, padding=1, bias=False, rng=3),
         BatchNorm2d(5),
         ReLU(),
         Residual(Sequential(PointwiseConv2d(5, 5, rng=1), ReLU(), BatchNorm2d(5), ReLU6())),
@@ -159,22 +227,30 @@ def test_parameters_learn_the_same_without_dx(wrap):
 
 
 def test_training_does_not_compute_the_gradient_for_the_images(monkeypatch):
-    from npdsconv.layers import convolution
+    from npdsconv.layers import convolution, normed
 
     asked = []
-    real = convolution.standard.conv2d_backward
-    monkeypatch.setattr(
-        convolution.standard,
-        "conv2d_backward",
-        lambda *a, needs, **k: asked.append(needs) or real(*a, needs=needs, **k),
-    )
-    model = separable_cnn(width=0.25, rng=0)
+
+    def watch(module, name):
+        real = getattr(module, name)
+        watched = lambda *a, needs, **k: asked.append((name, needs)) or real(*a, needs=needs, **k)  # noqa: E731
+        monkeypatch.setattr(module, name, watched)
+
+    watch(convolution.standard, "conv2d_backward")
+    watch(normed.normed, "normed_conv2d_backward")
     x, labels = normal(4, 1, 9, 8, dtype=np.float32), np.arange(4)
-    train.train_step(model, x, labels, optim.Adam(model.parameters()))
-    assert asked == [("w",)]
-    _, backward = model.forward(x, train=True)
-    assert backward(normal(4, 10, dtype=np.float32)).shape == x.shape
-    assert asked == [("w",), ("x", "w")]
+    first = {"normed_conv2d_backward": [], "conv2d_backward": [BatchNorm2d(4), ReLU()]}
+    for name, between in first.items():
+        rest = separable_cnn(width=0.25, rng=0).layers
+        stem = [Conv2d(1, 4, 3, padding=1, rng=0), *between, Conv2d(4, 8, 3, padding=1, bias=False, rng=0)]
+        model = Sequential(*(stem if between else rest[:1]), *rest[1:])
+        asked.clear()
+        train.train_step(model, x, labels, optim.Adam(model.parameters()))
+        wanted = [("w", "b") if between else ("w", "weight", "bias")]
+        assert [needs for op, needs in asked if op == name] == wanted
+        _, backward = model.forward(x, train=True)
+        assert backward(normal(4, 10, dtype=np.float32)).shape == x.shape
+        assert [needs for op, needs in asked if op == name][-1] == ("x", *wanted[0])
 
 
 def test_an_ordinary_backward_is_called_and_the_layers_before_it_learn():

@@ -6,6 +6,8 @@ The passes are in :mod:`rows`, what lies between them in :mod:`channels`.
 """
 
 # mypy: ignore-errors
+from typing import NamedTuple
+
 import numpy as np
 
 from npdsconv.kernels import rows
@@ -26,14 +28,35 @@ from npdsconv.layout import images_of, pixels_of
 from npdsconv.shapes import Array
 
 
+class Through(NamedTuple):
+    """What takes a gradient through a batch norm and its activation, where the next kernel does so on the way."""
+
+    x: Array  # (N·H·W, C), what was normalised
+    norm: Array
+    factors: Array  # see channels.gradients
+    bounds: Bounds
+
+
 def forward(
-    x: Array, weight: Array, bias: Array, mean: Array | None, var: Array | None, eps: float, bounds: Bounds
+    x: Array,
+    weight: Array,
+    bias: Array,
+    mean: Array | None,
+    var: Array | None,
+    eps: float,
+    bounds: Bounds,
+    sums: Array | None = None,
 ) -> tuple[Array, Array, Array]:
-    """y (N,C,H,W), cut to the bounds, and the statistics that were used: those of x where none are given."""
+    """y (N,C,H,W), cut to the bounds, and the statistics that were used: those of x where none are given.
+
+    `sums` are the `rows.differences` of each image, where whoever made x has taken them.
+    """
     pixels, norm = pixels_of(x), norm_of(weight, bias, mean, var)
     y, block = np.empty(pixels.shape, x.dtype), rows_of_block(pixels.shape[1])
-    sums = np.empty((-(-len(pixels) // block), 3, pixels.shape[1]), x.dtype)
-    _forward(pixels, norm, mean is not None, eps, limits(bounds, x.dtype), block, sums, y)
+    measuring, length = sums is None and mean is None, block if sums is None else x.shape[2] * x.shape[3]
+    if sums is None:
+        sums = np.empty((-(-len(pixels) // block) if measuring else 0, 3, pixels.shape[1]), x.dtype)
+    _forward(pixels, norm, measuring, sums, length, mean is not None, eps, limits(bounds, x.dtype), block, y)
     return images_of(y, x), norm[MEAN], norm[VAR]
 
 
@@ -50,26 +73,53 @@ def backward(
     needs: tuple[str, ...],
 ) -> tuple[Array, Array, Array]:
     """dx (N,C,H,W), dweight and dbias; what is not needed is without meaning."""
-    pixels, norm = pixels_of(x), norm_of(weight, bias, mean, var)
-    dx = np.empty(pixels.shape if "x" in needs else (0, pixels.shape[1]), x.dtype)
-    block, summed = rows_of_block(pixels.shape[1]), not given or "weight" in needs or "bias" in needs
-    sums = np.empty((-(-len(pixels) // block) if summed else 0, 2, pixels.shape[1]), x.dtype)
-    of_parameters, factors = np.empty((2, pixels.shape[1]), x.dtype), np.empty((3, pixels.shape[1]), x.dtype)
-    how = norm, np.inf if given else float(len(pixels)), eps, limits(bounds, x.dtype), block
-    _backward(pixels_of(dy), pixels, *how, sums, of_parameters, factors, dx)
+    dx = np.empty((x.size // x.shape[1] if "x" in needs else 0, x.shape[1]), x.dtype)
+    summed = not given or "weight" in needs or "bias" in needs
+    how = norm_of(weight, bias, mean, var), eps, bounds, given, summed
+    of_parameters, _ = _pulled_back(dy, x, *how, dx)
     return images_of(dx, x) if "x" in needs else dx, *of_parameters
 
 
+def backward_to(
+    dy: Array,
+    x: Array,
+    weight: Array,
+    bias: Array,
+    mean: Array,
+    var: Array,
+    eps: float,
+    bounds: Bounds,
+    given: bool,
+) -> tuple[Array, Array, Through]:
+    """dweight and dbias, and in place of dx what a kernel needs to compute it from dy."""
+    norm, nowhere = norm_of(weight, bias, mean, var), np.empty((0, x.shape[1]), x.dtype)
+    of_parameters, factors = _pulled_back(dy, x, norm, eps, bounds, given, True, nowhere)
+    return *of_parameters, Through(pixels_of(x), norm, factors, bounds)
+
+
+def _pulled_back(
+    dy: Array, x: Array, norm: Array, eps: float, bounds: Bounds, given: bool, summed: bool, dx: Array
+) -> tuple[Array, Array]:
+    """(dweight, dbias) and the factors; dx (N·H·W, C) is filled, unless it is empty."""
+    pixels, block = pixels_of(x), rows_of_block(x.shape[1])
+    sums = np.empty((-(-len(pixels) // block) if summed else 0, 2, x.shape[1]), x.dtype)
+    of_parameters, factors = np.empty((2, x.shape[1]), x.dtype), np.empty((3, x.shape[1]), x.dtype)
+    how = norm, np.inf if given else float(len(pixels)), eps, limits(bounds, x.dtype), block
+    _backward(pixels_of(dy), pixels, *how, sums, of_parameters, factors, dx)
+    return of_parameters, factors
+
+
 @kernel
-def _forward(x, norm, known, eps, bounds, block, sums, y):
+def _forward(x, norm, measuring, sums, length, known, eps, bounds, block, y):
     pixels, channels = x.shape
-    if not known:
+    if measuring:
         for k in prange(sums.shape[0]):
             of_x, to = pointer(x, k * block * channels), pointer(sums, k * 3 * channels)
             rows.differences(of_x, channels, min(pixels - k * block, block), channels, to, channels)
-        set_statistics(norm, sums, block, pixels)
+    if not known:
+        set_statistics(norm, sums, length, pixels)
     set_scale(norm, eps)
-    for k in prange(sums.shape[0]):
+    for k in prange((pixels + block - 1) // block):
         activate(k, block, x, norm, bounds, y)
 
 

@@ -5,7 +5,8 @@ belongs to a pixel need not be written down: it is KH straight runs of a zero-bo
 of the product read them there. Forward, dx and dw are three such products.
 
 Optimizations: no columns in memory, whose traffic was most of the time; one bordered image at a time, which stays in
-the L2 cache; dx is forward with dy spread out by the stride and the kernel rotated by 180 degrees.
+the L2 cache; dx is forward with dy spread out by the stride and the kernel rotated by 180 degrees; a batch norm that
+follows gets its sums from forward, and its dx is computed in the cache, image by image, where only dw needs it.
 """
 
 # mypy: ignore-errors
@@ -15,7 +16,9 @@ from npdsconv import layout
 from npdsconv.kernels import rows
 from npdsconv.kernels._jit import each, kernel, prange, serial
 from npdsconv.kernels.border import lay
+from npdsconv.kernels.channels import affine
 from npdsconv.kernels.lanes import LANES, add, advance, keep, load_some, pointer, store_some
+from npdsconv.kernels.norm import Through
 from npdsconv.kernels.partial import add_up
 from npdsconv.kernels.product import fill, multiply, pack, panels
 from npdsconv.kernels.rows import UNBOUNDED, Bounds, limits
@@ -26,9 +29,15 @@ IMAGES = 4  # that share one partial sum of dw: work is split by shape, never by
 
 
 def forward(
-    x: Array, w: Array, b: Array | None, window: Window, groups: int, bounds: Bounds = UNBOUNDED
+    x: Array,
+    w: Array,
+    b: Array | None,
+    window: Window,
+    groups: int,
+    bounds: Bounds = UNBOUNDED,
+    sums: Array | None = None,
 ) -> Array:
-    """y (N,O,OH,OW), cut to the bounds."""
+    """y (N,O,OH,OW), cut to the bounds. `sums` (N,3,O), if given, receive each image's `rows.differences`."""
     outputs, inputs = w.shape[:2]
     (top, bottom), (left, right) = window.padding
     bordered = (x.shape[2] + top + bottom, x.shape[3] + left + right)
@@ -36,7 +45,8 @@ def forward(
     y = np.empty((len(x), *window.output, outputs), x.dtype)
     starts = np.zeros(outputs, x.dtype) if b is None else b
     how = bordered, (top, left), (1, 1), *_panels(matrices, starts), window.stride, window.dilation
-    _correlate(layout.nhwc(x), *how, limits(bounds, x.dtype), y)
+    sums = np.empty((0, 3, outputs), x.dtype) if sums is None else sums
+    _correlate(layout.nhwc(x), *how, limits(bounds, x.dtype), sums, y)
     return layout.nchw(y)
 
 
@@ -48,17 +58,23 @@ def input_gradient(dy: Array, w: Array, shape: tuple[int, ...], window: Window, 
     rotated = w[:, :, ::-1, ::-1].reshape(groups, len(w) // groups, *w.shape[1:]).transpose(0, 3, 4, 1, 2)
     dx = np.empty((n, h, width, c), dy.dtype)
     how = bordered, corner, window.stride, *_panels(rotated, np.zeros(c, dy.dtype)), (1, 1), window.dilation
-    _correlate(layout.nhwc(dy), *how, limits(UNBOUNDED, dy.dtype), dx)
+    _correlate(layout.nhwc(dy), *how, limits(UNBOUNDED, dy.dtype), np.empty((0, 3, c), dy.dtype), dx)
     return layout.nchw(dx)
 
 
-def weight_gradient(dy: Array, x: Array, shape: tuple[int, ...], window: Window, groups: int) -> Array:
+def weight_gradient(
+    dy: Array, x: Array, shape: tuple[int, ...], window: Window, groups: int, through: Through | None = None
+) -> Array:
+    """dw from dy, which is first taken `through` a batch norm if there is one, image by image."""
     outputs, inputs, kh, kw = shape
     (top, bottom), (left, right) = window.padding
     bordered = (x.shape[2] + top + bottom, x.shape[3] + left + right)
     partial = np.zeros((max(1, -(-len(x) // IMAGES)), groups, kh, kw, inputs, outputs // groups), x.dtype)
+    nothing = np.empty((0, outputs), x.dtype)
+    p, norm, factors, bounds = through or (layout.readonly(nothing), nothing, nothing, UNBOUNDED)
     how = bordered, (top, left), fill(None, 1, x.dtype), window.stride, window.dilation
-    _correlate_weights(layout.nhwc(x), layout.nhwc(dy), *how, partial)
+    to_dp = p, norm, factors, limits(bounds, x.dtype)
+    _correlate_weights(layout.nhwc(x), layout.nhwc(dy), *to_dp, *how, partial)
     return np.ascontiguousarray(add_up(partial).transpose(0, 4, 3, 1, 2)).reshape(shape)
 
 
@@ -82,7 +98,7 @@ def _runs(channels, inputs, taps, dilation):
 
 
 @kernel(pieces=each)
-def _correlate(images, bordered, corner, spread, w, start, stride, dilation, bounds, y):
+def _correlate(images, bordered, corner, spread, w, start, stride, dilation, bounds, sums, y):
     """y[i, j, o] = start[o] + Σ w[u, v, c, o] · border[i·sh + u·dh, j·sw + v·dw, c], for each group of channels."""
     channels, (oh, ow, outputs) = images.shape[3], y.shape[1:]
     groups, across, kh, kw, inputs, width = w.shape
@@ -115,6 +131,9 @@ def _correlate(images, bordered, corner, spread, w, start, stride, dilation, bou
                 )
         if rows.cuts(bounds):
             rows.cut(pointer(y, n * oh * ow * outputs), outputs, oh * ow, outputs, bounds)
+        if sums.shape[0] > 0:
+            of_y, to = pointer(y, n * oh * ow * outputs), pointer(sums, n * 3 * outputs)
+            rows.differences(of_y, outputs, oh * ow, outputs, to, outputs)
         keep(border)
 
 
@@ -139,7 +158,9 @@ def _weights_of_image(
 
 
 @kernel
-def _correlate_weights(images, dy, bordered, corner, zero, stride, dilation, partial):
+def _correlate_weights(
+    images, dy, p, norm, factors, bounds, bordered, corner, zero, stride, dilation, partial
+):
     chunks, groups, kh, kw, inputs, per_group = partial.shape
     count, height, width, channels = images.shape
     shape, geometry, across = dy.shape[1:], (kh, kw, inputs, per_group), zero.shape[0]
@@ -148,10 +169,17 @@ def _correlate_weights(images, dy, bordered, corner, zero, stride, dilation, par
         border = np.zeros(bordered[0] * bordered[1] * channels + FEW, dy.dtype)
         panel = np.empty(pixels * across + LANES, dy.dtype)
         product = np.empty(numbers + FEW * per_group, dy.dtype)
+        dp = np.empty(pixels * shape[2] if p.shape[0] > 0 else 0, dy.dtype)
         of_border, of_panel, of_product = pointer(border, 0), pointer(panel, 0), pointer(product, 0)
         for n in range(chunk * IMAGES, min(count, (chunk + 1) * IMAGES)):
             image, slope = pointer(images, n * height * width * channels), pointer(dy, n * pixels * shape[2])
             lay(image, (height, width), channels, of_border, bordered, corner, (1, 1))
+            if p.shape[0] > 0:
+                of_p, how = pointer(p, n * pixels * shape[2]), (affine(norm, 0), bounds, pointer(factors, 0))
+                rows.combine(
+                    slope, shape[2], of_p, shape[2], pixels, shape[2], *how, pointer(dp, 0), shape[2]
+                )
+                slope = pointer(dp, 0)
             for g in range(groups):
                 how = of_panel, across, pointer(zero, 0), stride, dilation
                 _weights_of_image(of_border, bordered, channels, slope, shape, g, geometry, *how, of_product)
@@ -162,3 +190,4 @@ def _correlate_weights(images, dy, bordered, corner, zero, stride, dilation, par
         keep(border)
         keep(panel)
         keep(product)
+        keep(dp)

@@ -6,8 +6,8 @@ from typing import Any, final, overload
 
 from npdsconv.layers.base import Backward, Layer, pull_without_dx, pullback
 from npdsconv.layers.convolution import Conv2d, DepthwiseConv2d, Linear, PointwiseConv2d
+from npdsconv.layers.normed import ActivatedBatchNorm, NormedConv2d
 from npdsconv.layers.shaping import (
-    ActivatedBatchNorm,
     AvgPool2d,
     BatchNorm2d,
     MaxPool2d,
@@ -34,10 +34,21 @@ def chain(layers: list[Layer], x: Array, train: bool) -> tuple[Array, Backward]:
     return x, pullback(backward, lambda dy: backward(dy, dx_too=False))
 
 
-def in_one_pass(layers: list[Layer]) -> Iterator[Layer | ActivatedBatchNorm]:
-    """The same layers, but a batch norm and the ReLU after it as one, where both are of the fast tier."""
+def in_one_pass(layers: list[Layer]) -> Iterator[Layer | ActivatedBatchNorm | NormedConv2d]:
+    """The same layers, but a convolution, a batch norm and a ReLU in a row as one, where they are of the fast tier."""
+    conv = None
     for layer, activation in _with_activations(layers, BatchNorm2d):
-        yield ActivatedBatchNorm(layer, activation) if activation else layer
+        if conv is not None and isinstance(layer, BatchNorm2d) and layer.impl == "numba":
+            yield NormedConv2d(conv, layer, activation)
+            conv = None
+            continue
+        if conv is not None:
+            yield conv
+        conv = layer if isinstance(layer, Conv2d) and layer.bias is None and layer.impl == "numba" else None
+        if conv is None:
+            yield ActivatedBatchNorm(layer, activation) if activation else layer
+    if conv is not None:
+        yield conv
 
 
 def for_inference(layers: list[Layer]) -> Iterator[Callable[[Array], Array]]:

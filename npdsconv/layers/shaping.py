@@ -74,21 +74,6 @@ class BatchNorm2d(Layer):
             running.value += self.momentum * (batch - running.value)
 
 
-class ActivatedBatchNorm:
-    """A batch norm and the activation after it, as one step of a chain: it owns nothing, so it is no layer."""
-
-    def __init__(self, norm: BatchNorm2d, activation: str) -> None:
-        self.norm, self.activation = norm, activation
-
-    def forward(self, x: Array, *, train: bool) -> tuple[Array, Backward]:
-        """(N, C, H, W) to the same shape."""
-        return self.norm.activated(x, self.activation, train=train)
-
-    def __call__(self, x: Array) -> Array:
-        """Inference."""
-        return self.forward(x, train=False)[0]
-
-
 @final
 class ReLU(Layer):
     """max(x, 0), for arrays of any shape."""

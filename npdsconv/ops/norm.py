@@ -79,15 +79,7 @@ def batch_norm2d(
     (array([3.]), array([3.5]))
     """
     op = "batch_norm2d"
-    _check(op, x, weight, impl, activation, bias=bias, mean=mean, var=var)
-    if (mean is None) != (var is None):
-        raise ValueError(f"{op}: give both mean and var, or neither")
-    if mean is None or var is None:
-        count = x.size // max(1, x.shape[1])
-        if count < 2:
-            raise ValueError(
-                f"{op}: batch statistics need at least 2 values in a channel, got N·H·W = {count} from shape {x.shape}"
-            )
+    check_batch_norm(op, x, weight, bias, mean, var, activation, impl)
     if impl == "numba":
         from npdsconv.kernels import norm
 
@@ -190,6 +182,27 @@ def _normalise(x: Array, mean: Array, scale: Array, bias: Array) -> Array:
 
 def _column(per_channel: Array) -> Array:
     return per_channel.reshape(-1, 1, 1)
+
+
+def check_batch_norm(
+    op: str,
+    x: Array,
+    weight: Array,
+    bias: Array,
+    mean: Array | None,
+    var: Array | None,
+    activation: str | None,
+    impl: str = "numba",
+) -> None:
+    """What batch norm is given fits together, and statistics are given or can be had."""
+    _check(op, x, weight, impl, activation, bias=bias, mean=mean, var=var)
+    if (mean is None) != (var is None):
+        raise ValueError(f"{op}: give both mean and var, or neither")
+    count = x.size // max(1, x.shape[1])
+    if mean is None and count < 2:
+        raise ValueError(
+            f"{op}: batch statistics need at least 2 values in a channel, got N·H·W = {count} from shape {x.shape}"
+        )
 
 
 def _check(op: str, x: Array, weight: Array, impl: str, activation: str | None, **per_channel: Any) -> None:

@@ -164,7 +164,7 @@ def conv2d(
     array([[ 6.,  8.],
            [12., 14.]])
     """
-    window = _check("conv2d", x, w, b, stride, padding, dilation, groups, impl)
+    window = check_conv2d("conv2d", x, w, b, stride, padding, dilation, groups, impl)
     return IMPLS[impl].forward(x, w, b, window, groups)
 
 
@@ -182,7 +182,7 @@ def activated_conv2d(
     """:func:`conv2d` with "relu" or "relu6" in the same pass, by the fast tier; for inference: it has no backward."""
     from npdsconv.kernels import standard
 
-    window = _check("conv2d", x, w, b, stride, padding, dilation, groups, "numba")
+    window = check_conv2d("conv2d", x, w, b, stride, padding, dilation, groups, "numba")
     return standard.forward(x, w, b, window, groups, BOUNDS[activation])
 
 
@@ -209,7 +209,7 @@ def conv2d_backward(
     Gradients not named in `needs` come back as None and cost nothing.
     """
     op = "conv2d_backward"
-    window = _check(op, x, w, None, stride, padding, dilation, groups, impl)
+    window = check_conv2d(op, x, w, None, stride, padding, dilation, groups, impl)
     check_floats(op, dy=dy, x=x)
     check_needs(op, needs, ("x", "w", "b"))
     check_shape(op, "dy", dy, (len(x), len(w), *window.output), "N, O, OH, OW")
@@ -220,17 +220,18 @@ def conv2d_backward(
     return dx, dw, db
 
 
-def _check(
+def check_conv2d(
     op: str,
     x: Array,
     w: Array,
     b: Array | None,
-    stride: Stride,
-    padding: PaddingLike,
-    dilation: Stride,
-    groups: int,
-    impl: str,
+    stride: Stride = 1,
+    padding: PaddingLike = 0,
+    dilation: Stride = 1,
+    groups: int = 1,
+    impl: str = "numba",
 ) -> Window:
+    """The geometry of a convolution, if its arguments fit together."""
     check_choice(op, "impl", impl, IMPLS)
     check_floats(op, x=x, w=w, b=b)
     check_ndim(op, "x", x, "N, C, H, W")
