@@ -105,8 +105,8 @@ assert np.isclose(backward(1.0), derivative)
 # The library does the same. Below is its chain, and the whole forward pass of a residual connection, where the
 # input takes a short cut around `body`. `pullback` makes a function usable once: it forgets what it held as soon as
 # it is used, so memory shrinks as the backward pass moves on. Two details are for speed alone: `in_one_pass` lets a
-# batch norm and the ReLU after it share a pass over memory, and in training the first layer is asked for no gradient
-# for its images (`dx_too`), since nobody learns from it.
+# convolution, the batch norm and the ReLU after it share passes over memory, and in training the first layer is asked
+# for no gradient for its images (`dx_too`), since nobody learns from it.
 #
 # Nothing is stored in the layers, so nothing there can be stale or overwritten. Three consequences, tried out:
 #

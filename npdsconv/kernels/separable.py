@@ -93,10 +93,8 @@ def backward(dy, x, saved, weights, given, window, bounds, eps, wanted):
     partial2 = np.empty((blocks if wanted[2] else 0, outputs, channels), dtype)
     dw1 = np.empty((9 if wanted[1] else 0, channels), dtype)
     dw2 = np.empty((outputs if wanted[2] else 0, channels), dtype)
-    h, dx = (
-        np.empty((pixels, channels), dtype),
-        np.empty((n if wanted[0] else 0, *x.shape[2:], channels), dtype),
-    )
+    h = np.empty((pixels, channels), dtype)
+    dx = np.empty((n if wanted[0] else 0, *x.shape[2:], channels), dtype)
 
     depthwise = weights.depthwise if window.stride[0] == 2 else weights.depthwise[:, :, ::-1, ::-1]
     step = _taps(depthwise), fill(None, max(channels, 1), dtype), *_steps(window)
