@@ -96,7 +96,10 @@ def _pair(settings: dict[str, Any], w: Array, impl: str) -> tuple[Callable[..., 
             lambda dy, x: (npdsconv.relu_backward(dy, x, impl=plain),),
         )
     if name == "global_avg_pool":
-        return npdsconv.global_avg_pool2d, lambda dy, x: (npdsconv.global_avg_pool2d_backward(dy, x),)
+        return (
+            lambda x: npdsconv.global_avg_pool2d(x, impl=plain),
+            lambda dy, x: (npdsconv.global_avg_pool2d_backward(dy, x, impl=plain),),
+        )
     pools: dict[str, tuple[Any, Any]] = {
         "max_pool": (npdsconv.max_pool2d, npdsconv.max_pool2d_backward),
         "avg_pool": (npdsconv.avg_pool2d, npdsconv.avg_pool2d_backward),

@@ -10,6 +10,7 @@ from npdsconv.layers.normed import ActivatedBatchNorm, NormedConv2d
 from npdsconv.layers.shaping import (
     AvgPool2d,
     BatchNorm2d,
+    GlobalAvgPool2d,
     MaxPool2d,
     ReLU,
     ReLU6,
@@ -149,11 +150,12 @@ def _add(shortcut: Array, y: Array) -> Array:
 def set_impl(model: Layer, impl: str) -> Layer:
     """Switch every layer of `model` to one tier: "naive", "im2col" or "numba". Returns the model.
 
-    Layers without an im2col or naive form (batch norm, activations, dense) take their NumPy form for both.
+    Layers without an im2col or naive form (batch norm, activations, global pooling, dense) take their NumPy form for
+    both.
     """
     check_choice("set_impl", "impl", impl, ("naive", "im2col", "numba"))
     for layer in model.modules():
-        if isinstance(layer, Linear | BatchNorm2d | ReLU | ReLU6):
+        if isinstance(layer, Linear | BatchNorm2d | ReLU | ReLU6 | GlobalAvgPool2d):
             layer.impl = "numba" if impl == "numba" else "numpy"
         elif isinstance(layer, Conv2d | DepthwiseConv2d | PointwiseConv2d | MaxPool2d | AvgPool2d):
             layer.impl = impl

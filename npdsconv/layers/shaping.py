@@ -171,11 +171,18 @@ class AvgPool2d(Layer):
 
 @final
 class GlobalAvgPool2d(Layer):
-    """The mean of every channel: (N, C, H, W) to (N, C, 1, 1)."""
+    """The mean of every channel: (N, C, H, W) to (N, C, 1, 1). `impl` is "numpy" or "numba"."""
+
+    def __init__(self, *, impl: str = "numba") -> None:
+        check_choice("GlobalAvgPool2d", "impl", impl, pooling.GLOBAL_IMPLS)
+        self.impl = impl
 
     def forward(self, x: Array, *, train: bool) -> tuple[Array, Backward]:
         """(N, C, H, W) to (N, C, 1, 1)."""
-        return pooling.global_avg_pool2d(x), pullback(lambda dy: pooling.global_avg_pool2d_backward(dy, x))
+        impl = self.impl
+        return pooling.global_avg_pool2d(x, impl=impl), pullback(
+            lambda dy: pooling.global_avg_pool2d_backward(dy, x, impl=impl)
+        )
 
 
 @final

@@ -244,7 +244,7 @@ def avg_pool2d_backward(
     return AVG_IMPLS[impl].backward(dy, x, window, _share(x, window, count_include_pad))
 
 
-def global_avg_pool2d(x: Array, *, impl: str = "numpy") -> Array:
+def global_avg_pool2d(x: Array, *, impl: str = "numba") -> Array:
     """``y[n, c, 0, 0] = mean over i, j of x[n, c, i, j]``: (N, C, H, W) to (N, C, 1, 1).
 
     `impl` is "numpy" or "numba".
@@ -265,7 +265,7 @@ def global_avg_pool2d(x: Array, *, impl: str = "numpy") -> Array:
     return pixels.mean(axis=1).reshape(n, c, 1, 1)
 
 
-def global_avg_pool2d_backward(dy: Array, x: Array, *, impl: str = "numpy") -> Array:
+def global_avg_pool2d_backward(dy: Array, x: Array, *, impl: str = "numba") -> Array:
     """``dx[n, c, i, j] = dy[n, c, 0, 0] / (H·W)``. Only the shape of `x` is read."""
     op = "global_avg_pool2d_backward"
     check_choice(op, "impl", impl, GLOBAL_IMPLS)
