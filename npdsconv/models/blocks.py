@@ -10,11 +10,8 @@ from npdsconv.layers import (
     GlobalAvgPool2d,
     Layer,
     Linear,
-    ReLU,
-    ReLU6,
 )
-
-_ACTIVATION = {"relu": ReLU, "relu6": ReLU6}
+from npdsconv.layers.shaping import ACTIVATIONS
 
 
 def conv_bn(
@@ -31,7 +28,7 @@ def conv_bn(
         Conv2d(inputs, outputs, kernel, stride=stride, padding=kernel // 2, bias=False, rng=rng),
         BatchNorm2d(outputs),
     ]
-    return layers + ([_ACTIVATION[activation]()] if activation else [])
+    return layers + ([ACTIVATIONS[activation]()] if activation else [])
 
 
 def head(c: int, classes: int, dropout: float, rng: np.random.Generator) -> list[Layer]:
