@@ -106,7 +106,7 @@ class ReLU6(Layer):
         )
 
 
-ACTIVATIONS = {"relu": ReLU, "relu6": ReLU6}
+ACTIVATIONS: dict[str, type[ReLU] | type[ReLU6]] = {"relu": ReLU, "relu6": ReLU6}
 
 
 def activation_name(layer: Layer | None) -> str | None:
