@@ -73,6 +73,19 @@ def test_fused_equals_composed(shape, given, dtype):
             assert_close(a, e, dtype, f"d{name}, {activations}")
 
 
+@pytest.mark.parametrize("stride", [1, 2])
+def test_an_empty_batch_gives_gradients_of_zero(stride):
+    """With given statistics, as in evaluation: there are no partial sums to add up then, of neither dw."""
+    block = DepthwiseSeparableConv2d(5, 40, 3, padding=1, stride=stride, rng=0).astype(np.float64)
+    x = np.zeros((0, 5, 6, 6))
+    y, backward = block.forward(x, train=False)
+    assert block.fuses(x.shape)
+    assert backward(np.zeros_like(y)).shape == x.shape
+    for name, p in block.named_parameters():
+        np.testing.assert_array_equal(p.grad, np.zeros_like(p.value), err_msg=name)
+    assert fold_batch_norm(block)(x).shape == y.shape
+
+
 @pytest.mark.parametrize("impl", separable.IMPLS)
 def test_gradients_that_are_not_needed_are_none(impl):
     arrays = arrays_of(2, 16, 3, (5, 4), np.float64)

@@ -8,7 +8,7 @@ all its terms go by; a few numbers are left to NumPy.
 import numpy as np
 
 from npdsconv.kernels._jit import kernel, prange, serial
-from npdsconv.kernels.lanes import LANES, add, copy, load_some, pointer, store_some
+from npdsconv.kernels.lanes import LANES, add, clear, load_some, pointer, store_some
 from npdsconv.shapes import Array
 
 PIECE = 2048  # numbers of the result in one piece of work
@@ -39,11 +39,11 @@ def pieces_of(total):
 
 @serial
 def add_piece(partial, piece, total):
-    """A piece of the total (…) of partial sums (terms, …)."""
+    """A piece of the total (…) of partial sums (terms, …); without terms it is zero."""
     numbers, first = total.size, piece * PIECE
     some, to = min(numbers - first, PIECE), pointer(total, first)
-    copy(pointer(partial, first), to, some)
-    for k in range(1, partial.shape[0]):
+    clear(to, some)
+    for k in range(partial.shape[0]):
         terms = pointer(partial, k * numbers + first)
         for i in range(0, some, LANES):
             store_some(some - i, to, i, add(load_some(some - i, to, i), load_some(some - i, terms, i)))

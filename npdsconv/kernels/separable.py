@@ -51,7 +51,7 @@ from npdsconv.kernels.rows import UNBOUNDED, limits
 from npdsconv.kernels.separable_pieces import mix, unfilter, unmix
 from npdsconv.layout import images_of, pixels_of
 
-FEW_IMAGES = 4  # or fewer: then an image is cut into pieces of work
+FEW_IMAGES = 4  # of fewer images each is cut into pieces of work
 
 
 def forward(x, weights, given, window, bounds, eps, keeping):
@@ -113,7 +113,7 @@ def inference(x, depthwise, bias1, bounds1, pointwise, bias2, bounds2, window):
     step = _taps(depthwise), fill(bias1, x.shape[1], x.dtype), limits(bounds1, x.dtype)
     mix = layout.readonly(pointwise), room_for_panels(pointwise, transposed=True)
     how = fill(bias2, len(pointwise), x.dtype), limits(bounds2, x.dtype)
-    share = -(-len(mix[1]) * min(len(x), FEW_IMAGES) // FEW_IMAGES)
+    share = max(1, -(-len(mix[1]) * min(len(x), FEW_IMAGES) // FEW_IMAGES))
     _infer(layout.nhwc(x), *step, *_steps(window), *mix, *how, share, y)
     return layout.nchw(y)
 
