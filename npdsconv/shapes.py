@@ -21,7 +21,7 @@ Padding = tuple[Pair, Pair]
 Stride = int | Pair
 PaddingLike = int | Pair | tuple[Pair, Pair] | str
 
-FLOATS = {np.dtype(np.float32), np.dtype(np.float64)}
+FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 OPTIONAL = ("b", "mean", "var")  # arguments that an op can do without
 
 
@@ -128,15 +128,12 @@ def _resolved(
 def check_floats(op: str, **arrays: Array | None) -> None:
     """All arrays are NumPy arrays of one dtype, float32 or float64; only a bias or a statistic may be None."""
     given: dict[str, Any] = {name: a for name, a in arrays.items() if a is not None or name not in OPTIONAL}
-    dtypes = set()
     for name, a in given.items():
         if not isinstance(a, np.ndarray):
             raise TypeError(f"{op}: {name} must be a NumPy array, got {type(a).__name__}")
-        dtypes.add(a.dtype)
-    if not dtypes <= FLOATS:
-        name, a = next((name, a) for name, a in given.items() if a.dtype not in FLOATS)
-        raise TypeError(f"{op}: {name} has dtype {a.dtype}, must be float32 or float64")
-    if len(dtypes) > 1:
+        if a.dtype not in FLOATS:
+            raise TypeError(f"{op}: {name} has dtype {a.dtype}, must be float32 or float64")
+    if len({a.dtype for a in given.values()}) > 1:
         listing = ", ".join(f"{name} {a.dtype}" for name, a in given.items())
         raise TypeError(f"{op}: one dtype for all arrays, got {listing}")
 

@@ -30,7 +30,16 @@ import numba
 from numba import prange
 from platformdirs import user_cache_path
 
-__all__ = ["cache_folder", "each", "get_num_threads", "kernel", "prange", "serial", "set_num_threads"]
+__all__ = [
+    "cache_folder",
+    "each",
+    "get_num_threads",
+    "is_missing",
+    "kernel",
+    "prange",
+    "serial",
+    "set_num_threads",
+]
 
 _LAUNCH = threading.Lock()
 _DAMAGED = (EOFError, pickle.UnpicklingError, ImportError, AttributeError, IndexError, ValueError)
@@ -93,12 +102,11 @@ def is_missing(launch: Any) -> bool:
 @contextmanager
 def _caching_here() -> Iterator[None]:
     """Numba reads its cache folder from a global setting, at decoration; it is set only for that moment."""
-    config: Any = numba.config
-    before, config.CACHE_DIR = config.CACHE_DIR, str(_FOLDER or "")
+    before, _CONFIG.CACHE_DIR = _CONFIG.CACHE_DIR, str(_FOLDER or "")
     try:
         yield
     finally:
-        config.CACHE_DIR = before
+        _CONFIG.CACHE_DIR = before
 
 
 # LLVM's level for a launch that has to compile: 2 takes a fifth less time than 3, and the loops are as fast. They say
@@ -149,11 +157,11 @@ def kernel(
     @wraps(function)
     def launch(*args: Any) -> Any:
         with _LAUNCH:
-            before, _CONFIG.OPT = _CONFIG.OPT, _LEVEL
             most, now = get_num_threads(), numba.get_num_threads()
             wanted = most if pieces is None else max(1, min(most, pieces(*args)))
             if wanted != now:  # setting it costs as much as all else here
                 numba.set_num_threads(wanted)
+            before, _CONFIG.OPT = _CONFIG.OPT, _LEVEL
             try:
                 return compiled(*args)
             except _DAMAGED:
@@ -182,7 +190,7 @@ _num_threads: int | None = None
 
 def set_num_threads(n: int) -> None:
     global _num_threads
-    most: int = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
+    most: int = _CONFIG.NUMBA_NUM_THREADS
     if isinstance(n, bool) or not isinstance(n, int) or not 1 <= n <= most:
         raise ValueError(
             f"set_num_threads: n must be an int from 1 to {most}, got {n!r} "

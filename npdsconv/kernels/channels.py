@@ -15,10 +15,9 @@ from npdsconv.kernels.lanes import pointer
 from npdsconv.shapes import Array
 
 WEIGHT, BIAS, MEAN, VAR, SCALE = range(5)
-SPAN = (
-    16384  # numbers of one block of rows: it is cut by shape alone, so that sums are the same on any threads
-)
-FEWEST, MOST = 32, 512  # rows of one block; longer sums of float32 would lose digits
+# A block of rows is cut by shape alone, so that sums are the same on any number of threads.
+SPAN = 16384  # numbers
+FEWEST, MOST = 32, 512  # rows; longer sums of float32 would lose digits
 
 
 def norm_of(weight: Array, bias: Array, mean: Array | None = None, var: Array | None = None) -> Array:

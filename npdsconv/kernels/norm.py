@@ -53,10 +53,11 @@ def forward(
     """
     pixels, norm = pixels_of(x), norm_of(weight, bias, mean, var)
     y, block = np.empty(pixels.shape, x.dtype), rows_of_block(pixels.shape[1])
-    measuring, length = sums is None and mean is None, block if sums is None else x.shape[2] * x.shape[3]
-    if sums is None:
-        sums = np.empty((-(-len(pixels) // block) if measuring else 0, 3, pixels.shape[1]), x.dtype)
-    _forward(pixels, norm, measuring, sums, length, mean is not None, eps, limits(bounds, x.dtype), block, y)
+    measuring, length = sums is None, x.shape[2] * x.shape[3]
+    if measuring:
+        length, blocks = block, 0 if mean is not None else -(-len(pixels) // block)
+        sums = np.empty((blocks, 3, pixels.shape[1]), x.dtype)
+    _forward(pixels, norm, measuring, sums, length, eps, limits(bounds, x.dtype), block, y)
     return images_of(y, x), norm[MEAN], norm[VAR]
 
 
@@ -110,13 +111,14 @@ def _pulled_back(
 
 
 @kernel
-def _forward(x, norm, measuring, sums, length, known, eps, bounds, block, y):
+def _forward(x, norm, measuring, sums, length, eps, bounds, block, y):
+    """`sums` are of `length` rows each, and none where the statistics are known."""
     pixels, channels = x.shape
     if measuring:
         for k in prange(sums.shape[0]):
             of_x, to = pointer(x, k * block * channels), pointer(sums, k * 3 * channels)
             rows.differences(of_x, channels, min(pixels - k * block, block), channels, to, channels)
-    if not known:
+    if sums.shape[0] > 0:
         set_statistics(norm, sums, length, pixels)
     set_scale(norm, eps)
     for k in prange((pixels + block - 1) // block):

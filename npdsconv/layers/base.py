@@ -7,7 +7,7 @@ is simply what `backward` closes over: there is no cache that could be stale.
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Self
 
 import numpy as np
@@ -51,6 +51,13 @@ def check_counts(op: str, **numbers: int) -> None:
     for name, n in numbers.items():
         if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
             raise ValueError(f"{op}: {name} must be an int of at least 1, got {n!r}")
+
+
+def accumulate(owners: Iterable[Parameter | None], gradients: Iterable[Array | None]) -> None:
+    """Add each gradient to the `.grad` of its parameter, where there is one and it was asked for."""
+    for parameter, gradient in zip(owners, gradients, strict=True):
+        if parameter is not None and gradient is not None:
+            parameter.grad += gradient
 
 
 def pullback(backward: Backward, without_dx: Backward | None = None) -> Backward:

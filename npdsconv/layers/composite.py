@@ -37,19 +37,18 @@ def chain(layers: list[Layer], x: Array, train: bool) -> tuple[Array, Backward]:
 
 def in_one_pass(layers: list[Layer]) -> Iterator[Layer | ActivatedBatchNorm | NormedConv2d]:
     """The same layers, but a convolution, a batch norm and a ReLU in a row as one, where they are of the fast tier."""
-    conv = None
-    for layer, activation in _with_activations(layers, BatchNorm2d):
-        if conv is not None and isinstance(layer, BatchNorm2d) and layer.impl == "numba":
-            yield NormedConv2d(conv, layer, activation)
-            conv = None
-            continue
-        if conv is not None:
-            yield conv
-        conv = layer if isinstance(layer, Conv2d) and layer.bias is None and layer.impl == "numba" else None
-        if conv is None:
+    rest = list(_with_activations(layers, BatchNorm2d))
+    while rest:
+        layer, activation = rest.pop(0)
+        if rest and _is_normed(layer, rest[0][0]):
+            yield NormedConv2d(layer, *rest.pop(0))
+        else:
             yield ActivatedBatchNorm(layer, activation) if activation else layer
-    if conv is not None:
-        yield conv
+
+
+def _is_normed(conv: Layer, after: Layer) -> bool:
+    plain = isinstance(conv, Conv2d) and conv.bias is None and conv.impl == "numba"
+    return plain and isinstance(after, BatchNorm2d) and after.impl == "numba"
 
 
 def for_inference(layers: list[Layer]) -> Iterator[Callable[[Array], Array]]:

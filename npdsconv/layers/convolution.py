@@ -5,7 +5,7 @@ from typing import Any, final
 import numpy as np
 
 from npdsconv import init
-from npdsconv.layers.base import Backward, Layer, Parameter, check_counts, pullback
+from npdsconv.layers.base import Backward, Layer, Parameter, accumulate, check_counts, pullback
 from npdsconv.ops import dense, depthwise, pointwise, standard
 from npdsconv.shapes import Array, PaddingLike, Stride, check_choice, pair
 
@@ -20,13 +20,6 @@ def _needs(weight: Parameter, bias: Parameter | None, dx: bool) -> tuple[str, ..
     wanted += ["w"] if weight.trainable else []
     wanted += ["b"] if bias is not None and bias.trainable else []
     return tuple(wanted)
-
-
-def _accumulate(weight: Parameter, bias: Parameter | None, dw: Array | None, db: Array | None) -> None:
-    if dw is not None:
-        weight.grad += dw
-    if bias is not None and db is not None:
-        bias.grad += db
 
 
 @final
@@ -71,28 +64,29 @@ class Conv2d(Layer):
 
     def forward(self, x: Array, *, train: bool) -> tuple[Array, Backward]:
         """(N, C, H, W) to (N, O, OH, OW)."""
-        w, b = self.weight, self.bias
-        how = {
-            "stride": self.stride,
-            "padding": self.padding,
-            "dilation": self.dilation,
-            "groups": self.groups,
-            "impl": self.impl,
-        }
-        y = standard.conv2d(x, w.value, b.value if b else None, **how)  # type: ignore[arg-type]
+        w, b, how = self.weight, self.bias, {**self.geometry(), "impl": self.impl}
+        y = standard.conv2d(x, w.value, b.value if b else None, **how)
 
         def backward(dy: Array, dx_too: bool = True) -> Array:
-            dx, dw, db = standard.conv2d_backward(dy, x, w.value, needs=_needs(w, b, dx_too), **how)  # type: ignore[arg-type]
-            _accumulate(w, b, dw, db)
+            dx, dw, db = standard.conv2d_backward(dy, x, w.value, needs=_needs(w, b, dx_too), **how)
+            accumulate((w, b), (dw, db))
             return dx  # type: ignore[return-value]
 
         return y, pullback(backward, lambda dy: backward(dy, dx_too=False))
 
     def activated(self, x: Array, activation: str) -> Array:
         """Inference, with the activation after this layer in the same pass over memory."""
-        how: dict[str, Any] = {"stride": self.stride, "padding": self.padding, "dilation": self.dilation}
         bias = self.bias.value if self.bias else None
-        return standard.activated_conv2d(x, self.weight.value, bias, activation, groups=self.groups, **how)
+        return standard.activated_conv2d(x, self.weight.value, bias, activation, **self.geometry())
+
+    def geometry(self) -> dict[str, Any]:
+        """Stride, padding, dilation and groups, as the ops take them."""
+        return {
+            "stride": self.stride,
+            "padding": self.padding,
+            "dilation": self.dilation,
+            "groups": self.groups,
+        }
 
 
 @final
@@ -140,7 +134,7 @@ class DepthwiseConv2d(Layer):
                 needs=_needs(w, b, dx_too),
                 **how,  # type: ignore[arg-type]
             )
-            _accumulate(w, b, dw, db)
+            accumulate((w, b), (dw, db))
             return dx  # type: ignore[return-value]
 
         return y, pullback(backward, lambda dy: backward(dy, dx_too=False))
@@ -179,7 +173,7 @@ class PointwiseConv2d(Layer):
             dx, dw, db = pointwise.pointwise_conv2d_backward(
                 dy, x, w.value, impl=impl, needs=_needs(w, b, dx_too)
             )
-            _accumulate(w, b, dw, db)
+            accumulate((w, b), (dw, db))
             return dx  # type: ignore[return-value]
 
         return y, pullback(backward, lambda dy: backward(dy, dx_too=False))
@@ -221,7 +215,7 @@ class Linear(Layer):
 
         def backward(dy: Array, dx_too: bool = True) -> Array:
             dx, dw, db = dense.linear_backward(dy, x, w.value, impl=impl, needs=_needs(w, b, dx_too))
-            _accumulate(w, b, dw, db)
+            accumulate((w, b), (dw, db))
             return dx  # type: ignore[return-value]
 
         return y, pullback(backward, lambda dy: backward(dy, dx_too=False))

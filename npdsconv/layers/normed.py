@@ -3,9 +3,7 @@
 They own nothing, so they are no layers.
 """
 
-from typing import Any
-
-from npdsconv.layers.base import Backward, pullback
+from npdsconv.layers.base import Backward, accumulate, pullback
 from npdsconv.layers.convolution import Conv2d
 from npdsconv.layers.shaping import BatchNorm2d
 from npdsconv.ops import normed
@@ -36,11 +34,10 @@ class NormedConv2d:
     def forward(self, x: Array, *, train: bool) -> tuple[Array, Backward]:
         """(N, C, H, W) to (N, O, OH, OW)."""
         conv, norm = self.conv, self.norm
-        how: dict[str, Any] = {"stride": conv.stride, "padding": conv.padding, "dilation": conv.dilation}
-        how |= {"groups": conv.groups, "eps": norm.eps, "activation": self.activation}
+        how = {**conv.geometry(), "eps": norm.eps, "activation": self.activation}
         owners = conv.weight, norm.weight, norm.bias
         w, weight, bias = (p.value for p in owners)
-        given = not (train and norm.weight.trainable)
+        given = norm.is_given(train)
         y, saved = normed.normed_conv2d(x, w, weight, bias, *norm.statistics(given), **how)
         if not given:
             norm.remember(saved.mean, saved.var, y.size // y.shape[1])
@@ -51,9 +48,7 @@ class NormedConv2d:
             dx, *gradients = normed.normed_conv2d_backward(
                 dy, x, saved, w, weight, beta, given=given, needs=("x",) * dx_too + tuple(needs), **how
             )
-            for p, gradient in zip(owners, gradients, strict=True):
-                if gradient is not None:
-                    p.grad += gradient
+            accumulate(owners, gradients)
             return dx  # type: ignore[return-value]
 
         return y, pullback(backward, lambda dy: backward(dy, dx_too=False))

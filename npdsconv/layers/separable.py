@@ -4,7 +4,7 @@ from typing import Any, final
 
 import numpy as np
 
-from npdsconv.layers.base import Backward, Layer, Parameter, pullback
+from npdsconv.layers.base import Backward, Layer, Parameter, accumulate, pullback
 from npdsconv.layers.composite import chain, for_inference, set_impl
 from npdsconv.layers.convolution import DepthwiseConv2d, PointwiseConv2d
 from npdsconv.layers.shaping import ACTIVATIONS, BatchNorm2d, activation_name
@@ -156,7 +156,7 @@ class DepthwiseSeparableConv2d(Layer):
         assert bn1 is not None
         assert bn2 is not None
         weights = [p.value for p in owners]
-        given = (not (train and bn1.weight.trainable), not (train and bn2.weight.trainable))
+        given = bn1.is_given(train), bn2.is_given(train)
         known = [s for bn, fixed in zip((bn1, bn2), given, strict=True) for s in bn.statistics(fixed)]
         y, saved = separable.separable_block(x, *weights, *known, **how)
         for bn, fixed, mean, var in ((bn1, given[0], *saved[2:4]), (bn2, given[1], *saved[4:])):
@@ -168,9 +168,7 @@ class DepthwiseSeparableConv2d(Layer):
             dx, *gradients = separable.separable_block_backward(
                 dy, x, saved, *weights, given=given, needs=("x",) * dx_too + tuple(needs), **how
             )
-            for p, gradient in zip(owners, gradients, strict=True):
-                if gradient is not None:
-                    p.grad += gradient
+            accumulate(owners, gradients)
             return dx  # type: ignore[return-value]
 
         return y, pullback(backward, lambda dy: backward(dy, dx_too=False))

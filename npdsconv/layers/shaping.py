@@ -4,7 +4,7 @@ from typing import Any, final
 
 import numpy as np
 
-from npdsconv.layers.base import Backward, Buffer, Layer, Parameter, check_counts, pullback
+from npdsconv.layers.base import Backward, Buffer, Layer, Parameter, accumulate, check_counts, pullback
 from npdsconv.ops import activations, norm, pooling, regularization
 from npdsconv.shapes import Array, PaddingLike, Stride, check_choice
 
@@ -42,7 +42,7 @@ class BatchNorm2d(Layer):
         """As forward, with an activation ("relu" or "relu6") of the result in the same pass over memory."""
         weight, bias = self.weight, self.bias
         how: dict[str, Any] = {"eps": self.eps, "impl": self.impl, "activation": activation}
-        given = not (train and weight.trainable)
+        given = self.is_given(train)
         y, mean, var = norm.batch_norm2d(x, weight.value, bias.value, *self.statistics(given), **how)
         if not given:
             self.remember(mean, var, x.size // x.shape[1])
@@ -51,17 +51,17 @@ class BatchNorm2d(Layer):
         @pullback
         def backward(dy: Array) -> Array:
             needs = ("x", *(name for name, p in (("weight", weight), ("bias", bias)) if p.trainable))
-            grads = norm.batch_norm2d_backward(
+            dx, *gradients = norm.batch_norm2d_backward(
                 dy, x, weight.value, mean, var, bias=beta, given=given, needs=needs, **how
             )
-            dx, dweight, dbias = grads
-            if dweight is not None:
-                weight.grad += dweight
-            if dbias is not None:
-                bias.grad += dbias
+            accumulate((weight, bias), gradients)
             return dx  # type: ignore[return-value]
 
         return y, backward
+
+    def is_given(self, train: bool) -> bool:
+        """Whether the statistics are the running ones, constants: in evaluation, and where the layer is frozen."""
+        return not (train and self.weight.trainable)
 
     def statistics(self, given: bool) -> tuple[Array | None, Array | None]:
         """Copies of the running statistics if they are to be used, and nothing if the batch's are."""
