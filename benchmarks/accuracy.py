@@ -4,8 +4,8 @@
     python benchmarks/accuracy.py run mnist5k --seeds 3 --standard     # the standard-convolution twin
     python benchmarks/accuracy.py table
 
-Each run is one call of `npdsconv train ... --json` in a fresh process. The recipe of `npdsconv/recipes.py` is taken
-as it is; every seed that was run is in the results, which are kept in npdsconv/recorded.json.
+Each run is one call of `npdsconv train ... --json` in a fresh process. The recipe of `npdsconv/runs/recipe.py` is taken
+as it is; every seed that was run is in the results, which are kept in npdsconv/runs/recorded.json.
 """
 
 import argparse
@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 
-from npdsconv.recorded import FILE, runs
+from npdsconv.runs.recorded import FILE, runs
 
 
 def train(dataset: str, seed: int, standard: bool) -> dict:

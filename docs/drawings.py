@@ -11,10 +11,10 @@ from matplotlib.patches import FancyBboxPatch, Polygon, Rectangle
 
 import npdsconv
 from npdsconv.complexity import summary
+from npdsconv.lessons.pictures import INK, PALE
 from npdsconv.models import standard_twin
-from npdsconv.pictures import INK, PALE
 from npdsconv.plots import INPUT, KERNEL, OUTPUT, WINDOW
-from npdsconv.recipes import recipe
+from npdsconv.runs.recipe import recipe
 from npdsconv.shapes import resolve_window
 
 PACKAGE = Path(npdsconv.__file__).parent
@@ -33,11 +33,10 @@ ROOMS = {
     "data": (6.8, 5, WINDOW),
     "metrics": (8.4, 5, WINDOW),
     "train": (5.8, 6, WINDOW),
-    "recipes": (4.4, 7, OUTPUT),
     "checkpoint": (7.2, 7, OUTPUT),
     "runs": (5.4, 8, OUTPUT),
     "gradcheck": (0.2, 7, PALE),
-    "gradcases": (0.9, 8, PALE),
+    "catalogue": (0.9, 8, PALE),
     "cli": (4.0, 9, OUTPUT),
 }
 

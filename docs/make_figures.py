@@ -8,8 +8,8 @@ from pathlib import Path
 import drawings
 import numpy as np
 
-from npdsconv import pictures
-from npdsconv.pictures.animate import col2im_film, im2col_film
+from npdsconv.lessons import pictures
+from npdsconv.lessons.pictures.animate import col2im_film, im2col_film
 from npdsconv.plots import ratio_curves, save
 
 HERE = Path(__file__).parent

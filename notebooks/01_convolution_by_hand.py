@@ -40,18 +40,10 @@ from fractions import Fraction
 import numpy as np
 from scipy import signal
 
-from npdsconv import (
-    conv2d,
-    depthwise_conv2d,
-    exercise,
-    im2col,
-    pictures,
-    pointwise_conv2d,
-    relu,
-    worked_examples,
-)
+from npdsconv import conv2d, depthwise_conv2d, im2col, pointwise_conv2d, relu
+from npdsconv.lessons import exercise, pictures, worked_examples
+from npdsconv.lessons.pictures import show
 from npdsconv.ops import depthwise, standard
-from npdsconv.pictures import show
 from npdsconv.shapes import resolve_window
 
 x = worked_examples.two_equal_filters.x  # one image, one channel: the numbers 1 to 9

@@ -31,15 +31,14 @@ from npdsconv import (
     data,
     depthwise_conv2d,
     depthwise_conv2d_backward,
-    exercise,
     get_num_threads,
-    pictures,
     set_num_threads,
 )
 from npdsconv.kernels import depthwise as compiled
+from npdsconv.lessons import exercise, pictures
+from npdsconv.lessons.pictures import number, sum_of_products
+from npdsconv.lessons.pictures.code import SideBySide
 from npdsconv.ops import _tiers, depthwise, standard, windows
-from npdsconv.pictures import number, sum_of_products
-from npdsconv.pictures.code import SideBySide
 from npdsconv.plots import INPUT, KERNEL, OUTPUT, WINDOW
 from npdsconv.shapes import resolve_window
 

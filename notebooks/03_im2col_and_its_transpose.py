@@ -21,21 +21,12 @@ import inspect
 import matplotlib.pyplot as plt
 import numpy as np
 
-from npdsconv import (
-    col2im,
-    conv2d,
-    conv2d_backward,
-    depthwise_conv2d,
-    exercise,
-    im2col,
-    pictures,
-    pointwise_conv2d,
-    worked_examples,
-)
+from npdsconv import col2im, conv2d, conv2d_backward, depthwise_conv2d, im2col, pointwise_conv2d
+from npdsconv.lessons import exercise, pictures, worked_examples
+from npdsconv.lessons.pictures import show
+from npdsconv.lessons.pictures.animate import col2im_film, im2col_film
+from npdsconv.lessons.pictures.memory import coloured, pixel_colours, zeros_and_ones
 from npdsconv.ops import windows
-from npdsconv.pictures import show
-from npdsconv.pictures.animate import col2im_film, im2col_film
-from npdsconv.pictures.memory import coloured, pixel_colours, zeros_and_ones
 from npdsconv.plots import INPUT, KERNEL, OUTPUT, WINDOW
 from npdsconv.shapes import resolve_window
 

@@ -25,10 +25,11 @@ import matplotlib.pyplot as plt
 import numba
 import numpy as np
 
-from npdsconv import complexity, depthwise_conv2d, dropout, exercise, layout, pointwise_conv2d, relu
+from npdsconv import complexity, depthwise_conv2d, dropout, layout, pointwise_conv2d, relu
 from npdsconv.layers import DepthwiseConv2d
+from npdsconv.lessons import exercise
+from npdsconv.lessons.pictures.memory import CHANNELS, strip
 from npdsconv.models import separable_cnn
-from npdsconv.pictures.memory import CHANNELS, strip
 
 rng = np.random.default_rng(5)
 

@@ -29,16 +29,14 @@ from npdsconv import (
     col2im,
     depthwise_conv2d,
     depthwise_conv2d_backward,
-    exercise,
     im2col,
-    pictures,
     pointwise_conv2d_backward,
     relu_backward,
-    worked_examples,
 )
 from npdsconv.gradcheck import check
+from npdsconv.lessons import exercise, pictures, worked_examples
+from npdsconv.lessons.pictures import show, sum_of_products
 from npdsconv.ops import depthwise
-from npdsconv.pictures import show, sum_of_products
 from npdsconv.shapes import resolve_window
 
 # %% [markdown]

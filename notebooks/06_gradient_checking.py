@@ -33,11 +33,10 @@ from numpy.lib.stride_tricks import sliding_window_view
 from npdsconv import (
     batch_norm2d,
     batch_norm2d_backward,
+    catalogue,
     data,
     depthwise_conv2d,
     depthwise_conv2d_backward,
-    exercise,
-    gradcases,
     max_pool2d,
     max_pool2d_backward,
     relu,
@@ -57,8 +56,9 @@ from npdsconv.layers import (
     Sequential,
     set_impl,
 )
+from npdsconv.lessons import exercise
+from npdsconv.lessons.pictures import INPUT, KERNEL, OUTPUT, PALE, WINDOW, show
 from npdsconv.ops import depthwise
-from npdsconv.pictures import INPUT, KERNEL, OUTPUT, PALE, WINDOW, show
 from npdsconv.shapes import resolve_window
 
 rng = np.random.default_rng(6)
@@ -822,7 +822,7 @@ ax.grid(alpha=0.3)
 # %% [markdown]
 # ## Everything in the library, and what no check can see
 #
-# `npdsconv.gradcases` holds cases for every operator, every layer and every model, with sizes that are all
+# `npdsconv.catalogue` holds cases for every operator, every layer and every model, with sizes that are all
 # different. The cell runs all operators and layers. (The models take longer: `python -m npdsconv gradcheck model`
 # checks them.) Every gradient fits its forward.
 #
@@ -833,7 +833,7 @@ ax.grid(alpha=0.3)
 
 # %% tags=["rounding"]
 families = {}
-for kind, name, report in gradcases.run(["op", "layer"], impl="im2col"):
+for kind, name, report in catalogue.run(["op", "layer"], impl="im2col"):
     assert report, report
     families.setdefault((kind, name.split()[0]), []).append(report)
 for (kind, family), found in families.items():

@@ -31,21 +31,12 @@ import inspect
 import matplotlib.pyplot as plt
 import numpy as np
 
-from npdsconv import (
-    complexity,
-    conv2d,
-    data,
-    depthwise_conv2d,
-    exercise,
-    pictures,
-    pointwise_conv2d,
-    relu,
-    worked_examples,
-)
+from npdsconv import complexity, conv2d, data, depthwise_conv2d, pointwise_conv2d, relu
 from npdsconv.layers import Conv2d, DepthwiseSeparableConv2d
+from npdsconv.lessons import exercise, pictures, worked_examples
+from npdsconv.lessons.pictures import INPUT, KERNEL, OUTPUT, PALE, WINDOW, show
+from npdsconv.lessons.pictures.separable import chain, equation, reached
 from npdsconv.models import separable_cnn
-from npdsconv.pictures import INPUT, KERNEL, OUTPUT, PALE, WINDOW, show
-from npdsconv.pictures.separable import chain, equation, reached
 
 rng = np.random.default_rng(7)
 

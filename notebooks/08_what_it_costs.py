@@ -34,7 +34,7 @@ from numba import get_num_threads, set_num_threads
 from threadpoolctl import threadpool_limits
 
 import npdsconv
-from npdsconv import complexity, exercise, plots, worked_examples
+from npdsconv import complexity, plots
 from npdsconv.layers import (
     Conv2d,
     DepthwiseConv2d,
@@ -43,8 +43,9 @@ from npdsconv.layers import (
     Sequential,
     set_impl,
 )
+from npdsconv.lessons import exercise, worked_examples
+from npdsconv.lessons.pictures import KERNEL, PALE, WINDOW
 from npdsconv.models import mobilenet_v1, separable_cnn, standard_twin
-from npdsconv.pictures import KERNEL, PALE, WINDOW
 
 rng = np.random.default_rng(0)
 

@@ -28,10 +28,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 from scipy import ndimage
 
-from npdsconv import complexity, conv2d, conv2d_backward, data, depthwise_conv2d, exercise
+from npdsconv import complexity, conv2d, conv2d_backward, data, depthwise_conv2d
 from npdsconv.gradcheck import check
-from npdsconv.pictures import INPUT, KERNEL, OUTPUT, PALE, WINDOW, show
-from npdsconv.pictures.separable import chain, equation
+from npdsconv.lessons import exercise
+from npdsconv.lessons.pictures import INPUT, KERNEL, OUTPUT, PALE, WINDOW, show
+from npdsconv.lessons.pictures.separable import chain, equation
 
 rng = np.random.default_rng(9)
 

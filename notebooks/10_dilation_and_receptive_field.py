@@ -21,7 +21,7 @@ import inspect
 import matplotlib.pyplot as plt
 import numpy as np
 
-from npdsconv import complexity, conv2d, data, depthwise_conv2d, exercise
+from npdsconv import complexity, conv2d, data, depthwise_conv2d
 from npdsconv.layers import (
     BatchNorm2d,
     Conv2d,
@@ -35,8 +35,9 @@ from npdsconv.layers import (
     Sequential,
     set_impl,
 )
+from npdsconv.lessons import exercise
+from npdsconv.lessons.pictures.reach import reach, read_by, tree
 from npdsconv.ops import depthwise
-from npdsconv.pictures.reach import reach, read_by, tree
 
 rng = np.random.default_rng(10)
 

@@ -29,7 +29,6 @@ from npdsconv import (
     batch_norm2d,
     batch_norm2d_backward,
     depthwise_conv2d,
-    exercise,
     init,
     pointwise_conv2d,
     relu,
@@ -48,6 +47,7 @@ from npdsconv.layers import (
     pullback,
     set_impl,
 )
+from npdsconv.lessons import exercise
 from npdsconv.plots import INPUT, KERNEL, OUTPUT, WINDOW
 
 rng = np.random.default_rng(11)

@@ -29,7 +29,6 @@ import numpy as np
 from npdsconv import (
     checkpoint,
     data,
-    exercise,
     optim,
     plots,
     softmax_cross_entropy,
@@ -51,6 +50,7 @@ from npdsconv.layers import (
     set_impl,
 )
 from npdsconv.layers.composite import chain
+from npdsconv.lessons import exercise
 from npdsconv.plots import INPUT, KERNEL, OUTPUT, WINDOW
 
 digits = data.load("mnist5k")

@@ -45,10 +45,11 @@ from math import log, sqrt
 import numpy as np
 from matplotlib.figure import Figure
 
-from npdsconv import complexity, data, exercise, metrics, optim, plots, train
+from npdsconv import complexity, data, metrics, optim, plots, train
 from npdsconv.data.images import prepare
+from npdsconv.lessons import exercise
+from npdsconv.lessons.pictures.models import gallery, guesses, picture
 from npdsconv.models import separable_cnn
-from npdsconv.pictures.models import gallery, guesses, picture
 from npdsconv.plots import INPUT, OUTPUT
 
 digits = data.load("mnist5k")

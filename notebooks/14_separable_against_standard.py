@@ -40,8 +40,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, LogLocator
 
-from npdsconv import complexity, data, exercise, optim, plots, train
+from npdsconv import complexity, data, optim, plots, train
 from npdsconv.layers import Conv2d, DepthwiseConv2d, PointwiseConv2d
+from npdsconv.lessons import exercise
 from npdsconv.models import separable_cnn, standard_twin
 
 SEPARABLE, STANDARD = "#F58518", "#7F7F7F"

@@ -45,11 +45,12 @@ from math import floor, prod
 import numpy as np
 from matplotlib.figure import Figure
 
-from npdsconv import complexity, exercise
+from npdsconv import complexity
 from npdsconv.layers import DepthwiseSeparableConv2d, Residual, Sequential, set_impl
+from npdsconv.lessons import exercise
+from npdsconv.lessons.pictures.models import by_stage
 from npdsconv.models import mobilenet_v1, mobilenet_v2, standard_twin
 from npdsconv.models.mobilenet import inverted_residual
-from npdsconv.pictures.models import by_stage
 from npdsconv.plots import INPUT, KERNEL, OUTPUT, WINDOW
 
 signature, _, body = inspect.getsource(mobilenet_v1).split('"""')

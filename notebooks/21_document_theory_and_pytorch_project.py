@@ -38,14 +38,11 @@ from npdsconv import (
     conv2d_backward,
     depthwise_conv2d,
     depthwise_conv2d_backward,
-    exercise,
-    pictures,
     plots,
     pointwise_conv2d,
     pointwise_conv2d_backward,
     relu,
     softmax,
-    worked_examples,
 )
 from npdsconv.data import load, to_float
 from npdsconv.layers import (
@@ -59,9 +56,10 @@ from npdsconv.layers import (
     Sequential,
     set_impl,
 )
+from npdsconv.lessons import exercise, pictures, worked_examples
+from npdsconv.lessons.pictures import show
+from npdsconv.lessons.pictures.documents import Claims
 from npdsconv.optim import Adam
-from npdsconv.pictures import show
-from npdsconv.pictures.documents import Claims
 from npdsconv.shapes import resolve_window
 from npdsconv.train import evaluate, fit, train_step
 

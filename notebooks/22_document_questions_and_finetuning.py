@@ -33,13 +33,11 @@ from npdsconv import (
     complexity,
     conv2d,
     depthwise_conv2d,
-    exercise,
     plots,
     pointwise_conv2d,
     softmax,
     softmax_cross_entropy,
     softmax_cross_entropy_backward,
-    worked_examples,
 )
 from npdsconv.data import Affine, holdout, load, to_float
 from npdsconv.layers import (
@@ -56,10 +54,11 @@ from npdsconv.layers import (
     Sequential,
     set_impl,
 )
+from npdsconv.lessons import exercise, worked_examples
+from npdsconv.lessons.pictures import show
+from npdsconv.lessons.pictures.documents import Claims
 from npdsconv.models import mobilenet_v1, mobilenet_v2, separable_cnn, standard_twin
 from npdsconv.optim import Adam
-from npdsconv.pictures import show
-from npdsconv.pictures.documents import Claims
 from npdsconv.shapes import resolve_window
 from npdsconv.train import evaluate, fit, train_step
 

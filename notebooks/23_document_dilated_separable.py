@@ -29,15 +29,7 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from npdsconv import (
-    complexity,
-    conv2d,
-    depthwise_conv2d,
-    exercise,
-    pictures,
-    pointwise_conv2d,
-    worked_examples,
-)
+from npdsconv import complexity, conv2d, depthwise_conv2d, pointwise_conv2d
 from npdsconv.data import Split, load
 from npdsconv.layers import (
     AvgPool2d,
@@ -50,9 +42,10 @@ from npdsconv.layers import (
     ReLU,
     Sequential,
 )
+from npdsconv.lessons import exercise, pictures, worked_examples
+from npdsconv.lessons.pictures import show
+from npdsconv.lessons.pictures.documents import Claims
 from npdsconv.optim import Adam
-from npdsconv.pictures import show
-from npdsconv.pictures.documents import Claims
 from npdsconv.shapes import resolve_window
 from npdsconv.train import evaluate, fit
 

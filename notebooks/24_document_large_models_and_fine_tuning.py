@@ -33,14 +33,11 @@ from npdsconv import (
     conv2d,
     depthwise_conv2d,
     depthwise_conv2d_backward,
-    exercise,
     im2col,
     init,
-    pictures,
     pointwise_conv2d,
     relu,
     softmax_cross_entropy,
-    worked_examples,
 )
 from npdsconv.data import Split, load, to_float
 from npdsconv.layers import (
@@ -52,10 +49,11 @@ from npdsconv.layers import (
     PointwiseConv2d,
     Sequential,
 )
+from npdsconv.lessons import exercise, pictures, worked_examples
+from npdsconv.lessons.pictures import show
+from npdsconv.lessons.pictures.documents import Claims
 from npdsconv.models import separable_cnn
 from npdsconv.optim import Adam
-from npdsconv.pictures import show
-from npdsconv.pictures.documents import Claims
 from npdsconv.plots import INPUT, KERNEL, OUTPUT
 from npdsconv.shapes import resolve_window
 from npdsconv.train import evaluate, fit

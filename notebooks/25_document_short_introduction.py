@@ -32,12 +32,9 @@ from npdsconv import (
     complexity,
     conv2d,
     depthwise_conv2d,
-    exercise,
-    pictures,
     pointwise_conv2d,
     softmax,
     softmax_cross_entropy,
-    worked_examples,
 )
 from npdsconv.data import Split, load
 from npdsconv.layers import (
@@ -50,9 +47,10 @@ from npdsconv.layers import (
     Linear,
     Sequential,
 )
+from npdsconv.lessons import exercise, pictures, worked_examples
+from npdsconv.lessons.pictures import show
+from npdsconv.lessons.pictures.documents import Claims
 from npdsconv.optim import Adam
-from npdsconv.pictures import show
-from npdsconv.pictures.documents import Claims
 from npdsconv.plots import INPUT, OUTPUT, WINDOW
 from npdsconv.train import evaluate, fit
 

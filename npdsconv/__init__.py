@@ -83,13 +83,13 @@ def set_num_threads(n: int) -> None:
     ValueError
         `n` out of that range.
     """
-    from npdsconv.kernels import _jit
+    from npdsconv.kernels.machine import jit
 
-    _jit.set_num_threads(n)
+    jit.set_num_threads(n)
 
 
 def get_num_threads() -> int:
     """The number of threads that the compiled kernels use."""
-    from npdsconv.kernels import _jit
+    from npdsconv.kernels.machine import jit
 
-    return _jit.get_num_threads()
+    return jit.get_num_threads()

@@ -7,7 +7,7 @@ How it is measured, once for all (`measuring`, `process`, `worker`):
 * The contestants take turns in short blocks, A B C A B C ..., so that a busy minute of the machine strikes all.
 * Every block begins with calls that are not timed, and compiling and warming up come before all of it.
 * What is told of a time is the median of all calls, with the quartiles; of a ratio, the same over the rounds.
-* Freed memory is kept in all of these processes alike (`npdsconv.memory`), as ``npdsconv train`` does, for whoever gets
+* Freed memory is kept in all of these processes alike (`npdsconv.malloc`), as ``npdsconv train`` does, for whoever gets
   it anew from the system in each step waits for the pages as long as for the arithmetic. What a training step of
   PyTorch takes as installed, without that favour, stands in a column of its own.
 

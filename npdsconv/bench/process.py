@@ -25,7 +25,7 @@ class Process:
     ----------
     library : "npdsconv", "torch", "onnxruntime" or "machine"
     threads : int
-    keep : whether it keeps freed memory, see `npdsconv.memory`
+    keep : whether it keeps freed memory, see `npdsconv.malloc`
     """
 
     def __init__(self, library: str, threads: int, *, keep: bool = True) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from npdsconv.bench import inference, machine, memory, ops, roofline, scaling, table, training
+from npdsconv.bench import inference, machine, ops, peak_memory, roofline, scaling, table, training
 from npdsconv.bench.measuring import Arena
 from npdsconv.bench.opponents import require
 from npdsconv.bench.workloads import Workload
@@ -178,7 +178,7 @@ class Run:
         return found
 
     def _memory(self, workloads: Sequence[Workload]) -> list[dict[str, Any]]:
-        if not memory.available():
+        if not peak_memory.available():
             print("\npeak memory: not measured; only Linux tells it (/proc/self/clear_refs)")
             return []
         found = [

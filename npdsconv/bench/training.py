@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
-from npdsconv.bench import memory
+from npdsconv.bench import peak_memory
 from npdsconv.bench.opponents import Column, columns
 from npdsconv.bench.process import Process
 from npdsconv.bench.workloads import NETWORKS, Workload, on_network
@@ -22,7 +22,7 @@ def peaks(
     against: Sequence[str], threads: int, chosen: Sequence[Workload], impl: str = "numba"
 ) -> list[dict[str, Any]]:
     """Peak memory of a training step, the median over fresh processes; nothing where the system cannot tell."""
-    if not memory.available():
+    if not peak_memory.available():
         return []
     rows = []
     for workload in chosen:

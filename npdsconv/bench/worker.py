@@ -9,9 +9,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from npdsconv.bench import machine, memory, own, with_onnxruntime, with_torch
+from npdsconv.bench import machine, own, peak_memory, with_onnxruntime, with_torch
 from npdsconv.bench.workloads import Workload
-from npdsconv.memory import keep_freed_memory
+from npdsconv.malloc import keep_freed_memory
 
 LIBRARIES = {
     "npdsconv": own,
@@ -76,7 +76,7 @@ class Worker:
 
     def peak(self, workload: dict[str, Any], variant: str) -> dict[str, int]:
         """The memory that a workload takes at its highest; to be asked of a fresh process."""
-        return memory.growth(self.library.build(Workload(**workload), variant))
+        return peak_memory.growth(self.library.build(Workload(**workload), variant))
 
     def measure(self, what: str) -> dict[str, float]:
         """A figure of this machine."""

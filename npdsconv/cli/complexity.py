@@ -4,7 +4,7 @@ import argparse
 from typing import Any
 
 from npdsconv.cli import print_json
-from npdsconv.recipes import MODELS
+from npdsconv.runs.recipe import MODELS
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -66,16 +66,16 @@ def _figures(counted) -> dict[str, int]:  # type: ignore[no-untyped-def]
 
 def _memory(settings: dict[str, Any], counted: int) -> dict[str, int | None]:
     """Print what a training step takes, counted and measured; the same for the report, in bytes."""
-    from npdsconv.bench import memory
+    from npdsconv.bench import peak_memory
 
     batch = settings["batch"]
     line = f"training step, batch {batch}: activations counted {counted / 1e6:.1f} MB"
     peak = None
-    if memory.available():
-        if counted > memory.free():
+    if peak_memory.available():
+        if counted > peak_memory.free():
             raise ValueError(
                 f"complexity: --memory: a step of batch {batch} keeps {counted / 1e6:,.0f} MB of activations, and "
-                f"{memory.free() / 1e6:,.0f} MB are free here: choose a smaller --batch-size"
+                f"{peak_memory.free() / 1e6:,.0f} MB are free here: choose a smaller --batch-size"
             )
         print("\nmeasuring a training step in fresh processes …", flush=True)
         peak = _peak(settings)

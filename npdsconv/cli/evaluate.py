@@ -5,8 +5,8 @@ from typing import Literal
 
 from npdsconv import data, metrics, train
 from npdsconv.cli import print_json
-from npdsconv.recipes import RECIPES
-from npdsconv.runs import latest_folder, load_model
+from npdsconv.runs.folder import latest_folder, load_model
+from npdsconv.runs.recipe import RECIPES
 
 AVERAGES: tuple[Literal["macro", "micro"], ...] = ("macro", "micro")
 

@@ -23,10 +23,10 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print one table; exit code 1 if a gradient is wrong."""
-    from npdsconv import gradcases
+    from npdsconv import catalogue
 
-    cases = gradcases.run(args.names, impl=args.impl)
-    width = max(len(case.name) for case in gradcases.select(args.names))
+    cases = catalogue.run(args.names, impl=args.impl)
+    width = max(len(case.name) for case in catalogue.select(args.names))
     print(f"{'':6} {'':{width}}  {'max error':>9}  {'checked':>7}  {'kinks':>5}")
     results, failed, worst = [], [], 0.0
     for kind, name, report in cases:

@@ -8,7 +8,7 @@ import numpy as np
 from npdsconv import train
 from npdsconv.cli import print_json
 from npdsconv.data import images
-from npdsconv.runs import latest_folder, load_model
+from npdsconv.runs.folder import latest_folder, load_model
 
 
 def add(parser: argparse.ArgumentParser) -> None:

@@ -10,16 +10,17 @@ from typing import Any
 import numpy as np
 
 import npdsconv
-from npdsconv import data, models, recorded, train, warmup
+from npdsconv import data, models, train
 from npdsconv.cli import print_json
 from npdsconv.cli.warmup import compile_shown
 from npdsconv.complexity import summary
 from npdsconv.data import Dataset, Split
 from npdsconv.layers import Sequential
-from npdsconv.memory import keep_freed_memory
+from npdsconv.malloc import keep_freed_memory
 from npdsconv.metrics import f1
-from npdsconv.recipes import MODELS, OPTIMIZERS, RECIPES, SCHEDULES, Recipe, recipe
-from npdsconv.runs import RunFolder, fresh_folder, latest_folder
+from npdsconv.runs import recorded, warmup
+from npdsconv.runs.folder import RunFolder, fresh_folder, latest_folder
+from npdsconv.runs.recipe import MODELS, OPTIMIZERS, RECIPES, SCHEDULES, Recipe, recipe
 
 # flag, type, choices, help; a setting that is not given comes from the data set's recipe
 SETTINGS: tuple[tuple[str, Any, Iterable[str] | None, str], ...] = (

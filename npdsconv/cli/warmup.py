@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from npdsconv import warmup
+from npdsconv.runs import warmup
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -53,9 +53,9 @@ def _run_with_bar(title: str, steps: Iterable[str]) -> None:
 
 
 def _folder() -> Path | None:
-    from npdsconv.kernels import _jit
+    from npdsconv.kernels.machine import jit
 
-    return _jit.cache_folder()
+    return jit.cache_folder()
 
 
 def _files() -> set[Path]:

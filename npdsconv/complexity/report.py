@@ -1,6 +1,6 @@
 """Sums over a model, and a model beside its standard twin."""
 
-from npdsconv.complexity import text
+from npdsconv import text
 from npdsconv.complexity.table import Row, Shape, cost
 from npdsconv.layers import Layer
 

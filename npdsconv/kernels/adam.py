@@ -7,7 +7,7 @@ million numbers, against 1.5 ms; slices, for indices into the whole arrays took 
 # mypy: ignore-errors
 import numpy as np
 
-from npdsconv.kernels._jit import kernel, prange
+from npdsconv.kernels.machine.jit import kernel, prange
 
 PIECE = 4096  # numbers
 

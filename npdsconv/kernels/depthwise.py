@@ -20,9 +20,9 @@ import numpy as np
 
 from npdsconv import layout
 from npdsconv.kernels import depthwise_any
-from npdsconv.kernels._jit import each, kernel, prange, serial
-from npdsconv.kernels.border import place
 from npdsconv.kernels.depthwise_3x3 import correlate, correlate_weights, spread
+from npdsconv.kernels.machine.jit import each, kernel, prange, serial
+from npdsconv.kernels.parts.border import place
 from npdsconv.shapes import Array, Window
 
 IMAGES = 4  # that share one bordered copy, or one partial sum: work is split by shape, never by threads

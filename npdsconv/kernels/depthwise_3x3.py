@@ -24,8 +24,8 @@ one block lie in registers, the others in the L1 cache, so that each row is read
 # mypy: ignore-errors
 import numpy as np
 
-from npdsconv.kernels._jit import serial
-from npdsconv.kernels.lanes import (
+from npdsconv.kernels.machine.jit import serial
+from npdsconv.kernels.machine.lanes import (
     LANES,
     advance,
     clear,

@@ -24,8 +24,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from npdsconv.kernels._jit import serial
-from npdsconv.kernels.lanes import (
+from npdsconv.kernels.machine.jit import serial
+from npdsconv.kernels.machine.lanes import (
     LANES,
     advance,
     aligned,

@@ -8,7 +8,7 @@ vectors of it. After a batch norm neither is called: the activation rides along 
 import numpy as np
 
 from npdsconv import layout
-from npdsconv.kernels._jit import kernel, prange
+from npdsconv.kernels.machine.jit import kernel, prange
 from npdsconv.shapes import Array
 
 BLOCK = 16384  # numbers in one piece of work

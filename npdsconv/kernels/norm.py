@@ -10,9 +10,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from npdsconv.kernels import rows
-from npdsconv.kernels._jit import kernel, prange, serial
-from npdsconv.kernels.channels import (
+from npdsconv.kernels.machine.jit import kernel, prange, serial
+from npdsconv.kernels.machine.lanes import pointer
+from npdsconv.kernels.parts import norm_rows
+from npdsconv.kernels.parts.norm_channels import (
     MEAN,
     VAR,
     affine,
@@ -22,8 +23,7 @@ from npdsconv.kernels.channels import (
     set_scale,
     set_statistics,
 )
-from npdsconv.kernels.lanes import pointer
-from npdsconv.kernels.rows import Bounds, limits
+from npdsconv.kernels.parts.norm_rows import Bounds, limits
 from npdsconv.layout import images_of, pixels_of
 from npdsconv.shapes import Array
 
@@ -49,7 +49,7 @@ def forward(
 ) -> tuple[Array, Array, Array]:
     """y (N,C,H,W), cut to the bounds, and the statistics that were used: those of x where none are given.
 
-    `sums` are the `rows.differences` of each image, where whoever made x has taken them.
+    `sums` are the `norm_rows.differences` of each image, where whoever made x has taken them.
     """
     pixels, norm = pixels_of(x), norm_of(weight, bias, mean, var)
     y, block = np.empty(pixels.shape, x.dtype), rows_of_block(pixels.shape[1])
@@ -117,7 +117,7 @@ def _forward(x, norm, measuring, sums, length, eps, bounds, block, y):
     if measuring:
         for k in prange(sums.shape[0]):
             of_x, to = pointer(x, k * block * channels), pointer(sums, k * 3 * channels)
-            rows.differences(of_x, channels, min(pixels - k * block, block), channels, to, channels)
+            norm_rows.differences(of_x, channels, min(pixels - k * block, block), channels, to, channels)
     if sums.shape[0] > 0:
         set_statistics(norm, sums, length, pixels)
     set_scale(norm, eps)
@@ -135,7 +135,7 @@ def _backward(dy, x, norm, count, eps, bounds, block, sums, of_parameters, facto
     for k in prange((dx.shape[0] + block - 1) // block):
         of_dy, of_x = pointer(dy, k * block * channels), pointer(x, k * block * channels)
         how = affine(norm, 0), bounds, pointer(factors, 0), pointer(dx, k * block * channels)
-        rows.combine(
+        norm_rows.combine(
             of_dy, channels, of_x, channels, min(pixels - k * block, block), channels, *how, channels
         )
 
@@ -146,13 +146,13 @@ def activate(k, block, x, norm, bounds, y):
     pixels, channels = x.shape
     of_x, of_y = pointer(x, k * block * channels), pointer(y, k * block * channels)
     count, how = min(pixels - k * block, block), affine(norm, 0)
-    rows.activate(of_x, channels, count, channels, how, bounds, of_y, channels)
+    norm_rows.activate(of_x, channels, count, channels, how, bounds, of_y, channels)
 
 
 @serial
 def slopes(k, block, dy, x, norm, bounds, sums):
-    """sums[k] of `rows.slopes`, for block k of the rows of dy and x (P, C)."""
+    """sums[k] of `norm_rows.slopes`, for block k of the rows of dy and x (P, C)."""
     pixels, channels = x.shape
     of_dy, of_x = pointer(dy, k * block * channels), pointer(x, k * block * channels)
     count, how, to = min(pixels - k * block, block), affine(norm, 0), pointer(sums, k * 2 * channels)
-    rows.slopes(of_dy, channels, of_x, channels, count, channels, how, bounds, to, channels)
+    norm_rows.slopes(of_dy, channels, of_x, channels, count, channels, how, bounds, to, channels)

@@ -8,11 +8,12 @@ the large operand is never copied (:mod:`tile`), and the small one is cut into p
 import numpy as np
 
 from npdsconv import layout
-from npdsconv.kernels import rows
-from npdsconv.kernels._jit import kernel, prange
-from npdsconv.kernels.lanes import LANES, keep, pointer
-from npdsconv.kernels.partial import add_up
-from npdsconv.kernels.product import (
+from npdsconv.kernels.machine.jit import kernel, prange
+from npdsconv.kernels.machine.lanes import LANES, keep, pointer
+from npdsconv.kernels.parts import norm_rows
+from npdsconv.kernels.parts.norm_rows import UNBOUNDED, Bounds, limits
+from npdsconv.kernels.parts.partial import add_up
+from npdsconv.kernels.parts.product import (
     PANELS,
     cut_panel,
     equal_blocks,
@@ -23,7 +24,6 @@ from npdsconv.kernels.product import (
     pack,
     room_for_panels,
 )
-from npdsconv.kernels.rows import UNBOUNDED, Bounds, limits
 from npdsconv.layout import images_of, pixels_of
 from npdsconv.shapes import Array
 
@@ -89,10 +89,10 @@ def _product(x, w, transposed, panels, start, bounds, block, y):
             of_w, of_start = pointer(panels, k * depth * width), pointer(start, k * width)
             how = (0, 0, 1), (1, 1, depth), of_w, of_start
             multiply(of_x, depth, count, *how, of_y, columns, columns - k * width)
-        if rows.cuts(bounds):
+        if norm_rows.cuts(bounds):
             left = group * PANELS * width
             of_y = pointer(y, first * columns + left)
-            rows.cut(of_y, columns, count, min(columns - left, PANELS * width), bounds)
+            norm_rows.cut(of_y, columns, count, min(columns - left, PANELS * width), bounds)
 
 
 @kernel

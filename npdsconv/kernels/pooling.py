@@ -16,9 +16,9 @@ Names: all arrays are flat rows of numbers, `at` and `to` are places in them; a 
 import numpy as np
 
 from npdsconv import layout
-from npdsconv.kernels._jit import kernel, prange, serial
-from npdsconv.kernels.lanes import LANES, add, load, pointer, store, zeros
-from npdsconv.kernels.lanes_compared import given, larger, left, times, without
+from npdsconv.kernels.machine.compare import given, larger, left, times, without
+from npdsconv.kernels.machine.jit import kernel, prange, serial
+from npdsconv.kernels.machine.lanes import LANES, add, load, pointer, store, zeros
 from npdsconv.shapes import Array, Window
 
 ROWS = 256  # rows of numbers whose sum is taken on its own: long sums lose digits

@@ -13,16 +13,16 @@ follows gets its sums from forward, and its dx is computed in the cache, image b
 import numpy as np
 
 from npdsconv import layout
-from npdsconv.kernels import rows
-from npdsconv.kernels._jit import each, kernel, prange, serial
-from npdsconv.kernels.border import lay
-from npdsconv.kernels.channels import affine
-from npdsconv.kernels.lanes import LANES, add, advance, keep, load_some, pointer, store_some
+from npdsconv.kernels.machine.jit import each, kernel, prange, serial
+from npdsconv.kernels.machine.lanes import LANES, add, advance, keep, load_some, pointer, store_some
+from npdsconv.kernels.machine.micro_kernel import FEW
 from npdsconv.kernels.norm import Through
-from npdsconv.kernels.partial import add_up
-from npdsconv.kernels.product import fill, multiply, pack, panels
-from npdsconv.kernels.rows import UNBOUNDED, Bounds, limits
-from npdsconv.kernels.tile import FEW
+from npdsconv.kernels.parts import norm_rows
+from npdsconv.kernels.parts.border import lay
+from npdsconv.kernels.parts.norm_channels import affine
+from npdsconv.kernels.parts.norm_rows import UNBOUNDED, Bounds, limits
+from npdsconv.kernels.parts.partial import add_up
+from npdsconv.kernels.parts.product import fill, multiply, pack, panels
 from npdsconv.shapes import Array, Window
 
 IMAGES = 4  # that share one partial sum of dw: work is split by shape, never by threads
@@ -37,7 +37,7 @@ def forward(
     bounds: Bounds = UNBOUNDED,
     sums: Array | None = None,
 ) -> Array:
-    """y (N,O,OH,OW), cut to the bounds. `sums` (N,3,O), if given, receive each image's `rows.differences`."""
+    """y (N,O,OH,OW), cut to the bounds. `sums` (N,3,O), if given, receive each image's `norm_rows.differences`."""
     outputs, inputs = w.shape[:2]
     (top, bottom), (left, right) = window.padding
     bordered = (x.shape[2] + top + bottom, x.shape[3] + left + right)
@@ -129,11 +129,11 @@ def _correlate(images, bordered, corner, spread, w, start, stride, dilation, bou
                     outputs,
                     per_group - first,
                 )
-        if rows.cuts(bounds):
-            rows.cut(pointer(y, n * oh * ow * outputs), outputs, oh * ow, outputs, bounds)
+        if norm_rows.cuts(bounds):
+            norm_rows.cut(pointer(y, n * oh * ow * outputs), outputs, oh * ow, outputs, bounds)
         if sums.shape[0] > 0:
             of_y, to = pointer(y, n * oh * ow * outputs), pointer(sums, n * 3 * outputs)
-            rows.differences(of_y, outputs, oh * ow, outputs, to, outputs)
+            norm_rows.differences(of_y, outputs, oh * ow, outputs, to, outputs)
         keep(border)
 
 
@@ -176,7 +176,7 @@ def _correlate_weights(
             lay(image, (height, width), channels, of_border, bordered, corner, (1, 1))
             if p.shape[0] > 0:
                 of_p, how = pointer(p, n * pixels * shape[2]), (affine(norm, 0), bounds, pointer(factors, 0))
-                rows.combine(
+                norm_rows.combine(
                     slope, shape[2], of_p, shape[2], pixels, shape[2], *how, pointer(dp, 0), shape[2]
                 )
                 slope = pointer(dp, 0)

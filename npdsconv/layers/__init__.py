@@ -1,19 +1,13 @@
 """Layers own parameters and remember by closure: ``y, backward = layer.forward(x, train=True)``."""
 
+from npdsconv.layers.activations import ReLU, ReLU6
 from npdsconv.layers.base import Backward, Buffer, Layer, Parameter, pullback
 from npdsconv.layers.composite import Residual, Sequential, set_impl
 from npdsconv.layers.convolution import Conv2d, DepthwiseConv2d, Linear, PointwiseConv2d
+from npdsconv.layers.norm import BatchNorm2d
+from npdsconv.layers.pooling import AvgPool2d, GlobalAvgPool2d, MaxPool2d
 from npdsconv.layers.separable import DepthwiseSeparableConv2d
-from npdsconv.layers.shaping import (
-    AvgPool2d,
-    BatchNorm2d,
-    Dropout,
-    Flatten,
-    GlobalAvgPool2d,
-    MaxPool2d,
-    ReLU,
-    ReLU6,
-)
+from npdsconv.layers.shaping import Dropout, Flatten
 
 __all__ = [
     "AvgPool2d",

@@ -4,18 +4,12 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, final, overload
 
+from npdsconv.layers.activations import ReLU, ReLU6, activation_name
 from npdsconv.layers.base import Backward, Layer, pull_without_dx, pullback
 from npdsconv.layers.convolution import Conv2d, DepthwiseConv2d, Linear, PointwiseConv2d
-from npdsconv.layers.normed import ActivatedBatchNorm, NormedConv2d
-from npdsconv.layers.shaping import (
-    AvgPool2d,
-    BatchNorm2d,
-    GlobalAvgPool2d,
-    MaxPool2d,
-    ReLU,
-    ReLU6,
-    activation_name,
-)
+from npdsconv.layers.norm import BatchNorm2d
+from npdsconv.layers.pooling import AvgPool2d, GlobalAvgPool2d, MaxPool2d
+from npdsconv.layers.steps import ActivatedBatchNorm, NormedConv2d
 from npdsconv.shapes import Array, check_choice
 
 

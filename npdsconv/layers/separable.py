@@ -4,11 +4,12 @@ from typing import Any, final
 
 import numpy as np
 
+from npdsconv.layers.activations import ACTIVATIONS, activation_name
 from npdsconv.layers.base import Backward, Layer, Parameter, accumulate, pullback
 from npdsconv.layers.composite import chain, for_inference, set_impl
 from npdsconv.layers.convolution import DepthwiseConv2d, PointwiseConv2d
-from npdsconv.layers.shaping import ACTIVATIONS, BatchNorm2d, activation_name
-from npdsconv.ops import separable
+from npdsconv.layers.norm import BatchNorm2d
+from npdsconv.ops.fused import block
 from npdsconv.shapes import Array, PaddingLike, Stride, check_choice, resolve_window
 
 
@@ -31,7 +32,7 @@ class DepthwiseSeparableConv2d(Layer):
 
     Notes
     -----
-    Where ``npdsconv.ops.separable.can_fuse`` allows, all six steps run as one op, with the same children, state and
+    Where ``npdsconv.ops.fused.block.can_fuse`` allows, all six steps run as one op, with the same children, state and
     results (to rounding).
 
     M·(1/O + 1/(KH·KW)) of the weights and multiply-adds of a standard convolution.
@@ -104,9 +105,9 @@ class DepthwiseSeparableConv2d(Layer):
         if self.fuses(x.shape):
             assert self.bn1 is not None
             assert self.bn2 is not None
-            weights = separable.Weights(*(p.value for p in self._owners()))
+            weights = block.Weights(*(p.value for p in self._owners()))
             known = (*self.bn1.statistics(True), *self.bn2.statistics(True))
-            return separable.evaluate(x, weights, known, **self._how())  # type: ignore[arg-type]
+            return block.evaluate(x, weights, known, **self._how())  # type: ignore[arg-type]
         for step in for_inference(self._steps()):
             x = step(x)
         return x
@@ -128,15 +129,15 @@ class DepthwiseSeparableConv2d(Layer):
         window = resolve_window(
             "depthwise_conv2d", shape[2:], w.shape[2:], step.stride, step.padding, step.dilation
         )
-        return separable.can_fuse(w.shape, window)
+        return block.can_fuse(w.shape, window)
 
     def _inferred(self, x: Array) -> Array:
         step, mix = self.depthwise, self.pointwise
         bias1, bias2 = (layer.bias.value if layer.bias else None for layer in (step, mix))
-        return separable.infer(x, step.weight.value, bias1, mix.weight.value, bias2, **self._how())
+        return block.infer(x, step.weight.value, bias1, mix.weight.value, bias2, **self._how())
 
     def _owners(self) -> tuple[Parameter, ...]:
-        """The parameters in the order of ``separable.Weights``."""
+        """The parameters in the order of ``block.Weights``."""
         bn1, bn2 = self.bn1, self.bn2
         assert bn1 is not None
         assert bn2 is not None
@@ -158,14 +159,14 @@ class DepthwiseSeparableConv2d(Layer):
         weights = [p.value for p in owners]
         given = bn1.is_given(train), bn2.is_given(train)
         known = [s for bn, fixed in zip((bn1, bn2), given, strict=True) for s in bn.statistics(fixed)]
-        y, saved = separable.separable_block(x, *weights, *known, **how)
+        y, saved = block.separable_block(x, *weights, *known, **how)
         for bn, fixed, mean, var in ((bn1, given[0], *saved[2:4]), (bn2, given[1], *saved[4:])):
             if not fixed:
                 bn.remember(mean, var, saved.p.size // saved.p.shape[1])
 
         def backward(dy: Array, dx_too: bool = True) -> Array:
-            needs = [name for name, p in zip(separable.ARRAYS[1:], owners, strict=True) if p.trainable]
-            dx, *gradients = separable.separable_block_backward(
+            needs = [name for name, p in zip(block.ARRAYS[1:], owners, strict=True) if p.trainable]
+            dx, *gradients = block.separable_block_backward(
                 dy, x, saved, *weights, given=given, needs=("x",) * dx_too + tuple(needs), **how
             )
             accumulate(owners, gradients)

@@ -11,7 +11,7 @@ from npdsconv.layers import (
     Layer,
     Linear,
 )
-from npdsconv.layers.shaping import ACTIVATIONS
+from npdsconv.layers.activations import ACTIVATIONS
 
 
 def conv_bn(

@@ -3,6 +3,7 @@
 from npdsconv.ops.activations import relu, relu6, relu6_backward, relu_backward
 from npdsconv.ops.dense import linear, linear_backward
 from npdsconv.ops.depthwise import depthwise_conv2d, depthwise_conv2d_backward
+from npdsconv.ops.fused.block import separable_block, separable_block_backward
 from npdsconv.ops.losses import softmax, softmax_cross_entropy, softmax_cross_entropy_backward
 from npdsconv.ops.norm import batch_norm2d, batch_norm2d_backward
 from npdsconv.ops.pointwise import pointwise_conv2d, pointwise_conv2d_backward
@@ -15,7 +16,6 @@ from npdsconv.ops.pooling import (
     max_pool2d_backward,
 )
 from npdsconv.ops.regularization import dropout, dropout_backward
-from npdsconv.ops.separable import separable_block, separable_block_backward
 from npdsconv.ops.standard import conv2d, conv2d_backward
 from npdsconv.ops.windows import col2im, im2col
 

@@ -1,0 +1,1 @@
+"""What the lessons need: exercises that check themselves, examples worked by hand, and drawings."""

@@ -1,0 +1,1 @@
+"""Several ops in one, for fewer passes over memory: the contract of every op, with the composition as the formula."""

@@ -1,0 +1,301 @@
+"""The command line, on a small part of the embedded digits, with a narrow network in the NumPy tier."""
+
+import csv
+import json
+import subprocess
+import sys
+
+import numba
+import numpy as np
+import pytest
+
+from npdsconv import catalogue, checkpoint, cli, complexity, data, gradcheck, models, train
+from npdsconv.bench import peak_memory, training
+from npdsconv.data import Dataset
+from npdsconv.runs import recorded
+from npdsconv.runs.recipe import recipe
+
+SMALL = ["--width", "0.125", "--impl", "im2col", "--batch-size", "32", "--epochs", "3"]
+
+
+@pytest.fixture(autouse=True)
+def _few_digits(monkeypatch, tmp_path):
+    """96 digits to learn from and 60 to measure with, under any name, and an empty working directory."""
+    full = data.load("mnist5k")
+    few = {"train": full.train.take(np.arange(0, 4000, 42)), "test": full.test.take(np.arange(0, 1000, 17))}
+    monkeypatch.setattr(data, "load", lambda name, data_dir=None: Dataset(name, **few))
+    monkeypatch.chdir(tmp_path)
+
+
+def call(capsys, *argv):
+    """Exit code, standard output and standard error of one command."""
+    code = cli.main([str(a) for a in argv])
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+def last_json(output):
+    return json.loads(output.splitlines()[-1])
+
+
+def test_train_writes_a_run_folder_and_ends_with_a_table(capsys, tmp_path):
+    code, out, _ = call(capsys, "train", *SMALL, "--json")
+    report = last_json(out)
+    folder = tmp_path / report["out"]
+    assert code == 0
+    assert folder.name == "mnist5k-separable_cnn-seed0"
+    names = {"config.json", "metrics.csv", "checkpoint.npz", "learning_curve.png", "confusion.png"}
+    assert {p.name for p in folder.iterdir()} == names
+    with (folder / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["1", "2", "3"]
+    assert json.loads((folder / "config.json").read_text())["width"] == 0.125
+    assert report["scored_on"] == "mini test"
+    assert report["model"]["params"] < report["twin"]["params"]
+    assert "mini test" in out
+    assert "standard twin" in out
+    assert (folder / "learning_curve.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_second_run_takes_a_folder_of_its_own(capsys):
+    small = [*SMALL[:-1], "1"]
+    folders = [last_json(call(capsys, "train", *small, "--json")[1])["out"] for _ in range(2)]
+    assert folders == ["runs/mnist5k-separable_cnn-seed0", "runs/mnist5k-separable_cnn-seed0-2"]
+
+
+def test_hold_out_never_looks_at_the_test_images(capsys, monkeypatch):
+    seen = []
+    evaluate = train.evaluate
+    monkeypatch.setattr(train, "evaluate", lambda m, x, y, **k: seen.append(len(y)) or evaluate(m, x, y, **k))
+    code, out, _ = call(capsys, "train", *SMALL, "--hold-out", 20, "--json")
+    assert code == 0
+    assert last_json(out)["scored_on"] == "held-out training images"
+    assert set(seen) == {20}
+
+
+def test_ctrl_c_leaves_a_checkpoint_and_resume_gives_the_same_bits(capsys, monkeypatch):
+    assert call(capsys, "train", *SMALL, "--dropout", "0.2", "--out", "whole")[0] == 0
+    step, count = train._step, [0]
+
+    def interrupted(*args):
+        count[0] += 1
+        if count[0] == 5:  # in the middle of the second epoch of three steps
+            raise KeyboardInterrupt
+        return step(*args)
+
+    monkeypatch.setattr(train, "_step", interrupted)
+    code, _, err = call(capsys, "train", *SMALL, "--dropout", "0.2", "--out", "cut")
+    assert code == 130
+    assert "continue with: npdsconv train --resume --out cut" in err
+    assert checkpoint.load("cut/checkpoint.npz").meta["epoch"] == 1
+    monkeypatch.setattr(train, "_step", step)
+    assert call(capsys, "train", "--resume", "--out", "cut")[0] == 0
+    whole, cut = (checkpoint.load(f"{name}/checkpoint.npz") for name in ("whole", "cut"))
+    for mine, other in ((whole.state, cut.state), (whole.optimizer, cut.optimizer)):
+        assert mine.keys() == other.keys()
+        for name in mine:
+            np.testing.assert_array_equal(mine[name], other[name], err_msg=name)
+
+
+def test_ctrl_c_in_the_first_epoch_leaves_a_usable_checkpoint(capsys, monkeypatch):
+    def interrupted(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(train, "_step", interrupted)
+    assert call(capsys, "train", *SMALL, "--out", "cut")[0] == 130
+    assert checkpoint.load("cut/checkpoint.npz").meta["epoch"] == 0
+
+
+def test_twin_trains_the_standard_convolution_too(capsys, tmp_path):
+    code, out, _ = call(capsys, "train", *SMALL, "--twin", "--out", "run", "--json")
+    assert code == 0
+    assert 0 <= last_json(out)["twin"]["accuracy"] <= 1
+    assert (tmp_path / "run/twin/checkpoint.npz").exists()
+    assert call(capsys, "evaluate", "run/twin")[0] == 0
+
+
+def test_evaluate_the_latest_run(capsys):
+    trained = last_json(call(capsys, "train", *SMALL, "--json")[1])
+    code, out, _ = call(capsys, "evaluate", "--json")
+    report = last_json(out)
+    assert code == 0
+    assert report["accuracy"] == trained["accuracy"]
+    assert report["f1_macro"] == trained["f1_macro"]
+    assert np.sum(report["confusion"]) == 59
+
+
+def test_evaluating_on_images_that_were_learned_is_refused(capsys):
+    assert call(capsys, "train", "--dataset", "mnist", *SMALL, "--out", "run")[0] == 0
+    code, _, err = call(capsys, "evaluate", "run", "--dataset", "mnist5k")
+    assert code == 2
+    assert "among the training images of mnist" in err
+
+
+def test_predict_reads_pictures_and_saves_what_it_saw(capsys, tmp_path):
+    from PIL import Image
+
+    call(capsys, "train", *SMALL, "--out", "run")
+    (tmp_path / "pictures").mkdir()
+    for k in range(3):
+        digit = Image.fromarray(data.load("mnist5k").test.images[k, 0])
+        digit.resize((90, 90)).save(tmp_path / f"pictures/{k}.png")
+    code, out, _ = call(capsys, "predict", "pictures", "--run", "run", "--save", "seen", "--json")
+    assert code == 0
+    predictions = last_json(out)["predictions"]
+    assert len(predictions) == 3
+    assert all(abs(sum(p["probabilities"]) - 1) < 1e-4 for p in predictions)
+    with Image.open(tmp_path / "seen/0.png") as seen:
+        assert seen.size == (28, 28)
+
+
+def test_gradcheck_prints_a_table(capsys):
+    code, out, _ = call(capsys, "gradcheck", "linear", "--impl", "im2col", "--json")
+    assert code == 0
+    assert last_json(out)["ok"] is True
+    assert "linear" in out
+
+
+def test_a_wrong_gradient_is_told_with_exit_code_1(capsys, monkeypatch):
+    def doubled(dy, x):
+        return 2 * dy
+
+    def broken(dy, x):
+        return dy[:1]
+
+    def cases():
+        for backward in (doubled, broken):
+            report = gradcheck.check(lambda x: x * 1.0, backward, np.linspace(-1, 2, 7))
+            yield catalogue.Case("op", backward.__name__, lambda impl, report=report: report)
+
+    monkeypatch.setattr(catalogue, "CASES", tuple(cases()))
+    code, out, err = call(capsys, "gradcheck", "all", "--json")
+    assert code == 1
+    assert out.count("FAILED") == 2
+    assert last_json(out)["ok"] is False
+    assert "doubled" in err
+    assert "broken" in err
+
+
+def test_complexity_beside_the_twin(capsys):
+    code, out, _ = call(capsys, "complexity", "separable_cnn", "--input", "1x28x28", "--json")
+    report = last_json(out)
+    assert code == 0
+    assert report["model"]["params"] == 36298
+    assert report["standard_twin"]["params"] == 278890
+    assert report["model"]["flops"] == 2 * report["model"]["macs"]
+
+
+def test_memory_of_a_training_step_is_counted_and_measured(capsys, monkeypatch):
+    monkeypatch.setattr(training, "REPEATS", 1)
+    size = ["--input", "2x28x26", "--classes", "3", "--width", "0.25", "--memory", "--batch-size", "50"]
+    if not peak_memory.available() or numba.config.DISABLE_JIT:
+        pytest.skip("only Linux tells the peak memory; without the JIT a step takes long")
+    code, out, _ = call(capsys, "complexity", "separable_cnn", *size, "--json")
+    step = last_json(out)["training_step"]
+    assert code == 0
+    assert step.keys() == {"batch_size", "counted_bytes", "peak_bytes"}
+    model = models.separable_cnn(2, 3, width=0.25)
+    assert step["counted_bytes"] == complexity.summary(model, (2, 28, 26)).training_bytes(50)
+    assert 0.7 < step["peak_bytes"] / step["counted_bytes"] < 2
+    counted, peak = (f"{step[name] / 1e6:.1f} MB" for name in ("counted_bytes", "peak_bytes"))
+    line = f"training step, batch 50: activations counted {counted}, peak measured {peak}"
+    assert line in out.splitlines()
+
+
+def test_memory_of_a_training_step_where_it_cannot_be_measured(capsys, monkeypatch):
+    monkeypatch.setattr(peak_memory, "available", lambda: False)
+    code, out, _ = call(capsys, "complexity", "small_cnn", "--memory", "--json")
+    report = last_json(out)
+    assert code == 0
+    assert "batch 128: activations counted 21.7 MB, peak not measured: only Linux tells it" in out
+    assert report["training_step"]["peak_bytes"] is None
+    assert "training_step" not in last_json(call(capsys, "complexity", "small_cnn", "--json")[1])
+
+
+def test_a_training_step_that_does_not_fit_is_not_tried(capsys, monkeypatch):
+    monkeypatch.setattr(peak_memory, "available", lambda: True)
+    monkeypatch.setattr(peak_memory, "free", lambda: 20_000_000)
+    monkeypatch.setattr(training, "peaks", lambda *a: [{"peaks": [{"bytes": 3_000_000}]}])
+    code, out, err = call(capsys, "complexity", "small_cnn", "--memory")
+    assert code == 2
+    assert (
+        "batch 128 keeps 22 MB of activations, and 20 MB are free here: choose a smaller --batch-size" in err
+    )
+    code, out, _ = call(capsys, "complexity", "small_cnn", "--memory", "--batch-size", "100")
+    assert code == 0
+    assert "batch 100: activations counted 16.9 MB, peak measured 3.0 MB" in out
+
+
+def test_data_lists_and_counts(capsys, tmp_path):
+    assert "mnist5k" in call(capsys, "data")[1]
+    code, out, _ = call(capsys, "data", "mnist5k", "--picture", "digits.png")
+    assert code == 0
+    assert "96" in out
+    assert (tmp_path / "digits.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["train", "--epochs", "0"], "epochs must be at least 1, got 0"),
+        (["train", "--batch-size", "0", "--impl", "im2col"], "batch size 0 is below 1"),
+        (["train", "--lr", "-1", "--impl", "im2col"], "lr"),
+        (["train", "--resume", "--out", "nowhere"], "no run to resume in nowhere"),
+        (["train", "--resume"], "there is no run in runs/"),
+        (["train", "--out", "file/below", *SMALL], "cannot write to file/below"),
+        (["train", "--threads", "0"], "n must be an int from 1 to"),
+        (["train", "--hold-out", "96", *SMALL], "cannot hold out 96 of 96 images"),
+        (["evaluate", "nowhere.npz"], "there is no file nowhere.npz"),
+        (["evaluate", "file"], "not a checkpoint"),
+        (["predict", "missing.png", "--run", "file"], "not a checkpoint"),
+        (["gradcheck", "nothing"], "no case 'nothing'"),
+        (["complexity", "separable_cnn", "--input", "28x28"], "--input must be CxHxW"),
+        (["complexity", "small_cnn", "--batch-size", "0"], "--batch-size must be at least 1, got 0"),
+        (["complexity", "small_cnn", "--input", "1x2x2"], "size 2 is below 4"),
+    ],
+)
+def test_bad_input_gives_one_clear_line_and_exit_code_2(capsys, tmp_path, argv, message):
+    (tmp_path / "file").write_text("not a folder")
+    code, _, err = call(capsys, *argv)
+    assert code == 2
+    assert message in err
+    assert len(err.splitlines()) == 1
+    assert err.startswith("npdsconv: error: ")
+
+
+def test_a_run_is_not_overwritten_and_keeps_its_settings(capsys, tmp_path):
+    call(capsys, "train", *SMALL, "--out", "run")
+    before = (tmp_path / "run/checkpoint.npz").read_bytes()
+    code, _, err = call(capsys, "train", *SMALL, "--out", "run")
+    assert (code, "run holds a run" in err) == (2, True)
+    code, _, err = call(capsys, "train", "--resume", "--out", "run", "--lr", "0.5")
+    assert (code, "--lr 0.5 differs from the run's 0.01" in err) == (2, True)
+    assert (tmp_path / "run/checkpoint.npz").read_bytes() == before
+
+
+@pytest.mark.parametrize("command", [[], *([name] for name in cli.COMMANDS)])
+def test_help_imports_nothing_heavy(command):
+    program = (
+        "import sys; from npdsconv.cli import main\n"
+        f"try: main({[*command, '--help']!r})\n"
+        "except SystemExit as stop: assert stop.code == 0\n"
+        "heavy = {'numba', 'scipy', 'matplotlib.pyplot'} & set(sys.modules); assert not heavy, heavy"
+    )
+    output = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True
+    ).stdout
+    assert output.startswith("usage: npdsconv")
+
+
+def test_the_recorded_twin_is_shown_for_the_recipe_itself(tmp_path, monkeypatch):
+    runs = [
+        {"dataset": "mnist5k", "standard": True, "accuracy": 0.5},
+        {"dataset": "mnist5k", "standard": True, "accuracy": 0.7},
+        {"dataset": "mnist5k", "standard": False, "accuracy": 0.9},
+    ]
+    (tmp_path / "recorded.json").write_text(json.dumps(runs))
+    monkeypatch.setattr(recorded, "FILE", tmp_path / "recorded.json")
+    found = recorded.accuracy(recipe("mnist5k", seed=7, standard=True))
+    np.testing.assert_allclose(found, (0.6, 0.1 * np.sqrt(2), 2))
+    assert recorded.accuracy(recipe("mnist5k", epochs=31)) is None
+    assert recorded.accuracy(recipe("mnist")) is None

@@ -1,0 +1,210 @@
+"""The cache of compiled code: one folder for each version of the kernels, healed when damaged, never required.
+
+Tests that compile do so in a fresh process, with a cache of their own and the smallest of kernels.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numba
+import pytest
+
+from npdsconv.kernels.machine import jit
+
+compiles = pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="nothing is compiled without the JIT")
+
+# As small as a kernel can be: compiling takes half a second.
+OWN_KERNEL = """
+from npdsconv.kernels.machine.jit import kernel, prange, serial
+
+@serial
+def twice(x):
+    return 2 * x
+
+@kernel
+def double(x, y):
+    if x.shape[0] == 0:
+        raise ValueError("nothing to double")
+    for k in prange(x.shape[0]):
+        y[k] = twice(x[k])
+"""
+
+# `run` decorates the kernel anew, as a new process would, calls it, and says what its cache did.
+PRELUDE = """
+import importlib, json, os
+import numba, numpy as np
+from npdsconv.kernels.machine import jit
+import own_kernel
+
+def run():
+    importlib.reload(own_kernel)
+    x, y = np.arange(500.0), np.zeros(500)
+    own_kernel.double(x, y)
+    np.testing.assert_array_equal(y, 2 * x)
+    stats = own_kernel.double.compiled.stats
+    return [sum(stats.cache_hits.values()), sum(stats.cache_misses.values())]
+
+def files(pattern):
+    folder = jit.cache_folder()
+    return [] if folder is None else sorted(folder.rglob(pattern))
+
+def report(*values):
+    print(json.dumps([*values, str(jit.cache_folder()), len(files("*.nbi")), len(files("*.nbc"))]))
+"""
+
+
+@pytest.fixture
+def fresh(tmp_path):
+    """Run code in a new Python that has `own_kernel`; returns what it reports, and the cache folder and files."""
+    modules = tmp_path / "modules"
+    modules.mkdir()
+    (modules / "own_kernel.py").write_text(OWN_KERNEL)
+    inherited = {k: v for k, v in os.environ.items() if k not in ("NUMBA_CACHE_DIR", "XDG_CACHE_HOME")}
+    inherited["PYTHONPATH"] = os.pathsep.join([str(modules), os.environ.get("PYTHONPATH", "")])
+
+    def run(code, before="", **environment):
+        done = subprocess.run(
+            [sys.executable, "-W", "error", "-c", before + PRELUDE + code],
+            capture_output=True,
+            text=True,
+            timeout=300,
+            env=inherited | {"NUMBA_NUM_THREADS": "1"} | {k: str(v) for k, v in environment.items()},
+        )
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout.splitlines()[-1])
+
+    return run
+
+
+@compiles
+@pytest.mark.skipif(
+    sys.platform != "linux", reason="elsewhere the user's cache is not named by XDG_CACHE_HOME"
+)
+def test_the_second_process_compiles_nothing(fresh, tmp_path):
+    program = "missing = lambda: jit.is_missing(own_kernel.double)\nreport([missing(), run(), missing()])"
+    outcome, folder, *files = fresh(program, XDG_CACHE_HOME=tmp_path)
+    assert outcome == [True, [0, 1], False]
+    assert files == [2, 2], "two functions, an index and the code of each"
+    assert Path(folder).parent == tmp_path / "npdsconv" / "numba"
+    assert fresh("report(run())", XDG_CACHE_HOME=tmp_path) == [[1, 0], folder, 2, 2]
+
+
+HARM = """
+run()
+outcomes = []
+for pattern, cut in (("*.double-*.nbi", 0), ("*.double-*.nbi", 90), ("*.double-*.nbc", 4000)):
+    (path,) = files(pattern)
+    path.write_bytes(path.read_bytes()[:cut])
+    outcomes += [run(), run()]
+# The function inside: its file is read while the kernel is being compiled, deep in Numba.
+for path in files("*.double-*"):
+    path.unlink()
+for path in files("*.twice-*"):
+    path.write_bytes(path.read_bytes()[:100])
+run()
+outcomes += [run()]
+try:
+    own_kernel.double(np.zeros(0), np.zeros(0))
+except ValueError as error:
+    outcomes += [str(error)]
+report(outcomes)
+"""
+
+
+@compiles
+def test_damaged_files_are_wiped_and_compiled_again(fresh, tmp_path):
+    """Truncated as by a crash: a miss, then a hit on the file that took its place. Real errors still come through."""
+    outcomes, _, *files = fresh(HARM, NUMBA_CACHE_DIR=tmp_path)
+    assert outcomes[:-1] == [[0, 1], [1, 0]] * 3 + [[1, 0]]
+    assert outcomes[-1] == "nothing to double"
+    assert files == [0, 0], "no way to tell a real ValueError from damage, so the cache is wiped"
+
+
+LIMIT_FILES = """
+import resource
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+"""
+
+
+@compiles
+@pytest.mark.parametrize("reason", ["not a folder", "no space"])
+def test_where_nothing_can_be_written_there_is_no_cache(fresh, tmp_path, reason):
+    """Root may write anywhere, so the folder is put below a file; a full disk is a limit on the size of files."""
+    if reason == "no space":
+        pytest.importorskip("resource")
+        outcome, folder, *files = fresh("report(run())", before=LIMIT_FILES, NUMBA_CACHE_DIR=tmp_path)
+    else:
+        (tmp_path / "file").write_text("in the way")
+        outcome, folder, *files = fresh("report(run())", NUMBA_CACHE_DIR=tmp_path / "file" / "cache")
+    assert outcome[0] == 0
+    assert folder == "None"
+    assert files == [0, 0]
+
+
+# ---- the folder: no compiling ----
+
+
+@pytest.fixture
+def versions(tmp_path, monkeypatch):
+    """A function from the text of a kernel to the cache folder for it."""
+    sources = tmp_path / "kernels"
+    (sources / "machine").mkdir(parents=True)
+    monkeypatch.setattr(jit, "__file__", str(sources / "machine" / "jit.py"))
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "cache"))
+
+    def folder(text):
+        for older in (tmp_path / "cache").glob("npdsconv/*"):  # let ten seconds pass
+            os.utime(older, (older.stat().st_mtime - 10,) * 2)
+        (sources / "some.py").write_text(text)
+        made = jit._make_folder()
+        assert made.is_dir()
+        return made
+
+    return folder
+
+
+def test_a_folder_is_named_after_the_text_of_the_kernels(versions, tmp_path):
+    first = versions("x = 1")
+    assert first.parent == tmp_path / "cache" / "npdsconv"
+    assert len(first.name) == 16
+    assert versions("x = 1") == first
+    assert versions("x = 2") != first
+    (tmp_path / "kernels" / "another.py").write_text("")
+    assert versions("x = 1") != first
+
+
+def test_three_versions_are_kept(versions):
+    folders = [versions(f"x = {k}") for k in range(5)]
+    (folders[4] / "compiled.nbc").write_text("")
+    assert [folder.exists() for folder in folders] == [False, False, True, True, True]
+    versions("x = 2")  # used again, so now the newest
+    assert versions("x = 5").exists()
+    assert [folder.exists() for folder in folders] == [False, False, True, False, True]
+    assert (folders[4] / "compiled.nbc").exists()
+
+
+def test_what_others_put_there_is_left_alone(versions, tmp_path):
+    """NUMBA_CACHE_DIR belongs to every program that uses Numba."""
+    theirs = tmp_path / "cache" / "0123456789abcdef"
+    theirs.mkdir(parents=True)
+    os.utime(theirs, (1, 1))
+    for k in range(5):
+        versions(f"x = {k}")
+    assert theirs.exists()
+
+
+def test_numbas_own_setting_is_restored():
+    before = numba.config.CACHE_DIR
+
+    def nothing():
+        pass
+
+    jit.serial(nothing)
+    jit.kernel(nothing)
+    assert before == numba.config.CACHE_DIR
+    with pytest.raises(ZeroDivisionError), jit._caching_here():
+        1 / (str(jit.cache_folder() or "") != numba.config.CACHE_DIR)
+    assert before == numba.config.CACHE_DIR

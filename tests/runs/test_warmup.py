@@ -1,0 +1,189 @@
+"""Warming up: what it runs, that nothing is left to compile after it, and what the command says."""
+
+import numba
+import numpy as np
+import pytest
+
+from npdsconv import cli, data, layers, models, optim, train
+from npdsconv.runs import warmup
+from npdsconv.cli import warmup as command
+from npdsconv.kernels.machine import jit
+
+compiles = pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="nothing is compiled without the JIT")
+
+
+def compiled():
+    """How many versions of each kernel exist in this process."""
+    import importlib
+    import pkgutil
+
+    from npdsconv import kernels
+
+    found = {}
+    for module in pkgutil.walk_packages(kernels.__path__, "npdsconv.kernels."):
+        for name, value in vars(importlib.import_module(module.name)).items():
+            if hasattr(value, "compiled"):
+                found[module.name, name] = len(value.compiled.signatures)
+    return found
+
+
+@compiles
+def test_nothing_is_left_to_compile_after_it():
+    for _ in warmup.steps("float32"):
+        pass
+    before = compiled()
+    assert sum(before.values()) > 10
+    rng = np.random.default_rng(0)
+    x = rng.random((3, 1, 28, 28), np.float32)
+    labels = np.array([1, 0, 2])
+    for build in (models.separable_cnn, models.small_cnn, models.mobilenet_v2):
+        model = build(in_channels=1, classes=10, width=0.5, rng=1)
+        optimizer = optim.SGD(model.parameters(), lr=0.1)
+        train.train_step(model, x, labels, optimizer)
+        train.evaluate(model, x, labels)
+    few = data.load("mnist5k").train.take(np.arange(0, 4000, 200))
+    model = models.separable_cnn(width=0.25, stem_stride=2, rng=0)
+    train.fit(model, few, optim.AdamW(model.parameters(), lr=0.01), epochs=1)
+    strided = layers.DepthwiseConv2d(6, (3, 5), stride=(2, 1), padding="same", rng=rng)
+    y, backward = strided.forward(rng.random((2, 6, 9, 8), np.float32), train=True)
+    backward(y)
+    assert {key: n for key, n in compiled().items() if n != before.get(key)} == {}
+
+
+def test_steps_run_every_layer_in_the_wanted_dtype(monkeypatch):
+    seen = set()
+    real, all_layers = layers.BatchNorm2d.forward, warmup._layers
+
+    def watched(self, x, *, train):
+        seen.add(x.dtype.name)
+        return real(self, x, train=train)
+
+    def in_numpy(rng):
+        return ((name, layers.set_impl(layer, "im2col")) for name, layer in all_layers(rng))
+
+    monkeypatch.setattr(layers.BatchNorm2d, "forward", watched)
+    monkeypatch.setattr(warmup, "_layers", in_numpy)
+    names = list(warmup.layer_steps("float64"))
+    assert seen == {"float64"}
+    kinds = {name.split()[0] for name in names}
+    assert kinds >= {name for name in layers.__all__ if name.endswith(("2d", "ReLU", "ReLU6", "Linear"))}
+    assert len(names) == len(set(names))
+
+
+def test_an_unknown_dtype_is_refused():
+    with pytest.raises(ValueError, match="dtype must be one of float32, float64, got 'float16'"):
+        next(warmup.steps("float16"))
+
+
+def test_a_network_is_run_forward_backward_and_in_inference():
+    model = models.separable_cnn(width=0.125, rng=0)
+    layers.set_impl(model, "im2col")
+    before = model.state_dict()
+    names = list(warmup.model_steps(model, np.zeros((2, 1, 9, 9), np.uint8), np.array([0, 1])))
+    assert names[0] == "Conv2d"
+    assert names[-3:] == ["training step", "evaluation", "prediction"]
+    assert sum(name.endswith("backward") for name in names) == len(model)
+    assert model.state_dict().keys() == before.keys()
+
+
+class Process:
+    """Stands for the second process."""
+
+    started, ended = [], []
+
+    def __init__(self, command, **options):
+        self.started.append(command[2:])
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        pass
+
+    def terminate(self):
+        self.ended.append(self)
+
+
+@pytest.fixture
+def process(monkeypatch):
+    monkeypatch.setattr(warmup.subprocess, "Popen", Process)
+    monkeypatch.setattr(warmup.os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(jit, "is_missing", lambda kernel: True)
+    monkeypatch.setattr(Process, "started", [])
+    monkeypatch.setattr(Process, "ended", [])
+    return Process
+
+
+def test_a_second_process_compiles_backward_and_ends_with_the_first(process):
+    model = models.separable_cnn(width=0.125, rng=0)
+
+    def interrupted():
+        with warmup._helper(model) as helper:
+            assert isinstance(helper, Process)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert process.started == [["npdsconv.runs.warmup", "float32"]]
+    assert len(process.ended) == 1
+    warmup._backward("float64")  # what it does
+
+
+@pytest.mark.parametrize("reason", ["no block", "NumPy", "one core", "compiled before"])
+def test_no_second_process_where_it_has_nothing_to_do(reason, process, monkeypatch):
+    model = models.small_cnn(rng=0) if reason == "no block" else models.separable_cnn(width=0.125, rng=0)
+    if reason == "NumPy":
+        layers.set_impl(model, "im2col")
+    if reason == "one core":
+        monkeypatch.setattr(warmup.os, "cpu_count", lambda: 1)
+    if reason == "compiled before":
+        monkeypatch.setattr(jit, "is_missing", lambda kernel: False)
+    with warmup._helper(model) as helper:
+        assert helper is None
+    assert process.started == []
+
+
+@pytest.fixture
+def quick(monkeypatch, tmp_path):
+    """A cache folder of its own, and two steps that write to it."""
+    monkeypatch.setattr(command, "_folder", lambda: tmp_path)
+    done = []
+
+    def steps(dtype):
+        yield "first"
+        (tmp_path / f"{dtype}.nbc").touch()
+        yield "second"
+        done.append(dtype)
+
+    monkeypatch.setattr(warmup, "steps", steps)
+    return done
+
+
+def test_the_second_run_says_that_all_is_cached(capsys, quick, tmp_path):
+    assert cli.main(["warmup"]) == 0
+    out = capsys.readouterr().out
+    assert "compiling for float32 …" in out
+    assert f"1 kernels compiled and cached in {tmp_path}" in out
+    assert cli.main(["warmup"]) == 0
+    assert f"everything was in the cache already: {tmp_path}" in capsys.readouterr().out
+    assert quick == ["float32", "float32"]
+
+
+def test_both_dtypes(capsys, quick):
+    assert cli.main(["warmup", "--dtype", "both"]) == 0
+    assert quick == ["float32", "float64"]
+    assert "2 kernels compiled" in capsys.readouterr().out
+
+
+def test_without_a_cache_it_says_how_to_get_one(capsys, quick, monkeypatch):
+    monkeypatch.setattr(command, "_folder", lambda: None)
+    assert cli.main(["warmup"]) == 0
+    assert "set NUMBA_CACHE_DIR to one that can" in capsys.readouterr().out
+
+
+def test_on_a_terminal_the_steps_pass_by(capsys, quick, monkeypatch):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    assert cli.main(["warmup"]) == 0
+    captured = capsys.readouterr()
+    assert "compiling for float32: first" in captured.err
+    assert "compiling for float32 … " in captured.out

@@ -1,0 +1,36 @@
+"""Freed memory is kept: a second pass over new arrays faults no new pages in."""
+
+import subprocess
+import sys
+
+import pytest
+
+PROGRAM = """
+import resource, numpy as np
+from npdsconv.malloc import keep_freed_memory
+kept = {keep} and keep_freed_memory()
+def step():
+    arrays = [np.full(2_000_000, 1.0, np.float32) for _ in range(6)]
+    del arrays
+step()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(20):
+    step()
+print(int(kept), resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+def faults(keep):
+    program = PROGRAM.format(keep=keep)
+    output = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True
+    ).stdout
+    return [int(n) for n in output.split()]
+
+
+def test_freed_memory_is_kept_where_the_c_library_listens():
+    kept, with_it = faults(True)
+    if not kept:
+        pytest.skip("the C library is not GNU's")
+    _, without = faults(False)
+    assert with_it < without / 2
