@@ -1,0 +1,5 @@
+"""A run: its settings, its folder, what is compiled before it, and what the package's own recipes came to."""
+
+from npdsconv.runs.folder import RunFolder, fresh_folder, latest_folder, load_model
+
+__all__ = ["RunFolder", "fresh_folder", "latest_folder", "load_model"]
