@@ -71,7 +71,7 @@ class Conv2d(Layer):
         def backward(dy: Array, dx_too: bool = True) -> Array:
             dx, dw, db = standard.conv2d_backward(dy, x, w.value, needs=_needs(w, b, dx_too), **how)
             accumulate((w, b), (dw, db))
-            return dx  # type: ignore[return-value]
+            return dx
 
         return y, pullback(backward, lambda dy: backward(dy, dx_too=False))
 
@@ -136,7 +136,7 @@ class DepthwiseConv2d(Layer):
                 **how,  # type: ignore[arg-type]
             )
             accumulate((w, b), (dw, db))
-            return dx  # type: ignore[return-value]
+            return dx
 
         return y, pullback(backward, lambda dy: backward(dy, dx_too=False))
 
@@ -175,7 +175,7 @@ class PointwiseConv2d(Layer):
                 dy, x, w.value, impl=impl, needs=_needs(w, b, dx_too)
             )
             accumulate((w, b), (dw, db))
-            return dx  # type: ignore[return-value]
+            return dx
 
         return y, pullback(backward, lambda dy: backward(dy, dx_too=False))
 
@@ -217,6 +217,6 @@ class Linear(Layer):
         def backward(dy: Array, dx_too: bool = True) -> Array:
             dx, dw, db = dense.linear_backward(dy, x, w.value, impl=impl, needs=_needs(w, b, dx_too))
             accumulate((w, b), (dw, db))
-            return dx  # type: ignore[return-value]
+            return dx
 
         return y, pullback(backward, lambda dy: backward(dy, dx_too=False))

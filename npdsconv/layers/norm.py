@@ -56,7 +56,7 @@ class BatchNorm2d(Layer):
                 dy, x, weight.value, mean, var, bias=beta, given=given, needs=needs, **how
             )
             accumulate((weight, bias), gradients)
-            return dx  # type: ignore[return-value]
+            return dx
 
         return y, backward
 

@@ -5,7 +5,7 @@ the tests, ``npdsconv bench`` and the table in README.md read; there is no other
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -13,6 +13,9 @@ from npdsconv.shapes import Array, check_choice
 
 TIERS = ("naive", "im2col", "loops", "numba")
 """The formula, index by index; NumPy; plain compiled loops, to be read; tuned kernels."""
+
+Gradient = Array | Any
+"""A gradient, or None where it was not asked for: whoever named it in `needs` may use it without a test for None."""
 
 Index = tuple[int, ...]
 Terms = Iterator[tuple[Index, Index, Index]]

@@ -1,6 +1,8 @@
 """The dense (fully connected) layer: a pointwise convolution of an image that is one pixel large."""
 
-from npdsconv.ops._tiers import Tier, add_bias, bias_gradient, tier
+from typing import overload
+
+from npdsconv.ops._tiers import Gradient, Tier, add_bias, bias_gradient, tier
 from npdsconv.shapes import Array, check_floats, check_ndim, check_needs, check_shape
 
 # ---- NumPy: there is no window, so the matrix product is the formula -------------------------------------------
@@ -104,9 +106,15 @@ def linear(x: Array, w: Array, b: Array | None = None, *, impl: str = "numba") -
     return chosen.forward(x, w, b)
 
 
+@overload
+def linear_backward(dy: Array, x: Array, w: Array, *, impl: str = ...) -> tuple[Array, Array, Array]: ...
+@overload
+def linear_backward(
+    dy: Array, x: Array, w: Array, *, impl: str = ..., needs: tuple[str, ...]
+) -> tuple[Gradient, Gradient, Gradient]: ...
 def linear_backward(
     dy: Array, x: Array, w: Array, *, impl: str = "numba", needs: tuple[str, ...] = ("x", "w", "b")
-) -> tuple[Array | None, Array | None, Array | None]:
+) -> tuple[Gradient, Gradient, Gradient]:
     """The gradients of :func:`linear`, given dy (N, O): ``dx = dy @ w``, ``dw = dyᵀ @ x``, ``db = Σ_n dy``.
 
     Gradients not named in `needs` come back as None and cost nothing.

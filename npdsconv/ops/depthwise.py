@@ -12,13 +12,16 @@ q = j·sw + v·dw and xpad the zero-padded input::
 So each tier below is three functions, and backward needs nothing but forward's inputs.
 """
 
+from typing import Unpack, overload
+
 import numpy as np
 
-from npdsconv.ops._tiers import Terms, Tier, add_bias, bias_gradient, tier
+from npdsconv.ops._tiers import Gradient, Terms, Tier, add_bias, bias_gradient, tier
 from npdsconv.ops.windows import columns, crop, pad, scatter_columns
 from npdsconv.shapes import (
     Array,
     PaddingLike,
+    Steps,
     Stride,
     Window,
     check_floats,
@@ -196,6 +199,14 @@ def depthwise_conv2d(
     return chosen.forward(x, w, b, window)
 
 
+@overload
+def depthwise_conv2d_backward(
+    dy: Array, x: Array, w: Array, *, impl: str = ..., **how: Unpack[Steps]
+) -> tuple[Array, Array, Array]: ...
+@overload
+def depthwise_conv2d_backward(
+    dy: Array, x: Array, w: Array, *, impl: str = ..., needs: tuple[str, ...], **how: Unpack[Steps]
+) -> tuple[Gradient, Gradient, Gradient]: ...
 def depthwise_conv2d_backward(
     dy: Array,
     x: Array,
@@ -206,7 +217,7 @@ def depthwise_conv2d_backward(
     dilation: Stride = 1,
     impl: str = "numba",
     needs: tuple[str, ...] = ("x", "w", "b"),
-) -> tuple[Array | None, Array | None, Array | None]:
+) -> tuple[Gradient, Gradient, Gradient]:
     """The gradients of :func:`depthwise_conv2d`, given dy (N, C·M, OH, OW).
 
     ``dx[n, c, p, q] = Σ w[c, m, u, v] · dy[n, c·M + m, i, j]``  over m and all i·sh + u·dh = p, j·sw + v·dw = q

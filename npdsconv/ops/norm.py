@@ -11,15 +11,24 @@ statistics (evaluation, frozen layers) they are constants and only the direct pa
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypedDict, Unpack, overload
 
 import numpy as np
 
-from npdsconv.ops._tiers import tier
+from npdsconv.ops._tiers import Gradient, tier
 from npdsconv.ops.activations import BOUNDS, Bounds, check_cut
 from npdsconv.shapes import Array, check_floats, check_ndim, check_needs, check_shape
 
 _AXES = (0, 2, 3)
+
+
+class Setting(TypedDict, total=False):
+    """What backward has to know of forward, besides the arrays that it always needs."""
+
+    given: bool
+    eps: float
+    activation: str | None
+    bias: Array | None
 
 
 class NormTier(NamedTuple):
@@ -185,6 +194,22 @@ def batch_norm2d(
     return chosen.forward(x, weight, bias, mean, var, eps, bounds)
 
 
+@overload
+def batch_norm2d_backward(
+    dy: Array, x: Array, weight: Array, mean: Array, var: Array, *, impl: str = ..., **how: Unpack[Setting]
+) -> tuple[Array, Array, Array]: ...
+@overload
+def batch_norm2d_backward(
+    dy: Array,
+    x: Array,
+    weight: Array,
+    mean: Array,
+    var: Array,
+    *,
+    impl: str = ...,
+    needs: tuple[str, ...],
+    **how: Unpack[Setting],
+) -> tuple[Gradient, Gradient, Gradient]: ...
 def batch_norm2d_backward(
     dy: Array,
     x: Array,
@@ -198,7 +223,7 @@ def batch_norm2d_backward(
     bias: Array | None = None,
     impl: str = "numba",
     needs: tuple[str, ...] = ("x", "weight", "bias"),
-) -> tuple[Array | None, Array | None, Array | None]:
+) -> tuple[Gradient, Gradient, Gradient]:
     """The gradients of :func:`batch_norm2d`, given dy (N, C, H, W): dx, dweight, dbias.
 
     ``dbias[c] = Σ g``, ``dweight[c] = Σ g · x̂``, and dx as derived at the top of this file, with g = dy where the

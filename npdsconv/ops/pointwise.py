@@ -7,9 +7,11 @@ memory not even a transpose is needed::
     y (N·H·W, O)  =  x (N·H·W, C) @ wᵀ (C, O)
 """
 
+from typing import overload
+
 import numpy as np
 
-from npdsconv.ops._tiers import Terms, Tier, add_bias, bias_gradient, tier
+from npdsconv.ops._tiers import Gradient, Terms, Tier, add_bias, bias_gradient, tier
 from npdsconv.ops.activations import check_cut
 from npdsconv.shapes import Array, check_floats, check_ndim, check_needs, check_shape
 
@@ -172,9 +174,17 @@ def activated_pointwise_conv2d(x: Array, w: Array, b: Array | None, activation: 
     return pointwise.forward(x, w, b, bounds)
 
 
+@overload
+def pointwise_conv2d_backward(
+    dy: Array, x: Array, w: Array, *, impl: str = ...
+) -> tuple[Array, Array, Array]: ...
+@overload
+def pointwise_conv2d_backward(
+    dy: Array, x: Array, w: Array, *, impl: str = ..., needs: tuple[str, ...]
+) -> tuple[Gradient, Gradient, Gradient]: ...
 def pointwise_conv2d_backward(
     dy: Array, x: Array, w: Array, *, impl: str = "numba", needs: tuple[str, ...] = ("x", "w", "b")
-) -> tuple[Array | None, Array | None, Array | None]:
+) -> tuple[Gradient, Gradient, Gradient]:
     """The gradients of :func:`pointwise_conv2d`, given dy (N, O, H, W).
 
     ``dx[n, c, i, j] = Σ_o w[o, c] · dy[n, o, i, j]``

@@ -9,13 +9,16 @@ belongs to group g = o // (O/G) and reads the C/G input channels from g·C/G on:
 are learned, nothing is lost; in worked examples it matters, so it is said here once for the whole package.
 """
 
+from typing import Unpack, overload
+
 import numpy as np
 
-from npdsconv.ops._tiers import Terms, Tier, add_bias, bias_gradient, tier
+from npdsconv.ops._tiers import Gradient, Terms, Tier, add_bias, bias_gradient, tier
 from npdsconv.ops.activations import check_cut
 from npdsconv.ops.windows import columns, crop, pad, scatter_columns
 from npdsconv.shapes import (
     Array,
+    Geometry,
     PaddingLike,
     Stride,
     Window,
@@ -211,6 +214,14 @@ def activated_conv2d(
     return standard.forward(x, w, b, window, groups, bounds)
 
 
+@overload
+def conv2d_backward(
+    dy: Array, x: Array, w: Array, *, impl: str = ..., **how: Unpack[Geometry]
+) -> tuple[Array, Array, Array]: ...
+@overload
+def conv2d_backward(
+    dy: Array, x: Array, w: Array, *, impl: str = ..., needs: tuple[str, ...], **how: Unpack[Geometry]
+) -> tuple[Gradient, Gradient, Gradient]: ...
 def conv2d_backward(
     dy: Array,
     x: Array,
@@ -222,7 +233,7 @@ def conv2d_backward(
     groups: int = 1,
     impl: str = "numba",
     needs: tuple[str, ...] = ("x", "w", "b"),
-) -> tuple[Array | None, Array | None, Array | None]:
+) -> tuple[Gradient, Gradient, Gradient]:
     """The gradients of :func:`conv2d`, given dy (N, O, OH, OW).
 
     ``dx[n, c, p, q] = Σ w[o, k, u, v] · dy[n, o, i, j]``  over all o, k, u, v, i, j that read pixel (c, p, q)
