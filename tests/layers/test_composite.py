@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from helpers import assert_same_gradients, gradients, network, normal, settled
+from helpers import assert_same_gradients, gradients, normal, settled
+from small_models import network
 
 from npdsconv.layers import (
     DepthwiseSeparableConv2d,
