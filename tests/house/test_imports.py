@@ -4,12 +4,12 @@ import ast
 import configparser
 import importlib
 import re
-import subprocess
 import sys
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from helpers import fresh
 
 import npdsconv
 from npdsconv import layers, ops
@@ -188,26 +188,23 @@ def test_what_is_imported_eagerly_is_a_declared_dependency():
 REPORT = f"print('heavy:', sorted({HEAVY} & set(sys.modules)))"
 
 
-def fresh(code):
-    """Run `code` in a new Python; its last line says which heavy modules are loaded."""
-    command = [sys.executable, "-c", f"import sys\n{code}\n{REPORT}"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.splitlines()
+def loaded(code):
+    """What `code` prints in a new Python; the last line says which heavy modules are loaded."""
+    return fresh(f"import sys\n{code}\n{REPORT}")
 
 
 def test_importing_everything_is_cheap():
     modules = [m for m in FILES if part_of(m) != "kernels" and not m.endswith("__main__")]
     assert len(modules) > 30
-    lines = fresh(f"import importlib, npdsconv\n{REPORT}\nfor m in {modules}: importlib.import_module(m)")
+    lines = loaded(f"import importlib, npdsconv\n{REPORT}\nfor m in {modules}: importlib.import_module(m)")
     assert lines[-2:] == ["heavy: []"] * 2
 
 
 def test_the_fast_tier_loads_the_compiler():
     """The other half of the test above: it would see Numba if it were there."""
-    lines = fresh("import numpy, npdsconv\nnpdsconv.relu(numpy.ones(3), impl='numpy')\n" + REPORT)
+    lines = loaded("import numpy, npdsconv\nnpdsconv.relu(numpy.ones(3), impl='numpy')\n" + REPORT)
     assert lines == ["heavy: []"] * 2
-    lines = fresh("import npdsconv\nnpdsconv.get_num_threads()")
+    lines = loaded("import npdsconv\nnpdsconv.get_num_threads()")
     assert lines == ["heavy: ['numba', 'scipy']"]
 
 
@@ -216,7 +213,7 @@ def test_the_fast_tier_loads_the_compiler():
     "arguments", [["--help"], ["train", "--help"], ["gradcheck", "--help"]], ids=" ".join
 )
 def test_help_is_cheap(arguments):
-    lines = fresh(
+    lines = loaded(
         f"import runpy\nsys.argv = ['npdsconv', *{arguments}]\n"
         "try:\n    runpy.run_module('npdsconv', run_name='__main__')\n"
         "except SystemExit as end:\n    assert not end.code, end.code"
