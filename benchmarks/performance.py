@@ -137,7 +137,9 @@ def _with_note(section: dict[str, Any], text: str) -> str:
     rows = section.get("rows", []) + [p for s in section.get("sweeps", []) for p in s["points"]]
     others = [row["others"] for row in rows if row.get("others") is not None]
     busy = f"; other programs took at most {max(others):.0%} of the cores" if others else ""
-    return f"{text}\n\nMeasured {m['date']}{commit} on {m['processor']}, {m['cores']} cores{busy}; {versions}."
+    return (
+        f"{text}\n\nMeasured {m['date']}{commit} on {m['processor']}, {m['cores']} cores{busy}; {versions}."
+    )
 
 
 # ---- writing --------------------------------------------------------------------------------------------------

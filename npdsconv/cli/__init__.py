@@ -58,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 class _Versions(argparse.Action):
-    """What a report of a mistake should say. argparse's own action would need the text, and so Numba, for every call."""
+    """Asks when it is called: argparse's own action would need the text, and so Numba, for every command."""
 
     def __call__(self, parser, *_):  # type: ignore[no-untyped-def]
         show_versions()
