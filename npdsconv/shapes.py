@@ -10,7 +10,7 @@ Nothing else is asked of the sizes: in particular they need not divide.
 
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,20 @@ PaddingLike = int | Pair | tuple[Pair, Pair] | str
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 OPTIONAL = ("b", "mean", "var")  # arguments that an op can do without
+
+
+class Steps(TypedDict, total=False):
+    """How a kernel moves over an image, as the keyword arguments of an op."""
+
+    stride: Stride
+    padding: PaddingLike
+    dilation: Stride
+
+
+class Geometry(Steps, total=False):
+    """The same for a standard convolution."""
+
+    groups: int
 
 
 class Window(NamedTuple):

@@ -4,7 +4,8 @@ from typing import final
 
 from npdsconv.layers.base import Backward, Layer, pullback
 from npdsconv.ops import activations
-from npdsconv.shapes import Array, check_choice
+from npdsconv.ops._tiers import tier
+from npdsconv.shapes import Array
 
 
 @final
@@ -12,7 +13,7 @@ class ReLU(Layer):
     """max(x, 0), for arrays of any shape."""
 
     def __init__(self, *, impl: str = "numba") -> None:
-        check_choice("ReLU", "impl", impl, activations.IMPLS)
+        tier("ReLU", activations.IMPLS, impl)
         self.impl = impl
 
     def forward(self, x: Array, *, train: bool) -> tuple[Array, Backward]:
@@ -28,7 +29,7 @@ class ReLU6(Layer):
     """min(max(x, 0), 6), for arrays of any shape."""
 
     def __init__(self, *, impl: str = "numba") -> None:
-        check_choice("ReLU6", "impl", impl, activations.IMPLS)
+        tier("ReLU6", activations.IMPLS, impl)
         self.impl = impl
 
     def forward(self, x: Array, *, train: bool) -> tuple[Array, Backward]:

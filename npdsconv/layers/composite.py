@@ -6,10 +6,10 @@ from typing import Any, final, overload
 
 from npdsconv.layers.activations import ReLU, ReLU6, activation_name
 from npdsconv.layers.base import Backward, Layer, pull_without_dx, pullback
-from npdsconv.layers.convolution import Conv2d, DepthwiseConv2d, Linear, PointwiseConv2d
+from npdsconv.layers.convolution import Conv2d, PointwiseConv2d
 from npdsconv.layers.norm import BatchNorm2d
-from npdsconv.layers.pooling import AvgPool2d, GlobalAvgPool2d, MaxPool2d
 from npdsconv.layers.steps import ActivatedBatchNorm, NormedConv2d
+from npdsconv.ops._tiers import TIERS
 from npdsconv.shapes import Array, check_choice
 
 
@@ -141,15 +141,12 @@ def _add(shortcut: Array, y: Array) -> Array:
 
 
 def set_impl(model: Layer, impl: str) -> Layer:
-    """Switch every layer of `model` to one tier: "naive", "im2col" or "numba". Returns the model.
+    """Switch every layer of `model` to one tier: "naive", "im2col", "loops" or "numba". Returns the model.
 
-    Layers without an im2col or naive form (batch norm, activations, global pooling, dense) take their NumPy form for
-    both.
+    A layer has tiers if it has an attribute `impl`; a layer of your own too.
     """
-    check_choice("set_impl", "impl", impl, ("naive", "im2col", "numba"))
+    check_choice("set_impl", "impl", impl, TIERS)
     for layer in model.modules():
-        if isinstance(layer, Linear | BatchNorm2d | ReLU | ReLU6 | GlobalAvgPool2d):
-            layer.impl = "numba" if impl == "numba" else "numpy"
-        elif isinstance(layer, Conv2d | DepthwiseConv2d | PointwiseConv2d | MaxPool2d | AvgPool2d):
-            layer.impl = impl
+        if "impl" in vars(layer):
+            layer.impl = impl  # type: ignore[attr-defined]
     return model

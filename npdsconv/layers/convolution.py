@@ -7,7 +7,8 @@ import numpy as np
 from npdsconv import init
 from npdsconv.layers.base import Backward, Layer, Parameter, accumulate, check_counts, pullback
 from npdsconv.ops import dense, depthwise, pointwise, standard
-from npdsconv.shapes import Array, PaddingLike, Stride, check_choice, pair
+from npdsconv.ops._tiers import tier
+from npdsconv.shapes import Array, PaddingLike, Stride, pair
 
 
 def _zeros(n: int) -> Parameter:
@@ -53,7 +54,7 @@ class Conv2d(Layer):
     ) -> None:
         check_counts("Conv2d", in_channels=in_channels, out_channels=out_channels)
         standard.check_groups("Conv2d", in_channels, out_channels, groups)
-        check_choice("Conv2d", "impl", impl, standard.IMPLS)
+        tier("Conv2d", standard.IMPLS, impl)
         self.kernel_size = pair("Conv2d", "kernel_size", kernel_size)
         self.stride, self.padding, self.dilation, self.groups = stride, padding, dilation, groups
         self.impl = impl
@@ -70,7 +71,7 @@ class Conv2d(Layer):
         def backward(dy: Array, dx_too: bool = True) -> Array:
             dx, dw, db = standard.conv2d_backward(dy, x, w.value, needs=_needs(w, b, dx_too), **how)
             accumulate((w, b), (dw, db))
-            return dx  # type: ignore[return-value]
+            return dx
 
         return y, pullback(backward, lambda dy: backward(dy, dx_too=False))
 
@@ -111,7 +112,7 @@ class DepthwiseConv2d(Layer):
         impl: str = "numba",
     ) -> None:
         check_counts("DepthwiseConv2d", in_channels=in_channels, depth_multiplier=depth_multiplier)
-        check_choice("DepthwiseConv2d", "impl", impl, depthwise.IMPLS)
+        tier("DepthwiseConv2d", depthwise.IMPLS, impl)
         self.kernel_size = pair("DepthwiseConv2d", "kernel_size", kernel_size)
         self.stride, self.padding, self.dilation = stride, padding, dilation
         self.impl = impl
@@ -135,7 +136,7 @@ class DepthwiseConv2d(Layer):
                 **how,  # type: ignore[arg-type]
             )
             accumulate((w, b), (dw, db))
-            return dx  # type: ignore[return-value]
+            return dx
 
         return y, pullback(backward, lambda dy: backward(dy, dx_too=False))
 
@@ -157,7 +158,7 @@ class PointwiseConv2d(Layer):
         impl: str = "numba",
     ) -> None:
         check_counts("PointwiseConv2d", in_channels=in_channels, out_channels=out_channels)
-        check_choice("PointwiseConv2d", "impl", impl, pointwise.IMPLS)
+        tier("PointwiseConv2d", pointwise.IMPLS, impl)
         self.impl = impl
         self.weight = Parameter(
             init.he_normal((out_channels, in_channels), in_channels, np.random.default_rng(rng))
@@ -174,7 +175,7 @@ class PointwiseConv2d(Layer):
                 dy, x, w.value, impl=impl, needs=_needs(w, b, dx_too)
             )
             accumulate((w, b), (dw, db))
-            return dx  # type: ignore[return-value]
+            return dx
 
         return y, pullback(backward, lambda dy: backward(dy, dx_too=False))
 
@@ -201,7 +202,7 @@ class Linear(Layer):
         impl: str = "numba",
     ) -> None:
         check_counts("Linear", in_features=in_features, out_features=out_features)
-        check_choice("Linear", "impl", impl, dense.IMPLS)
+        tier("Linear", dense.IMPLS, impl)
         self.impl = impl
         self.weight = Parameter(
             init.lecun_normal((out_features, in_features), in_features, np.random.default_rng(rng))
@@ -216,6 +217,6 @@ class Linear(Layer):
         def backward(dy: Array, dx_too: bool = True) -> Array:
             dx, dw, db = dense.linear_backward(dy, x, w.value, impl=impl, needs=_needs(w, b, dx_too))
             accumulate((w, b), (dw, db))
-            return dx  # type: ignore[return-value]
+            return dx
 
         return y, pullback(backward, lambda dy: backward(dy, dx_too=False))

@@ -6,7 +6,8 @@ import numpy as np
 
 from npdsconv.layers.base import Backward, Buffer, Layer, Parameter, accumulate, check_counts, pullback
 from npdsconv.ops import norm
-from npdsconv.shapes import Array, check_choice
+from npdsconv.ops._tiers import tier
+from npdsconv.shapes import Array
 
 
 @final
@@ -27,7 +28,7 @@ class BatchNorm2d(Layer):
         self, num_features: int, *, eps: float = 1e-5, momentum: float = 0.1, impl: str = "numba"
     ) -> None:
         check_counts("BatchNorm2d", num_features=num_features)
-        check_choice("BatchNorm2d", "impl", impl, norm.IMPLS)
+        tier("BatchNorm2d", norm.IMPLS, impl)
         self.eps, self.momentum, self.impl = eps, momentum, impl
         self.weight = Parameter(np.ones(num_features, np.float32))
         self.bias = Parameter(np.zeros(num_features, np.float32))
@@ -55,7 +56,7 @@ class BatchNorm2d(Layer):
                 dy, x, weight.value, mean, var, bias=beta, given=given, needs=needs, **how
             )
             accumulate((weight, bias), gradients)
-            return dx  # type: ignore[return-value]
+            return dx
 
         return y, backward
 

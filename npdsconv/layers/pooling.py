@@ -3,8 +3,9 @@
 from typing import final
 
 from npdsconv.layers.base import Backward, Layer, pullback
-from npdsconv.ops import pooling
-from npdsconv.shapes import Array, PaddingLike, Stride, check_choice
+from npdsconv.ops import avg_pooling, global_pooling, max_pooling
+from npdsconv.ops._tiers import tier
+from npdsconv.shapes import Array, PaddingLike, Stride
 
 
 @final
@@ -20,7 +21,7 @@ class MaxPool2d(Layer):
         dilation: Stride = 1,
         impl: str = "numba",
     ) -> None:
-        check_choice("MaxPool2d", "impl", impl, pooling.MAX_IMPLS)
+        tier("MaxPool2d", max_pooling.IMPLS, impl)
         self.kernel_size, self.stride, self.padding, self.dilation = kernel_size, stride, padding, dilation
         self.impl = impl
 
@@ -28,8 +29,8 @@ class MaxPool2d(Layer):
         """(N, C, H, W) to (N, C, OH, OW)."""
         size = self.kernel_size
         how = {"stride": self.stride, "padding": self.padding, "dilation": self.dilation, "impl": self.impl}
-        y = pooling.max_pool2d(x, size, **how)  # type: ignore[arg-type]
-        return y, pullback(lambda dy: pooling.max_pool2d_backward(dy, x, size, **how))  # type: ignore[arg-type]
+        y = max_pooling.max_pool2d(x, size, **how)  # type: ignore[arg-type]
+        return y, pullback(lambda dy: max_pooling.max_pool2d_backward(dy, x, size, **how))  # type: ignore[arg-type]
 
 
 @final
@@ -45,7 +46,7 @@ class AvgPool2d(Layer):
         count_include_pad: bool = True,
         impl: str = "numba",
     ) -> None:
-        check_choice("AvgPool2d", "impl", impl, pooling.AVG_IMPLS)
+        tier("AvgPool2d", avg_pooling.IMPLS, impl)
         self.kernel_size, self.stride, self.padding = kernel_size, stride, padding
         self.count_include_pad, self.impl = count_include_pad, impl
 
@@ -58,8 +59,8 @@ class AvgPool2d(Layer):
             "count_include_pad": self.count_include_pad,
             "impl": self.impl,
         }
-        y = pooling.avg_pool2d(x, size, **how)  # type: ignore[arg-type]
-        return y, pullback(lambda dy: pooling.avg_pool2d_backward(dy, x, size, **how))  # type: ignore[arg-type]
+        y = avg_pooling.avg_pool2d(x, size, **how)  # type: ignore[arg-type]
+        return y, pullback(lambda dy: avg_pooling.avg_pool2d_backward(dy, x, size, **how))  # type: ignore[arg-type]
 
 
 @final
@@ -67,12 +68,12 @@ class GlobalAvgPool2d(Layer):
     """The mean of every channel: (N, C, H, W) to (N, C, 1, 1). `impl` is "numpy" or "numba"."""
 
     def __init__(self, *, impl: str = "numba") -> None:
-        check_choice("GlobalAvgPool2d", "impl", impl, pooling.GLOBAL_IMPLS)
+        tier("GlobalAvgPool2d", global_pooling.IMPLS, impl)
         self.impl = impl
 
     def forward(self, x: Array, *, train: bool) -> tuple[Array, Backward]:
         """(N, C, H, W) to (N, C, 1, 1)."""
         impl = self.impl
-        return pooling.global_avg_pool2d(x, impl=impl), pullback(
-            lambda dy: pooling.global_avg_pool2d_backward(dy, x, impl=impl)
+        return global_pooling.global_avg_pool2d(x, impl=impl), pullback(
+            lambda dy: global_pooling.global_avg_pool2d_backward(dy, x, impl=impl)
         )

@@ -1,5 +1,7 @@
 """Sequential and Residual: a small network with everything in it, tiers, order; what they refuse."""
 
+from typing import final
+
 import numpy as np
 import pytest
 from helpers import assert_same_gradients, gradients, normal, settled
@@ -8,17 +10,20 @@ from small_models import network
 from npdsconv.layers import (
     DepthwiseSeparableConv2d,
     Dropout,
+    Flatten,
+    Layer,
     Linear,
     PointwiseConv2d,
     ReLU,
     Residual,
     Sequential,
+    pullback,
     set_impl,
 )
 
 
 @pytest.mark.parametrize("train", [True, False])
-@pytest.mark.parametrize("impl", ["naive", "numba"])
+@pytest.mark.parametrize("impl", ["naive", "loops", "numba"])
 def test_all_tiers_give_the_same_model(impl, train):
     x, dy = normal(3, 2, 7, 6), normal(3, 3, seed=1)
     reference, other = network("im2col"), network(impl)
@@ -53,12 +58,32 @@ def test_the_whole_gradient_against_central_differences():
 def test_set_impl_reaches_every_layer_and_checks_its_name():
     model = network("naive")
     tiers = {type(layer).__name__: layer.impl for layer in model.modules() if hasattr(layer, "impl")}
-    assert set(tiers.values()) == {"naive", "numpy"}
+    assert set(tiers.values()) == {"naive"}
     assert set_impl(model, "numba") is model
     assert {layer.impl for layer in model.modules() if hasattr(layer, "impl")} == {"numba"}
     assert {"Conv2d", "DepthwiseConv2d", "PointwiseConv2d", "Linear", "BatchNorm2d"} <= tiers.keys()
-    with pytest.raises(ValueError, match="set_impl: impl must be one of naive, im2col, numba, got 'numpy'"):
+    with pytest.raises(
+        ValueError, match="set_impl: impl must be one of naive, im2col, loops, numba, got 'numpy'"
+    ):
         set_impl(model, "numpy")
+
+
+@final
+class Halved(Layer):
+    """A user's own layer, with tiers of its own."""
+
+    def __init__(self):
+        self.impl = "numba"
+
+    def forward(self, x, *, train):
+        return x / 2, pullback(lambda dy: dy / 2)
+
+
+def test_set_impl_reaches_a_layer_of_your_own():
+    own, bare = Halved(), Flatten()
+    set_impl(Sequential(Residual(own), bare), "loops")
+    assert own.impl == "loops"
+    assert "impl" not in vars(bare)
 
 
 def test_sequential_is_a_sequence():

@@ -25,7 +25,11 @@ from npdsconv.layers import Conv2d, DepthwiseConv2d, Linear, PointwiseConv2d
         (lambda: PointwiseConv2d(3, -1), ValueError, "PointwiseConv2d: out_channels must be .*, got -1"),
         (lambda: PointwiseConv2d(3, 4, impl="x"), ValueError, "PointwiseConv2d: impl must be one of"),
         (lambda: Linear(0, 4), ValueError, "Linear: in_features must be an int of at least 1, got 0"),
-        (lambda: Linear(3, 4, impl="im2col"), ValueError, "Linear: impl must be one of numpy, numba"),
+        (
+            lambda: Linear(3, 4, impl="x"),
+            ValueError,
+            "Linear: impl must be one of naive, im2col, loops, numba",
+        ),
     ],
 )
 def test_constructors_say_what_is_wrong(make, error, message):

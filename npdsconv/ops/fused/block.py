@@ -14,6 +14,7 @@ from npdsconv.ops.pointwise import pointwise_conv2d, pointwise_conv2d_backward
 from npdsconv.shapes import (
     Array,
     PaddingLike,
+    Steps,
     Stride,
     Window,
     check_choice,
@@ -229,9 +230,9 @@ def _composed_backward(
         da, d, weight1, mean1, var1, bias=bias1, activation=activations[0], given=given[0], eps=eps[0]
     )
     assert dd is not None
-    how = {"stride": window.stride, "padding": window.padding, "dilation": window.dilation}
+    how: Steps = {"stride": window.stride, "padding": window.padding, "dilation": window.dilation}
     inner = tuple(short for short, name in (("x", "x"), ("w", "depthwise")) if name in needs)
-    dx, ddepthwise, _ = depthwise_conv2d_backward(dd, x, depthwise, needs=inner, **how)  # type: ignore[arg-type]
+    dx, ddepthwise, _ = depthwise_conv2d_backward(dd, x, depthwise, needs=inner, **how)
     return dx, ddepthwise, dweight1, dbias1, dpointwise, dweight2, dbias2
 
 

@@ -59,7 +59,7 @@ def normed_conv2d(
     window = check_conv2d("conv2d", x, w, None, **how)
     sums = np.empty((len(x), 3, len(w)), x.dtype) if mean is None else None
     p = standard.forward(x, w, None, window, how.get("groups", 1), sums=sums)
-    check_batch_norm("batch_norm2d", p, weight, bias, mean, var, activation)
+    check_batch_norm("batch_norm2d", p, weight, bias, mean, var, eps, activation)
     y, mean, var = norm.forward(p, weight, bias, mean, var, eps, BOUNDS[activation], sums)
     return y, Saved(p, mean, var)
 
