@@ -4,7 +4,8 @@ from typing import final
 
 import numpy as np
 import pytest
-from helpers import assert_same_gradients, gradients, network, normal, settled
+from helpers import assert_same_gradients, gradients, normal, settled
+from small_models import network
 
 from npdsconv.layers import (
     DepthwiseSeparableConv2d,
@@ -105,13 +106,13 @@ def test_sequential_is_a_sequence():
 
 
 def test_sequential_shows_its_layers():
-    model = Sequential(Linear(2, 3, impl="numpy"), Residual(Sequential(ReLU(impl="numpy"))), Dropout(0.25))
+    model = Sequential(Linear(2, 3, impl="im2col"), Residual(Sequential(ReLU(impl="im2col"))), Dropout(0.25))
     assert repr(model) == "\n".join(
         [
             "Sequential(",
-            "  (0): Linear(impl='numpy', weight=(3, 2), bias=(3,))",
+            "  (0): Linear(impl='im2col', weight=(3, 2), bias=(3,))",
             "  (1): Residual(body=Sequential(",
-            "    (0): ReLU(impl='numpy')",
+            "    (0): ReLU(impl='im2col')",
             "  ), shortcut=None)",
             "  (2): Dropout(p=0.25)",
             ")",

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from helpers import equal
 
 from npdsconv import (
     col2im,
@@ -30,10 +31,6 @@ with_both_dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 
 def arrays_of(example):
     return {name: value for name, value in vars(example).items() if isinstance(value, np.ndarray)}
-
-
-def equal(actual, expected):
-    np.testing.assert_array_equal(actual, expected, strict=True)
 
 
 @with_every_example
