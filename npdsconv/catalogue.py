@@ -186,6 +186,8 @@ def _pools() -> Iterator[Case]:
 def _pointwise_functions() -> Iterator[Case]:
     yield _op("relu", ops.relu, ops.relu_backward, _X, numpy=True)
     yield _op("relu6", ops.relu6, ops.relu6_backward, 5 * _X, numpy=True)
+    yield _op("hard_swish", ops.hard_swish, ops.hard_swish_backward, 3 * _X, numpy=True)
+    yield _op("sigmoid", ops.sigmoid, ops.sigmoid_backward, 3 * _X, numpy=True)
     mask = _normal(*_X.shape, 1)[..., 0] > -0.5
     yield _op(
         "dropout",
@@ -300,6 +302,8 @@ def _layers() -> Iterator[Case]:
     yield _layer("BatchNorm2d frozen", lambda r: layers.BatchNorm2d(4).freeze(), image)
     yield _layer("ReLU", lambda r: layers.ReLU(), image)
     yield _layer("ReLU6", lambda r: layers.ReLU6(), image)
+    yield _layer("HardSwish", lambda r: layers.HardSwish(), image)
+    yield _layer("Sigmoid", lambda r: layers.Sigmoid(), image)
     yield _layer("MaxPool2d", lambda r: layers.MaxPool2d((3, 2), **window), image)
     yield _layer(
         "AvgPool2d", lambda r: layers.AvgPool2d((3, 2), stride=(2, 1), padding=1), image, bilinear=True
