@@ -10,9 +10,10 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
+from helpers import assert_close
 
 import npdsconv
-from npdsconv.ops import depthwise, pointwise, pooling, standard
+from npdsconv.ops import avg_pooling, depthwise, max_pooling, pointwise, standard
 from npdsconv.shapes import Array
 
 Shape = tuple[int, ...]
@@ -21,8 +22,8 @@ IMPLS = {
     "conv2d": standard.IMPLS,
     "depthwise_conv2d": depthwise.IMPLS,
     "pointwise_conv2d": pointwise.IMPLS,
-    "max_pool2d": pooling.MAX_IMPLS,
-    "avg_pool2d": pooling.AVG_IMPLS,
+    "max_pool2d": max_pooling.IMPLS,
+    "avg_pool2d": avg_pooling.IMPLS,
 }
 CONVOLUTIONS = ("conv2d", "depthwise_conv2d", "pointwise_conv2d")
 OPS = tuple(IMPLS)
@@ -212,13 +213,6 @@ def recast(case: Case, dtype: type, rng: np.random.Generator) -> Case:
 
     arrays = {name: prepared(array) for name, array in case.arrays.items()}
     return case._replace(arrays=arrays, dy=prepared(case.dy))
-
-
-def assert_close(actual: Array, expected: Array, tolerance: float, about: str) -> None:
-    """Equal shapes, and no number further off than `tolerance` times the largest expected one."""
-    assert actual.shape == expected.shape, f"{about}: shape {actual.shape}, expected {expected.shape}"
-    largest = np.max(np.abs(expected), initial=0)
-    np.testing.assert_allclose(actual, expected, rtol=0, atol=tolerance * largest, err_msg=about)
 
 
 def assert_pair_agrees(pair: Pair, case: Case, dtype: type = np.float64) -> None:

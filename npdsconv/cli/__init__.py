@@ -9,7 +9,7 @@ import json
 import sys
 from collections.abc import Sequence
 
-from npdsconv import __version__
+from npdsconv import show_versions
 
 COMMANDS = {
     "train": "train a network on digits",
@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=f"npdsconv {__version__}")
+    parser.add_argument("--version", action=_Versions, nargs=0, help="show versions and machine, and exit")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, summary in COMMANDS.items():
         command = commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
@@ -55,6 +55,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("npdsconv: interrupted", file=sys.stderr)
         return 130
+
+
+class _Versions(argparse.Action):
+    """Asks when it is called: argparse's own action would need the text, and so Numba, for every command."""
+
+    def __call__(self, parser, *_):  # type: ignore[no-untyped-def]
+        show_versions()
+        parser.exit()
 
 
 def _module(command: str):  # type: ignore[no-untyped-def]

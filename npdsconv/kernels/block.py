@@ -20,7 +20,7 @@ packed by all threads. The rest is that of :mod:`depthwise_3x3`, :mod:`product` 
 """
 
 # mypy: disable-error-code="no-untyped-def"
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -144,8 +144,8 @@ def backward(
     window: Window,
     bounds: tuple[Bounds, Bounds],
     eps: tuple[float, float],
-    wanted: tuple[bool, ...],
-) -> tuple[Any, ...]:
+    wanted: tuple[bool, bool, bool],
+) -> tuple[Array, Array, Array, Array, Array, Array, Array]:
     """The gradients for x and for the weights.
 
     `given` says of both batch norms whether their statistics are constants, `wanted` of x, depthwise and pointwise

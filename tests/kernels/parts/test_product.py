@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from helpers import normal
 
 from npdsconv.kernels import pointwise
 from npdsconv.kernels.machine import micro_kernel
@@ -18,10 +19,6 @@ def _one_panel(x, x_step, steps, counts, panel, start, rows, columns, y):
     for _ in prange(1):
         of_x, of_panel, of_y = pointer(x, 0), (pointer(panel, 0), pointer(start, 0)), pointer(y, 0)
         multiply(of_x, x_step, steps, counts, *of_panel, rows, columns, of_y, y.shape[1])
-
-
-def normal(*shape, dtype=np.float64):
-    return np.random.default_rng(shape).standard_normal(shape).astype(dtype)
 
 
 @pytest.mark.parametrize("dtype", TOLERANCE)
