@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from npdsconv import models, optim, train
-from npdsconv.data import Affine, Augment
+from npdsconv import models, optim
+from npdsconv.data import Affine, Augment, steps_per_epoch
 from npdsconv.layers import Sequential, set_impl
 from npdsconv.shapes import check_choice
 
@@ -81,7 +81,7 @@ class Recipe:
 
     def build_schedule(self, images: int) -> optim.Schedule:
         """Factor on the learning rate as a function of the step, for a run over that many images an epoch."""
-        total = self.epochs * train.steps_per_epoch(images, self.batch_size)
+        total = self.epochs * steps_per_epoch(images, self.batch_size)
         if self.schedule == "one_cycle":
             return optim.one_cycle(max(total, 2), warm=self.warm_up)
         plain = {

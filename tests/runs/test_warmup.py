@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from npdsconv import cli, data, layers, models, optim, train
-from npdsconv.runs import warmup
 from npdsconv.cli import warmup as command
 from npdsconv.kernels.machine import jit
+from npdsconv.runs import warmup
 
 compiles = pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="nothing is compiled without the JIT")
 
