@@ -121,22 +121,24 @@ class Run:
         return section
 
     def scaling(self) -> dict[str, Any]:
-        n = self.threads[0]
-        section: dict[str, Any] = {"threads": n, "sweeps": []}
-        print(f"\nscaling, {_threads(n)}: forward and all gradients")
-        with Arena([], n, self.impls, keep=self.keep).open() as arena:
-            for quantity, values in scaling.SWEEPS.items():
-                if self.only not in quantity:
-                    continue
-                print(f"{quantity:>10}  {'standard':>25}  {'separable':>25}  ratio  multiply-adds")
-                points = []
-                for value in values:
-                    points.append(scaling.point(arena, quantity, value, self.seconds))
-                    print(_scaling_line(points[-1]), flush=True)
-                section["sweeps"].append(scaling.sweep(quantity, points))
-                crossover = section["sweeps"][-1]["crossover"]
-                print(f"{'':10}  " + (f"equal at {crossover:.3g}" if crossover else "no crossover"))
-        return section
+        quantities = [name for name in scaling.SWEEPS if self.only in name]
+        sweeps: list[dict[str, Any]] = []
+        for n in self.threads if quantities else ():
+            print(f"\nscaling, {_threads(n)}: forward and all gradients")
+            with Arena([], n, self.impls, keep=self.keep).open() as arena:
+                sweeps += [self._sweep(arena, n, quantity) for quantity in quantities]
+        return {"sweeps": sweeps}
+
+    def _sweep(self, arena: Arena, threads: int, quantity: str) -> dict[str, Any]:
+        print(f"{quantity:>10}  {'standard':>25}  {'separable':>25}  ratio  multiply-adds")
+        points = []
+        for value in scaling.SWEEPS[quantity]:
+            points.append(scaling.point(arena, quantity, value, self.seconds))
+            print(_scaling_line(points[-1]), flush=True)
+        found = scaling.sweep(quantity, threads, points)
+        equal = found["crossover"]
+        print(f"{'':10}  " + (f"equal at {equal:.3g}" if equal else "no crossover"))
+        return found
 
     # ---- what they share ----
 
@@ -230,7 +232,7 @@ def draw(report: Mapping[str, Any], folder: Path, prefix: str = "") -> list[Path
 
     written = []
     for name, figure in (("roofline", plots.roofline), ("scaling", plots.scaling)):
-        if name in report:
+        if name in report and (report[name].get("rows") or report[name].get("sweeps")):
             written.append(folder / f"{prefix}{name}.png")
             plots.save(figure(report), written[-1])
     return written

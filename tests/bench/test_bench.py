@@ -3,6 +3,7 @@
 Nothing here looks at how long anything takes. Runs are tiny and in the NumPy tier, so that nothing is compiled.
 """
 
+import contextlib
 import importlib.util
 import json
 import os
@@ -325,7 +326,7 @@ def test_where_an_op_lies_under_the_roof():
 @pytest.mark.skipif(not peak_memory.available(), reason="only Linux tells the peak memory")
 def test_growth_sees_what_a_call_holds_at_its_highest():
     program = (
-        "import numpy as np; from npdsconv.bench import memory\n"
+        "import numpy as np; from npdsconv.bench import peak_memory\n"
         "def call():\n    a = np.ones(5_000_000); b = a + 1; del a; c = b + 1; del b, c\n"
         "print(peak_memory.growth(call)['growth'])"
     )
@@ -460,11 +461,40 @@ def test_the_crossover_is_drawn():
             "separable": {**time, "median": separable},
         }
 
-    sweep = scaling.sweep("channels", [at(1, 1.0, 4.0), at(16, 4.0, 1.0)])
-    np.testing.assert_allclose(sweep["crossover"], 4.0)
-    report = {"machine": {"processor": "a"}, "scaling": {"threads": 1, "sweeps": [sweep]}}
-    figure = plots.scaling(report)
-    assert "equal at 4" in [t.get_text() for t in figure.axes[1].texts]
+    points = {1: [at(1, 1.0, 4.0), at(16, 4.0, 1.0)], 2: [at(1, 1.0, 9.0), at(81, 9.0, 1.0)]}
+    sweeps = [scaling.sweep("channels", n, points[n]) for n in points]
+    np.testing.assert_allclose([sweep["crossover"] for sweep in sweeps], [4.0, 9.0])
+    report = {"machine": {"processor": "a"}, "scaling": {"sweeps": sweeps}}
+    for threads, text in ((None, "equal at 4"), (1, "equal at 4"), (2, "equal at 9")):
+        figure = plots.scaling(report, threads=threads)
+        assert [t.get_text() for t in figure.axes[1].texts] == [text]
+    with pytest.raises(ValueError, match="nothing was measured on 64 threads"):
+        plots.scaling(report, threads=64)
+
+
+def test_scaling_measures_every_number_of_threads(capsys, monkeypatch, tmp_path):
+    asked = []
+    time = {"q1": 1.0, "median": 2.0, "q3": 3.0, "flops": 10}
+
+    class NoProcess:
+        def __init__(self, against, threads, impls, *, keep):
+            asked.append(threads)
+
+        open = contextlib.nullcontext
+
+    def point(arena, quantity, value, seconds):
+        return {"value": value, "standard": time, "separable": time}
+
+    monkeypatch.setattr(machine, "cores", lambda: 3)
+    monkeypatch.setattr(running, "Arena", NoProcess)
+    monkeypatch.setattr(scaling, "point", point)
+    folder = str(tmp_path / "out")
+    code, out, _ = call(capsys, "scaling", "--threads", 3, 1, "--only", "kernel", "--json", "--out", folder)
+    sweeps = json.loads(out.splitlines()[-1])["scaling"]["sweeps"]
+    assert code == 0
+    assert asked == [3, 1]
+    assert [(s["quantity"], s["threads"]) for s in sweeps] == [("kernel", 3), ("kernel", 1)]
+    assert (tmp_path / "out/scaling.png").exists()
 
 
 def test_results_that_are_none_are_told(tmp_path):
