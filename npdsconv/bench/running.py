@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from npdsconv import text
-from npdsconv.bench import inference, machine, ops, peak_memory, roofline, scaling, table, training
+from npdsconv import peak_memory, text
+from npdsconv.bench import inference, machine, ops, roofline, scaling, table, training
 from npdsconv.bench.measuring import Arena
 from npdsconv.bench.opponents import require
 from npdsconv.bench.workloads import Workload

@@ -24,6 +24,7 @@ MAY_IMPORT = {
     "init": {"shapes"},
     "text": set(),
     "malloc": set(),
+    "peak_memory": set(),
     "kernels": {"shapes", "layout"},
     "ops": {"shapes", "layout", "kernels"},
     "npdsconv": {"ops", "kernels"},  # the package's own __init__.py
