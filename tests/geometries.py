@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
+from helpers import assert_close
 
 import npdsconv
 from npdsconv.ops import depthwise, pointwise, pooling, standard
@@ -212,13 +213,6 @@ def recast(case: Case, dtype: type, rng: np.random.Generator) -> Case:
 
     arrays = {name: prepared(array) for name, array in case.arrays.items()}
     return case._replace(arrays=arrays, dy=prepared(case.dy))
-
-
-def assert_close(actual: Array, expected: Array, tolerance: float, about: str) -> None:
-    """Equal shapes, and no number further off than `tolerance` times the largest expected one."""
-    assert actual.shape == expected.shape, f"{about}: shape {actual.shape}, expected {expected.shape}"
-    largest = np.max(np.abs(expected), initial=0)
-    np.testing.assert_allclose(actual, expected, rtol=0, atol=tolerance * largest, err_msg=about)
 
 
 def assert_pair_agrees(pair: Pair, case: Case, dtype: type = np.float64) -> None:

@@ -4,6 +4,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from helpers import is_channels_last, normal
 
 from npdsconv import layout
 from npdsconv.layers import (
@@ -22,24 +23,15 @@ from npdsconv.models import mobilenet_v2, separable_cnn
 from npdsconv.ops import softmax_cross_entropy, softmax_cross_entropy_backward
 from npdsconv.optim import Adam
 
-
-def channels_last(x):
-    return x.transpose(0, 2, 3, 1).flags.c_contiguous
-
-
-def normal(*shape):
-    return np.random.default_rng(shape).standard_normal(shape, np.float32)
-
-
 # ---- the helpers ----
 
 
 def test_a_channels_last_array_is_viewed():
     x = layout.empty_nchw((2, 3, 4, 5), np.float64)
-    x[...] = normal(2, 3, 4, 5)
+    x[...] = normal(2, 3, 4, 5, dtype=np.float32)
     assert x.shape == (2, 3, 4, 5)
     assert x.dtype == np.float64
-    assert channels_last(x)
+    assert is_channels_last(x)
     view = layout.nhwc(x)
     assert np.shares_memory(view, x)
     np.testing.assert_array_equal(view, np.moveaxis(x, 1, -1))
@@ -59,7 +51,7 @@ def test_a_channels_last_array_is_viewed():
     ids=["nchw", "strided", "upside down", "mirrored", "unaligned"],
 )
 def test_any_other_array_is_copied_once(other):
-    x = other(normal(2, 3, 4, 5))
+    x = other(normal(2, 3, 4, 5, dtype=np.float32))
     view = layout.nhwc(x)
     assert not np.shares_memory(view, x)
     assert view.flags.c_contiguous
@@ -77,13 +69,13 @@ def test_views_are_read_only_and_leave_the_array_writeable():
 
 @pytest.mark.parametrize("shape", [(2, 3, 4, 5), (6, 5), (7,), (2, 3, 4), (0, 3, 4, 5)])
 def test_flat_and_back(shape):
-    x = normal(*shape)
+    x = normal(*shape, dtype=np.float32)
     row = layout.flat(x)
     assert row.shape == (x.size,)
     back = layout.unflat(row, shape)
     np.testing.assert_array_equal(back, x)
     if len(shape) == 4:
-        assert channels_last(back)
+        assert is_channels_last(back)
         np.testing.assert_array_equal(row[:3], x[0, :, 0, 0] if x.size else [])
 
 
@@ -133,7 +125,7 @@ class Traffic:
 
     def _see(self, array, where):
         self.events["arrays seen"] += array.ndim == 4
-        if array.ndim == 4 and not channels_last(array):
+        if array.ndim == 4 and not is_channels_last(array):
             self.events[where] += 1
 
 
@@ -171,11 +163,11 @@ NETWORKS = {
 def test_a_training_step_and_inference_copy_no_activation(make, shape, monkeypatch):
     model = make()
     traffic = Traffic(monkeypatch, model)
-    train_once(model, normal(*shape), np.arange(shape[0]))
+    train_once(model, normal(*shape, dtype=np.float32), np.arange(shape[0]))
     seen = traffic.events.pop("arrays seen")
     assert seen >= 12
     assert traffic.events == {}
-    model(normal(*shape))
+    model(normal(*shape, dtype=np.float32))
     traffic.events.pop("arrays seen", None)
     assert traffic.events == {}
 
@@ -190,7 +182,7 @@ class BackToNCHW(Layer):
 def test_a_careless_layer_is_caught(monkeypatch):
     model = Sequential(Conv2d(1, 4, 3, rng=np.random.default_rng(0)), BackToNCHW(), ReLU())
     traffic = Traffic(monkeypatch, model)
-    y, backward = model.forward(normal(3, 1, 9, 8), train=True)
+    y, backward = model.forward(normal(3, 1, 9, 8, dtype=np.float32), train=True)
     backward(y)
     assert traffic.events["output of BackToNCHW"] == 1
     assert traffic.events["gradient of BackToNCHW"] == 1

@@ -13,7 +13,6 @@ from geometries import (
     TOLERANCE,
     TYPICAL,
     Geometry,
-    assert_close,
     assert_pair_agrees,
     case_of,
     geometries,
@@ -21,6 +20,7 @@ from geometries import (
     laid_out,
     tier,
 )
+from helpers import assert_close, is_channels_last
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -209,7 +209,7 @@ def test_the_fast_tier_returns_channels_last_memory(op, layout):
         y = tier(op, "numba").forward(**arrays, **geometry.options)
         dx = gradients(tier(op, "numba").backward, case._replace(arrays=arrays))["dx"]
         for array in (y, dx):
-            assert array.transpose(0, 2, 3, 1).flags.c_contiguous
+            assert is_channels_last(array)
 
 
 @pytest.mark.parametrize("poison", [np.nan, np.inf])

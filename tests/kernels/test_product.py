@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from helpers import normal
 
 from npdsconv.kernels import pointwise
 from npdsconv.kernels.machine.jit import kernel, prange
@@ -28,10 +29,6 @@ def _one_panel(x, row, rows, steps, counts, panel, start, y, columns):
             y.shape[1],
             columns,
         )
-
-
-def normal(*shape, dtype=np.float64):
-    return np.random.default_rng(shape).standard_normal(shape).astype(dtype)
 
 
 @pytest.mark.parametrize("dtype", TOLERANCE)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from helpers import normal
 
 import npdsconv
 from npdsconv import optim, train
@@ -22,107 +23,6 @@ from npdsconv.layers.base import pull_without_dx, pullback
 from npdsconv.layers.composite import for_inference, in_one_pass
 from npdsconv.layers.steps import ActivatedBatchNorm, NormedConv2d
 from npdsconv.models import separable_cnn
-from npdsconv.ops.fused.normed_conv import ARRAYS, normed_conv2d, normed_conv2d_backward
-
-
-def normal(*shape, dtype=np.float64):
-    return np.random.default_rng(shape).standard_normal(shape).astype(dtype)
-
-
-# ---- batch norm and activation ---------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("impl", ["numpy", "numba"])
-@pytest.mark.parametrize("activation", ["relu", "relu6"])
-@pytest.mark.parametrize("channels", [1, 5, 16, 37])
-def test_an_activated_batch_norm_is_the_two_ops(impl, activation, channels):
-    x, dy = 4 * normal(3, channels, 5, 7), normal(3, channels, 5, 7, 1)[..., 0]
-    weight, bias = normal(channels), normal(channels, 1)[:, 0]
-    act = {"relu": npdsconv.relu, "relu6": npdsconv.relu6}[activation]
-    back = {"relu": npdsconv.relu_backward, "relu6": npdsconv.relu6_backward}[activation]
-    z, mean, var = npdsconv.batch_norm2d(x, weight, bias, impl="numpy")
-    y, *found = npdsconv.batch_norm2d(x, weight, bias, activation=activation, impl=impl)
-    np.testing.assert_allclose(y, act(z, impl="numpy"), rtol=0, atol=1e-12)
-    np.testing.assert_allclose(found, (mean, var), rtol=1e-12, atol=1e-12)
-    expected = npdsconv.batch_norm2d_backward(back(dy, z, impl="numpy"), x, weight, mean, var, impl="numpy")
-    how = {"bias": bias, "activation": activation, "impl": impl}
-    gradients = npdsconv.batch_norm2d_backward(dy, x, weight, mean, var, **how)
-    for name, a, e in zip(("x", "weight", "bias"), gradients, expected, strict=True):
-        np.testing.assert_allclose(a, e, rtol=0, atol=1e-11, err_msg=name)
-
-
-def test_an_activated_batch_norm_refuses_what_it_cannot_do():
-    x, ones = normal(2, 3, 4, 5), np.ones(3)
-    with pytest.raises(ValueError, match="batch_norm2d: activation must be one of relu, relu6, got 'tanh'"):
-        npdsconv.batch_norm2d(x, ones, ones, activation="tanh")
-    with pytest.raises(
-        TypeError, match="activation 'relu' needs the bias that batch_norm2d was given, got None"
-    ):
-        npdsconv.batch_norm2d_backward(x, x, ones, ones, ones, activation="relu")
-
-
-def test_statistics_keep_their_digits_far_from_zero():
-    """A mean 10,000 times the deviation, over several blocks of rows; one long float32 sum would lose all of it."""
-    x = (normal(8, 19, 15, 14) + 1e4).astype(np.float32)
-    _, mean, var = npdsconv.batch_norm2d(x, np.ones(19, np.float32), np.zeros(19, np.float32))
-    exact = x.astype(np.float64)
-    np.testing.assert_allclose(mean, exact.mean(axis=(0, 2, 3)), rtol=1e-6)
-    np.testing.assert_allclose(var, exact.var(axis=(0, 2, 3)), rtol=1e-3)
-
-
-# ---- a standard convolution and the batch norm after it --------------------------------------------------------
-
-GEOMETRIES = [
-    (3, 1, 5, (9, 8), (3, 3), {"padding": 1}),
-    (5, 4, 18, (7, 10), (3, 2), {"stride": (2, 1), "padding": ((0, 1), (2, 0)), "groups": 2}),
-    (9, 3, 40, (8, 6), (2, 3), {"dilation": (1, 2)}),
-]
-
-
-@pytest.mark.parametrize("given", [False, True])
-@pytest.mark.parametrize("activation", [None, "relu", "relu6"])
-@pytest.mark.parametrize("geometry", GEOMETRIES, ids=str)
-def test_a_normed_convolution_is_the_two_ops(geometry, activation, given):
-    n, c, o, size, kernel, how = geometry
-    x, w = 2 * normal(n, c, *size), normal(o, c // how.get("groups", 1), *kernel)
-    weight, bias, shift = normal(3, o)
-    known = (shift, 0.5 + shift**2) if given else (None, None)
-    p = npdsconv.conv2d(x, w, impl="im2col", **how)
-    y, mean, var = npdsconv.batch_norm2d(p, weight, bias, *known, activation=activation, impl="numpy")
-    found, saved = normed_conv2d(x, w, weight, bias, *known, activation=activation, **how)
-    for name, a, e in zip(("y", "p", "mean", "var"), (found, *saved), (y, p, mean, var), strict=True):
-        np.testing.assert_allclose(a, e, rtol=0, atol=1e-12 * max(1, np.abs(e).max()), err_msg=name)
-
-    dy = normal(1, *y.shape)[0]
-    of_norm = {"bias": bias, "given": given, "activation": activation, "impl": "numpy"}
-    dp, dweight, dbias = npdsconv.batch_norm2d_backward(dy, p, weight, mean, var, **of_norm)
-    dx, dw, _ = npdsconv.conv2d_backward(dp, x, w, impl="im2col", **how)
-    expected = dict(zip(ARRAYS, (dx, dw, dweight, dbias), strict=True))
-    for needs in (ARRAYS, ARRAYS[1:], ("w",), ("x", "bias"), ("weight",), ()):
-        back = {"given": given, "activation": activation, "needs": needs, **how}
-        gradients = normed_conv2d_backward(dy, x, saved, w, weight, bias, **back)
-        for name, a in zip(ARRAYS, gradients, strict=True):
-            if name in needs:
-                atol = 1e-11 * max(1, np.abs(expected[name]).max())
-                np.testing.assert_allclose(
-                    a, expected[name], rtol=0, atol=atol, err_msg=f"d{name} of {needs}"
-                )
-            else:
-                assert a is None
-
-
-def test_a_normed_convolution_says_what_is_wrong():
-    x, w, ones = normal(2, 3, 4, 5), normal(6, 3, 2, 2), np.ones(6)
-    with pytest.raises(ValueError, match="conv2d: x has 2 channels, w reads 3"):
-        normed_conv2d(x[:, 1:], w, ones, ones)
-    with pytest.raises(ValueError, match=r"batch_norm2d: weight has shape \(5,\), expected \(6,\)"):
-        normed_conv2d(x, w, ones[1:], ones)
-    with pytest.raises(ValueError, match="batch_norm2d: give both mean and var, or neither"):
-        normed_conv2d(x, w, ones, ones, ones)
-    _, saved = normed_conv2d(x, w, ones, ones)
-    with pytest.raises(ValueError, match="normed_conv2d_backward: dy has shape"):
-        normed_conv2d_backward(x, x, saved, w, ones, ones)
-
 
 # ---- which layers share a pass ---------------------------------------------------------------------------------
 
@@ -194,7 +94,7 @@ class Scale(Layer):
         return 3 * x, backward
 
 
-def gradients(model, x, dy, pull):
+def parameter_gradients(model, x, dy, pull):
     model.forward(x, train=True)  # running statistics do not matter
     for p in model.parameters():
         p.grad[...] = 0
@@ -220,8 +120,8 @@ def test_parameters_learn_the_same_without_dx(wrap):
         model = wrap(layer.astype(np.float64))
         x = normal(2, 3, 6, 5)
         dy = normal(*model(x).shape)
-        expected = gradients(model, x, dy, lambda backward, dy: backward(dy))
-        for a, e in zip(gradients(model, x, dy, pull_without_dx), expected, strict=True):
+        expected = parameter_gradients(model, x, dy, lambda backward, dy: backward(dy))
+        for a, e in zip(parameter_gradients(model, x, dy, pull_without_dx), expected, strict=True):
             np.testing.assert_allclose(a, e, rtol=0, atol=1e-12, err_msg=name)
             assert a.any()
 
@@ -237,7 +137,7 @@ def test_training_does_not_compute_the_gradient_for_the_images(monkeypatch):
         monkeypatch.setattr(module, name, watched)
 
     watch(convolution.standard, "conv2d_backward")
-    watch(steps.normed, "normed_conv2d_backward")
+    watch(steps.normed_conv, "normed_conv2d_backward")
     x, labels = normal(4, 1, 9, 8, dtype=np.float32), np.arange(4)
     first = {"normed_conv2d_backward": [], "conv2d_backward": [BatchNorm2d(4), ReLU()]}
     for name, between in first.items():
@@ -256,9 +156,9 @@ def test_training_does_not_compute_the_gradient_for_the_images(monkeypatch):
 def test_an_ordinary_backward_is_called_and_the_layers_before_it_learn():
     log = []
     model = Sequential(Linear(3, 4, rng=0), Scale(log)).astype(np.float64)
-    assert all(g.any() for g in gradients(model, normal(5, 3), normal(5, 4), pull_without_dx))
+    assert all(g.any() for g in parameter_gradients(model, normal(5, 3), normal(5, 4), pull_without_dx))
     alone = Sequential(Scale(log), Linear(3, 4, rng=0)).astype(np.float64)
-    assert all(g.any() for g in gradients(alone, normal(5, 3), normal(5, 4), pull_without_dx))
+    assert all(g.any() for g in parameter_gradients(alone, normal(5, 3), normal(5, 4), pull_without_dx))
     assert log == ["pulled back"] * 2
 
 

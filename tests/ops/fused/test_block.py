@@ -4,10 +4,10 @@ import itertools
 
 import numpy as np
 import pytest
+from helpers import assert_close, channels_last
 
 from npdsconv import separable_block, separable_block_backward
 from npdsconv.layers import BatchNorm2d, DepthwiseSeparableConv2d, set_impl
-from npdsconv.layout import empty_nchw
 from npdsconv.models import fold_batch_norm
 from npdsconv.ops.fused import block as fused_block
 from npdsconv.ops.fused.block import ARRAYS
@@ -26,12 +26,6 @@ ACTIVATIONS = [("relu", "relu"), ("relu6", None), (None, "relu6")]
 TOLERANCE = {np.float32: 1e-4, np.float64: 1e-12}
 
 
-def channels_last(x):
-    y = empty_nchw(x.shape, x.dtype)
-    y[...] = x
-    return y
-
-
 def arrays_of(n, c, o, size, dtype, seed=0):
     rng = np.random.default_rng((n, c, o, *size, seed))
     shapes = [(n, c, *size), (c, 1, 3, 3), (c,), (c,), (o, c), (o,), (o,)]
@@ -45,9 +39,8 @@ def statistics_of(c, o, given, dtype):
     return [v.astype(dtype) if given[k // 2] else None for k, v in enumerate(known)]
 
 
-def assert_close(found, expected, dtype, what):
-    bound = TOLERANCE[dtype] * max(1, np.abs(expected).max())
-    np.testing.assert_allclose(found, expected, rtol=0, atol=bound, err_msg=what)
+def assert_agrees(found, expected, dtype, what):
+    assert_close(found, expected, TOLERANCE[dtype], what, least=1)
 
 
 @pytest.mark.parametrize("dtype", TOLERANCE)
@@ -61,16 +54,16 @@ def test_fused_equals_composed(shape, given, dtype):
         how = {**options, "activations": activations, "eps": (1e-3, 1e-4)}
         y, saved = separable_block(*arrays, *known, impl="composed", **how)
         found, found_saved = separable_block(*arrays, *known, impl="fused", **how)
-        assert_close(found, y, dtype, "y")
+        assert_agrees(found, y, dtype, "y")
         for name in saved._fields:
-            assert_close(getattr(found_saved, name), getattr(saved, name), dtype, name)
+            assert_agrees(getattr(found_saved, name), getattr(saved, name), dtype, name)
         dy = channels_last(np.random.default_rng(1).standard_normal(y.shape).astype(dtype))
         back = {**how, "given": given}
         expected = separable_block_backward(dy, arrays[0], saved, *arrays[1:], impl="composed", **back)
         gradients = separable_block_backward(dy, arrays[0], found_saved, *arrays[1:], impl="fused", **back)
         for name, a, e in zip(ARRAYS, gradients, expected, strict=True):
             assert a.dtype == dtype
-            assert_close(a, e, dtype, f"d{name}, {activations}")
+            assert_agrees(a, e, dtype, f"d{name}, {activations}")
 
 
 @pytest.mark.parametrize("stride", [1, 2])
@@ -96,7 +89,7 @@ def test_gradients_that_are_not_needed_are_none(impl):
         found = separable_block_backward(dy, arrays[0], saved, *arrays[1:], padding=1, impl=impl, needs=needs)
         for name, a, e in zip(ARRAYS, found, whole, strict=True):
             if name in needs:
-                assert_close(a, e, np.float64, name)
+                assert_agrees(a, e, np.float64, name)
             else:
                 assert a is None
 
@@ -108,7 +101,7 @@ def test_a_wrong_fused_gradient_would_be_noticed():
     wrong[1][3, 0, 2, 1] *= 1.001
     y, _ = separable_block(*arrays, padding=1)
     with pytest.raises(AssertionError, match="y"):
-        assert_close(separable_block(*wrong, padding=1)[0], y, np.float64, "y")
+        assert_agrees(separable_block(*wrong, padding=1)[0], y, np.float64, "y")
 
 
 def test_what_cannot_be_fused_is_refused():
@@ -174,7 +167,7 @@ def test_the_layer_is_the_same_fused_and_step_by_step(options, frozen, train):
     fused, stepwise = results
     assert fused.keys() == stepwise.keys()
     for name in fused:
-        assert_close(fused[name], stepwise[name], np.float64, name)
+        assert_agrees(fused[name], stepwise[name], np.float64, name)
     changed = not np.array_equal(fused["bn2.running_mean"], np.zeros(6))
     assert changed == (train and frozen != "all")
 
@@ -189,12 +182,12 @@ def test_inference_is_the_same_fused_and_step_by_step(options):
         for _, buffer in block.named_buffers():
             buffer.value = buffer.value + np.random.default_rng(9).uniform(0.1, 1, buffer.value.shape)
     expected = stepwise.forward(x, train=False)[0]
-    assert_close(fused(x), expected, np.float64, "fused")
-    assert_close(stepwise(x), expected, np.float64, "step by step")
+    assert_agrees(fused(x), expected, np.float64, "fused")
+    assert_agrees(stepwise(x), expected, np.float64, "step by step")
     folded = [fold_batch_norm(block) for block in (fused, stepwise)]
     folded[1]._fits = lambda shape: False
     for block in folded:
-        assert_close(block(x), expected, np.float64, "folded")
+        assert_agrees(block(x), expected, np.float64, "folded")
 
 
 @pytest.mark.parametrize(

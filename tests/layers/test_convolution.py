@@ -1,0 +1,33 @@
+"""Convolutions and the linear layer: what their constructors refuse. The rest is in house/test_every_layer.py."""
+
+import pytest
+
+from npdsconv.layers import Conv2d, DepthwiseConv2d, Linear, PointwiseConv2d
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda: Conv2d(0, 3, 3), ValueError, "Conv2d: in_channels must be an int of at least 1, got 0"),
+        (lambda: Conv2d(3, 2.0, 3), ValueError, "Conv2d: out_channels must be an int of at least 1, got 2.0"),
+        (lambda: Conv2d(4, 6, 3, groups=3), ValueError, "Conv2d: .*groups.* 3"),
+        (lambda: Conv2d(4, 6, (3, 0)), ValueError, r"Conv2d: kernel_size must be at least 1, got \(3, 0\)"),
+        (lambda: Conv2d(4, 6, "3"), ValueError, "Conv2d: kernel_size must be an int or a pair of ints"),
+        (lambda: Conv2d(4, 6, 3, impl="cuda"), ValueError, "Conv2d: impl must be one of .*, got 'cuda'"),
+        (lambda: DepthwiseConv2d(True, 3), ValueError, "DepthwiseConv2d: in_channels .* got True"),
+        (
+            lambda: DepthwiseConv2d(3, 3, depth_multiplier=0),
+            ValueError,
+            "DepthwiseConv2d: depth_multiplier must be an int of at least 1, got 0",
+        ),
+        (lambda: DepthwiseConv2d(3, 3, impl="x"), ValueError, "DepthwiseConv2d: impl must be one of"),
+        (lambda: DepthwiseConv2d(3, (1, 2, 3)), ValueError, "DepthwiseConv2d: kernel_size must be"),
+        (lambda: PointwiseConv2d(3, -1), ValueError, "PointwiseConv2d: out_channels must be .*, got -1"),
+        (lambda: PointwiseConv2d(3, 4, impl="x"), ValueError, "PointwiseConv2d: impl must be one of"),
+        (lambda: Linear(0, 4), ValueError, "Linear: in_features must be an int of at least 1, got 0"),
+        (lambda: Linear(3, 4, impl="im2col"), ValueError, "Linear: impl must be one of numpy, numba"),
+    ],
+)
+def test_constructors_say_what_is_wrong(make, error, message):
+    with pytest.raises(error, match=message):
+        make()

@@ -1,0 +1,82 @@
+"""Activations: by hand, at the ends of the number line, in any shape and memory layout; what they refuse."""
+
+import numpy as np
+import pytest
+from geometries import LAYOUTS, laid_out
+from helpers import equal, is_channels_last, normal
+from messages import F32, LABELS, C, X, assert_says
+
+import npdsconv
+
+with_both_impls = pytest.mark.parametrize("impl", ["numpy", "numba"])
+with_both_dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64])
+
+
+@with_both_impls
+@with_both_dtypes
+def test_activations_by_hand(impl, dtype):
+    x, dy = (
+        np.array([[-2, -0.5, 0, 1], [5.5, 6, 7, 100]], dtype),
+        np.array([[1, 2, 3, 4], [5, 6, 7, 8]], dtype),
+    )
+    equal(npdsconv.relu(x, impl=impl), np.array([[0, 0, 0, 1], [5.5, 6, 7, 100]], dtype))
+    equal(npdsconv.relu_backward(dy, x, impl=impl), np.array([[0, 0, 0, 4], [5, 6, 7, 8]], dtype))
+    equal(npdsconv.relu6(x, impl=impl), np.array([[0, 0, 0, 1], [5.5, 6, 6, 6]], dtype))
+    equal(npdsconv.relu6_backward(dy, x, impl=impl), np.array([[0, 0, 0, 4], [5, 0, 0, 0]], dtype))
+
+
+@with_both_impls
+def test_activations_pass_a_nan_on_and_infinities_are_cut(impl):
+    x = np.array([np.nan, np.inf, -np.inf])
+    equal(npdsconv.relu(x, impl=impl), np.array([np.nan, np.inf, 0]))
+    equal(npdsconv.relu6(x, impl=impl), np.array([np.nan, 6, 0]))
+    equal(npdsconv.relu6_backward(np.ones(3), x, impl=impl)[1:], np.zeros(2))
+
+
+@with_both_impls
+@pytest.mark.parametrize(
+    "shape", [(), (0,), (1,), (3, 4), (2, 0, 3, 4), (2, 3, 5, 4), (2, 1, 3, 2, 2), (40_000,)]
+)
+@pytest.mark.parametrize("ceiling", [6, np.inf])
+def test_activations_of_any_shape(ceiling, shape, impl):
+    """40,000 numbers are three pieces of work for the kernel."""
+    x, dy = 5 * normal(*shape), np.asarray(normal(*shape, seed=1))
+    x = np.asarray(x)
+    forward, backward = (
+        (npdsconv.relu, npdsconv.relu_backward)
+        if ceiling == np.inf
+        else (npdsconv.relu6, npdsconv.relu6_backward)
+    )
+    equal(np.asarray(forward(x, impl=impl)), np.minimum(np.maximum(x, 0), ceiling))
+    equal(np.asarray(backward(dy, x, impl=impl)), np.where((x > 0) & (x < ceiling), dy, 0))
+
+
+@with_both_impls
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_activations_in_any_memory_layout(layout, impl):
+    x, dy = normal(2, 3, 5, 4), normal(2, 3, 5, 4, seed=1)
+    y = npdsconv.relu(laid_out(x, layout), impl=impl)
+    equal(y, np.maximum(x, 0))
+    equal(npdsconv.relu_backward(laid_out(dy, "C"), laid_out(x, layout), impl=impl), dy * (x > 0))
+    if impl == "numba" or layout == "channels-last":
+        assert is_channels_last(y)
+
+
+@pytest.mark.parametrize("impl", ["numpy", "numba"])
+def test_relu_passes_the_gradient_of_infinity(impl):
+    dy = np.array([3.0, 5.0, 7.0])
+    dx = npdsconv.relu_backward(dy, np.array([np.inf, -np.inf, 1.0]), impl=impl)
+    np.testing.assert_array_equal(dx, [3.0, 0.0, 7.0])
+
+
+@pytest.mark.parametrize("op", ["relu", "relu6"])
+def test_activations(op):
+    forward, backward = getattr(npdsconv, op), getattr(npdsconv, f"{op}_backward")
+    for function, arguments in ((forward, (X,)), (backward, (X, X))):
+        message = "impl must be one of numpy, numba, got 'naive'"
+        assert_says(ValueError, message, function, *arguments, impl="naive")
+    assert_says(TypeError, "x has dtype int64, must be float32 or float64", forward, LABELS)
+    assert_says(TypeError, "x must be a NumPy array, got float", forward, 1.0)
+    message = "dy has shape (4,), expected (2, 4, 7, 6) (the shape of x)"
+    assert_says(ValueError, message, backward, C, X)
+    assert_says(TypeError, "one dtype for all arrays, got dy float32, x float64", backward, X.astype(F32), X)
