@@ -25,6 +25,7 @@ import numpy as np
 from npdsconv import layout
 from npdsconv.kernels.depthwise import taps_of
 from npdsconv.kernels.depthwise_3x3 import correlate
+from npdsconv.kernels.machine import jit
 from npdsconv.kernels.machine.jit import kernel, prange
 from npdsconv.kernels.machine.lanes import keep, pointer
 from npdsconv.kernels.norm import activate, slopes
@@ -116,6 +117,11 @@ def inference(x, depthwise, bias1, bounds1, pointwise, bias2, bounds2, window):
     share = max(1, -(-len(mix[1]) * min(len(x), FEW_IMAGES) // FEW_IMAGES))
     _infer(layout.nhwc(x), *step, *_steps(window), *mix, *how, share, y)
     return layout.nchw(y)
+
+
+def backward_is_missing():
+    """Whether `backward` has still to be compiled, which takes as long as the rest of a network."""
+    return jit.is_missing(_backward)
 
 
 def _taps(depthwise):
