@@ -137,10 +137,13 @@ def scaling_table(section: dict[str, Any]) -> str:
 def _with_note(section: dict[str, Any], text: str) -> str:
     m = section["measured"]
     versions = ", ".join(f"{name} {version}" for name, version in m["versions"].items())
+    commit = f" at {m['commit']}" if "commit" in m else ""  # older records name none
     rows = section.get("rows", []) + [p for s in section.get("sweeps", []) for p in s["points"]]
     others = [row["others"] for row in rows if row.get("others") is not None]
     busy = f"; other programs took at most {max(others):.0%} of the cores" if others else ""
-    return f"{text}\n\nMeasured {m['date']} on {m['processor']}, {m['cores']} cores{busy}; {versions}."
+    return (
+        f"{text}\n\nMeasured {m['date']}{commit} on {m['processor']}, {m['cores']} cores{busy}; {versions}."
+    )
 
 
 # ---- writing --------------------------------------------------------------------------------------------------

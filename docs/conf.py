@@ -16,6 +16,7 @@ from unittest import mock
 from docutils import nodes
 from docutils.parsers.rst import Directive
 from sphinx.application import Sphinx
+from sphinx.pycode import ModuleAnalyzer
 from sphinx.util.math import get_node_equation_number
 from sphinx.util.typing import stringify_annotation
 
@@ -127,6 +128,16 @@ def short_types(app, what, name, obj, options, signature, returns):  # type: ign
     return signature, returns
 
 
+def without_overloads(analyze):  # type: ignore[no-untyped-def]
+    """Overloads are for type checkers; a reader wants the one signature that runs."""
+
+    def analyze_and_forget(self: ModuleAnalyzer) -> None:
+        analyze(self)
+        self.overloads = {}
+
+    return analyze_and_forget
+
+
 def readable_docstrings(app, what, name, obj, options, lines):  # type: ignore[no-untyped-def]
     """Docstrings are written to be read in a terminal; this says to Sphinx what a reader sees without being told."""
     if what in ("attribute", "property", "data"):
@@ -166,5 +177,6 @@ class CommandHelp(Directive):
 def setup(app: Sphinx) -> None:
     app.add_html_math_renderer("katex", (open_math, None), (open_math_block, None))
     app.add_directive("command-help", CommandHelp)
+    ModuleAnalyzer.analyze = without_overloads(ModuleAnalyzer.analyze)  # type: ignore[method-assign]
     app.connect("autodoc-process-signature", short_types)
     app.connect("autodoc-process-docstring", readable_docstrings, priority=400)  # before Napoleon, at 500

@@ -10,7 +10,7 @@ Nothing else is asked of the sizes: in particular they need not divide.
 
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,20 @@ PaddingLike = int | Pair | tuple[Pair, Pair] | str
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 OPTIONAL = ("b", "mean", "var")  # arguments that an op can do without
+
+
+class Steps(TypedDict, total=False):
+    """How a kernel moves over an image, as the keyword arguments of an op."""
+
+    stride: Stride
+    padding: PaddingLike
+    dilation: Stride
+
+
+class Geometry(Steps, total=False):
+    """The same for a standard convolution."""
+
+    groups: int
 
 
 class Window(NamedTuple):
@@ -65,18 +79,20 @@ def _is_int(value: object) -> bool:
     return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
-def _resolve_padding(op: str, padding: PaddingLike, size: Pair, span: Pair, stride: Pair) -> Padding:
-    if isinstance(padding, str):
-        if padding == "valid":
-            return (0, 0), (0, 0)
-        if padding == "same":
-            return _same(size[0], span[0], stride[0]), _same(size[1], span[1], stride[1])
-    elif _is_int(padding):
-        padding = pair(op, "padding", padding, 0)  # type: ignore[arg-type]
+def parse_padding(op: str, padding: PaddingLike) -> Padding | Literal["same"]:
+    """Every form of padding as ((top, bottom), (left, right)); "same" stays, since it depends on the image."""
+    if padding == "same":
+        return "same"
+    if padding == "valid":
+        return (0, 0), (0, 0)
     if isinstance(padding, tuple | list) and len(padding) == 2:
-        if all(isinstance(side, tuple | list) for side in padding):
-            vertical, horizontal = padding
+        vertical, horizontal = padding
+        if isinstance(vertical, tuple | list) and isinstance(horizontal, tuple | list):
             return pair(op, "padding", vertical, 0), pair(op, "padding", horizontal, 0)
+        if _is_int(vertical) and _is_int(horizontal):
+            ph, pw = pair(op, "padding", padding, 0)  # type: ignore[arg-type]
+            return (ph, ph), (pw, pw)
+    elif _is_int(padding):
         ph, pw = pair(op, "padding", padding, 0)  # type: ignore[arg-type]
         return (ph, ph), (pw, pw)
     raise ValueError(
@@ -108,7 +124,9 @@ def _resolved(
 ) -> Window:
     stride, dilation = pair(op, "stride", stride), pair(op, "dilation", dilation)
     span = tuple(d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True))
-    pads = _resolve_padding(op, padding, size, span, stride)  # type: ignore[arg-type]
+    pads = parse_padding(op, padding)
+    if pads == "same":
+        pads = _same(size[0], span[0], stride[0]), _same(size[1], span[1], stride[1])
     out = []
     for axis, n, k, s, d, (before, after) in zip(
         ("height", "width"), size, kernel, stride, dilation, pads, strict=True
@@ -123,6 +141,33 @@ def _resolved(
             )
         out.append(room // s + 1)
     return Window(kernel, stride, pads, dilation, (out[0], out[1]))
+
+
+def check_counts(op: str, **numbers: int) -> None:
+    """All `numbers` (of channels, of features) are ints of at least 1."""
+    for name, n in numbers.items():
+        if not _is_int(n) or n < 1:
+            raise ValueError(f"{op}: {name} must be an int of at least 1, got {n!r}")
+
+
+def check_number(
+    op: str,
+    name: str,
+    value: float,
+    low: float,
+    high: float = np.inf,
+    *,
+    open_low: bool = False,
+    open_high: bool = False,
+) -> float:
+    """`value` as a float, if it is a finite real number from `low` to `high`; an open end does not count itself."""
+    real = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+    above = real and (low < value if open_low else low <= value)
+    below = real and (value < high if open_high or high == np.inf else value <= high)
+    if not (above and below):
+        interval = f"{'(' if open_low else '['}{low:g}, {high:g}{')' if open_high or high == np.inf else ']'}"
+        raise ValueError(f"{op}: {name} must be a number in {interval}, got {value!r}")
+    return float(value)
 
 
 def check_floats(op: str, **arrays: Array | None) -> None:

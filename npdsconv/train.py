@@ -20,8 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from npdsconv.data import Augment, Split, batches, steps_per_epoch, to_float
-from npdsconv.layers import Layer
-from npdsconv.layers.base import pull_without_dx
+from npdsconv.layers import Layer, pullback
 from npdsconv.metrics import confusion_matrix
 from npdsconv.ops.losses import softmax, softmax_cross_entropy, softmax_cross_entropy_backward
 from npdsconv.optim import Optimizer, Schedule, constant
@@ -101,13 +100,13 @@ def _step(
 ) -> tuple[float, int]:
     """One step: the mean loss, and how many images were classified correctly, both before the update."""
     optimizer.zero_grad()
-    logits, backward = model.forward(x, train=True)
+    logits, back = model.forward(x, train=True)
     loss, probabilities = softmax_cross_entropy(logits, labels, label_smoothing=label_smoothing)
     if not math.isfinite(loss):
         lr = optimizer.lr * lr_factor
         raise FloatingPointError(f"{where}: the loss is {loss} at learning rate {lr:g}: use a lower one")
     dlogits = softmax_cross_entropy_backward(probabilities, labels, label_smoothing=label_smoothing)
-    pull_without_dx(backward, dlogits)
+    pullback(back)(dlogits, dx=False)  # nobody learns from the gradient for the images
     optimizer.step(lr_factor)
     return loss, int(np.count_nonzero(probabilities.argmax(axis=1) == labels))
 

@@ -13,7 +13,7 @@ import numpy as np
 from helpers import assert_close
 
 import npdsconv
-from npdsconv.ops import depthwise, pointwise, pooling, standard
+from npdsconv.ops import avg_pooling, depthwise, max_pooling, pointwise, standard
 from npdsconv.shapes import Array
 
 Shape = tuple[int, ...]
@@ -22,8 +22,8 @@ IMPLS = {
     "conv2d": standard.IMPLS,
     "depthwise_conv2d": depthwise.IMPLS,
     "pointwise_conv2d": pointwise.IMPLS,
-    "max_pool2d": pooling.MAX_IMPLS,
-    "avg_pool2d": pooling.AVG_IMPLS,
+    "max_pool2d": max_pooling.IMPLS,
+    "avg_pool2d": avg_pooling.IMPLS,
 }
 CONVOLUTIONS = ("conv2d", "depthwise_conv2d", "pointwise_conv2d")
 OPS = tuple(IMPLS)

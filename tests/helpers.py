@@ -3,6 +3,7 @@
 What has to do with geometries and tiers is in `geometries.py`, what only tests of messages need in `messages.py`.
 """
 
+import importlib
 import importlib.util
 import os
 import subprocess
@@ -11,23 +12,6 @@ import sys
 import numpy as np
 
 from npdsconv import cli
-from npdsconv.layers import (
-    AvgPool2d,
-    BatchNorm2d,
-    Conv2d,
-    DepthwiseSeparableConv2d,
-    Dropout,
-    Flatten,
-    GlobalAvgPool2d,
-    Linear,
-    MaxPool2d,
-    PointwiseConv2d,
-    ReLU,
-    ReLU6,
-    Residual,
-    Sequential,
-    set_impl,
-)
 from npdsconv.layout import empty_nchw
 
 # ---- numbers -------------------------------------------------------------------------------------------------
@@ -114,28 +98,6 @@ def gradients(layer, x, dy, train=True):
     return dx, {name: p.grad.copy() for name, p in layer.named_parameters()}
 
 
-def network(impl="im2col", seed=0):
-    """A small network with everything in it: float64; input (N, 2, 7, 6), output (N, 3)."""
-    rng = np.random.default_rng(seed)
-    model = Sequential(
-        Conv2d(2, 4, (3, 2), padding=1, bias=False, rng=rng),
-        BatchNorm2d(4),
-        ReLU(),
-        DepthwiseSeparableConv2d(4, 5, (2, 3), stride=(2, 1), padding=1, depth_multiplier=2, rng=rng),
-        Residual(
-            Sequential(
-                DepthwiseSeparableConv2d(5, 5, 3, padding=1, activation=None, mid_activation="relu6", rng=rng)
-            )
-        ),
-        Dropout(0.3, rng=rng),
-        Residual(MaxPool2d(2), Sequential(AvgPool2d(2), PointwiseConv2d(5, 5, rng=rng), ReLU6())),
-        GlobalAvgPool2d(),
-        Flatten(),
-        Linear(5, 3, rng=rng),
-    )
-    return set_impl(settled(model), impl)
-
-
 # ---- commands, scripts and other processes -------------------------------------------------------------------
 
 
@@ -152,8 +114,9 @@ def fresh(code, *options, **environment):
     The environment is this one with the changes that are named; None takes a variable out.
     """
     env = os.environ | {k: str(v) for k, v in environment.items()}
-    for name in [name for name, value in environment.items() if value is None]:
-        del env[name]
+    for name, value in environment.items():
+        if value is None:
+            del env[name]
     command = [sys.executable, *options, "-c", code]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=env)
     assert done.returncode == 0, f"exit code {done.returncode}\n{done.stderr}"
@@ -166,6 +129,15 @@ def load(path):
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def import_from(folder, name):
+    """A module of a folder that is not a package; what it imports from beside it is found too."""
+    sys.path.insert(0, str(folder))
+    try:
+        return importlib.import_module(name)
+    finally:
+        sys.path.remove(str(folder))
 
 
 def row(report, name):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import assert_same_state
 
 from npdsconv import checkpoint
 
@@ -36,14 +37,6 @@ def model(seed=0):
 def optimizer(seed=1):
     rng = np.random.default_rng(seed)
     return Stateful(**{"steps": np.array([4, 0, 4]), "m.0": rng.standard_normal((3, 1, 2, 5))})
-
-
-def assert_same_state(actual, expected):
-    assert actual.keys() == expected.keys()
-    for name, array in expected.items():
-        assert actual[name].dtype == array.dtype, name
-        assert actual[name].shape == array.shape, name
-        np.testing.assert_array_equal(actual[name], array, err_msg=name)
 
 
 def test_everything_saved_comes_back_bit_for_bit(tmp_path):

@@ -1,9 +1,7 @@
 """Freed memory is kept: a second pass over new arrays faults no new pages in."""
 
-import subprocess
-import sys
-
 import pytest
+from helpers import fresh
 
 PROGRAM = """
 import resource, numpy as np
@@ -21,11 +19,8 @@ print(int(kept), resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 
 
 def faults(keep):
-    program = PROGRAM.format(keep=keep)
-    output = subprocess.run(
-        [sys.executable, "-c", program], check=True, capture_output=True, text=True
-    ).stdout
-    return [int(n) for n in output.split()]
+    (line,) = fresh(PROGRAM.format(keep=keep))
+    return [int(n) for n in line.split()]
 
 
 def test_freed_memory_is_kept_where_the_c_library_listens():

@@ -1,56 +1,41 @@
 """This machine: what it is, and its two ceilings, copying and multiplying, measured."""
 
-import os
 import platform
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+import npdsconv
 from npdsconv.bench.quiet import load
+from npdsconv.versions import commit, cores, processor
 
 COPIED = 1 << 28  # bytes of the array that is copied: far beyond any cache
 PRODUCT = 2048  # rows and columns of the matrices that are multiplied
 REPEATS = 15
 
 
-def cores() -> int:
-    """Cores that this process may use, or as many as NUMBA_NUM_THREADS says."""
-    if os.environ.get("NUMBA_NUM_THREADS"):
-        return int(os.environ["NUMBA_NUM_THREADS"])
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def describe() -> dict[str, Any]:
-    """What stands beside every result: processor, cores, system, versions, how busy the machine was."""
-    import npdsconv
+    """What stands beside every result: processor, cores, system, commit, versions, how busy the machine was.
 
+    "commit" is the checkout's, with "+changes" where files of the package differ from it; for an installed package it
+    is the version.
+    """
     return {
-        "processor": _processor(),
+        "processor": processor(),
         "cores": cores(),
         "system": platform.platform(terse=True),
         "load": load(),
         "date": time.strftime("%Y-%m-%d"),
+        "commit": commit() or npdsconv.__version__,
         "versions": {
             "npdsconv": npdsconv.__version__,
             "python": platform.python_version(),
             "numpy": np.__version__,
         },
     }
-
-
-def _processor() -> str:
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        text = info.read_text()
-        names = [line.split(":", 1)[1].strip() for line in text.splitlines() if line.startswith("model name")]
-        wide = " (AVX-512)" if "avx512f" in text else " (AVX2)" if "avx2" in text else ""
-        if names:
-            return names[0] + wide
-    return platform.processor() or platform.machine()
 
 
 # ---- the ceilings, in a process of their own that was started with so many threads -----------------------------

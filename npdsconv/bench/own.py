@@ -1,8 +1,7 @@
 """npdsconv's side: a call for each workload. The variant is the tier, "numba", "im2col" or "composed".
 
-"composed" is the fast tier with every separable block step by step: a block alone as six ops, each with its own pass
-over memory; in a network as a chain, where batch norm and ReLU share one. For inference batch norm is folded into the
-convolutions in every tier.
+"composed" is the fast tier with every separable block as six ops one after the other, each with its own pass over
+memory (``fused=False``). For inference batch norm is folded into the convolutions in every tier.
 """
 
 from collections.abc import Callable
@@ -64,9 +63,9 @@ def _op(settings: dict[str, Any], impl: str) -> Callable[[], Any]:
 
 def _choose(model: Layer, impl: str) -> None:
     set_impl(model, _tier(impl))
-    for layer in model.modules() if impl == "composed" else ():
+    for layer in model.modules():
         if isinstance(layer, DepthwiseSeparableConv2d):
-            layer.fuses = lambda shape: False  # type: ignore[method-assign]
+            layer.fused = impl != "composed"
 
 
 def _tier(impl: str) -> str:
@@ -138,20 +137,11 @@ def _block(settings: dict[str, Any], x: Array, dy: Array, impl: str) -> Callable
     block = separable_block(settings)
     _choose(block, impl)
 
-    def fused() -> Array:
-        _, backward = block.forward(x, train=True)
-        return backward(dy)
+    def call() -> Array:
+        _, back = block.forward(x, train=True)
+        return back(dy)
 
-    def composed() -> Array:
-        y, slope, backwards = x, dy, []
-        for _, step in block.children():
-            y, backward = step.forward(y, train=True)
-            backwards.append(backward)
-        while backwards:
-            slope = backwards.pop()(slope)
-        return slope
-
-    return composed if impl == "composed" else fused
+    return call
 
 
 def separable_block(settings: dict[str, Any]) -> DepthwiseSeparableConv2d:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext, redirect_stdout
 from typing import Any, NamedTuple, NoReturn
 
-from npdsconv import __version__
+from npdsconv import show_versions
 
 COMMANDS = {
     "train": "train a network on digits",
@@ -99,7 +99,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=f"npdsconv {__version__}")
+    parser.add_argument("--version", action=_Versions, nargs=0, help="show versions and machine, and exit")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     for name, summary in COMMANDS.items():
         command = commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
@@ -108,6 +108,14 @@ def _parser() -> argparse.ArgumentParser:
             "--json", action="store_true", help="print one JSON object, and all else on standard error"
         )
     return parser
+
+
+class _Versions(argparse.Action):
+    """Asks when it is called: argparse's own action would need the text, and so Numba, for every command."""
+
+    def __call__(self, parser, *_):  # type: ignore[no-untyped-def]
+        show_versions()
+        parser.exit()
 
 
 def _module(command: str) -> Any:

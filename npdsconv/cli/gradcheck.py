@@ -5,7 +5,7 @@ import sys
 
 from npdsconv import text
 from npdsconv.cli import FAILED, Outcome
-from npdsconv.runs.recipe import TIERS
+from npdsconv.ops._tiers import TIERS
 
 
 def add(parser: argparse.ArgumentParser) -> None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from functools import singledispatch
-from itertools import pairwise
 from math import prod
 from typing import NamedTuple
 
@@ -22,13 +21,12 @@ from npdsconv.layers import (
     MaxPool2d,
     Parameter,
     PointwiseConv2d,
-    ReLU,
-    ReLU6,
     Residual,
     Sequential,
 )
-from npdsconv.layers.composite import fuses
-from npdsconv.shapes import PaddingLike, Pair, Stride
+from npdsconv.layers.activations import Activation
+from npdsconv.layers.fusion import fuse
+from npdsconv.shapes import Pair
 
 Shape = tuple[int, ...]
 
@@ -165,7 +163,7 @@ def _conv2d(layer: Conv2d, shape: Shape) -> Cost:
     o, c_group, kh, kw = layer.weight.value.shape
     c = c_group * layer.groups
     _check(layer, shape, "C, H, W", c)
-    size = _pixels(layer, shape, (kh, kw), layer.stride, layer.padding, layer.dilation)
+    size = _pixels(layer, shape, (kh, kw))
     params = o * c_group * kh * kw + _biases(layer.bias, o)
     return _single(layer, shape, (o, *size), params, conv_macs(c, o, (kh, kw), size, layer.groups))
 
@@ -174,7 +172,7 @@ def _conv2d(layer: Conv2d, shape: Shape) -> Cost:
 def _depthwise(layer: DepthwiseConv2d, shape: Shape) -> Cost:
     c, m, kh, kw = layer.weight.value.shape
     _check(layer, shape, "C, H, W", c)
-    size = _pixels(layer, shape, (kh, kw), layer.stride, layer.padding, layer.dilation)
+    size = _pixels(layer, shape, (kh, kw))
     params = c * m * kh * kw + _biases(layer.bias, c * m)
     return _single(layer, shape, (c * m, *size), params, depthwise_macs(c, (kh, kw), size, m))
 
@@ -202,17 +200,14 @@ def _batch_norm(layer: BatchNorm2d, shape: Shape) -> Cost:
 
 
 @cost.register
-def _elementwise(layer: ReLU | ReLU6 | Dropout, shape: Shape) -> Cost:
+def _elementwise(layer: Activation | Dropout, shape: Shape) -> Cost:
     return _single(layer, shape, shape)
 
 
 @cost.register
 def _pooling(layer: MaxPool2d | AvgPool2d, shape: Shape) -> Cost:
     _check(layer, shape, "C, H, W")
-    kernel = layer.kernel_size
-    stride = kernel if layer.stride is None else layer.stride
-    dilation = layer.dilation if isinstance(layer, MaxPool2d) else 1
-    return _single(layer, shape, (shape[0], *_pixels(layer, shape, kernel, stride, layer.padding, dilation)))
+    return _single(layer, shape, (shape[0], *_pixels(layer, shape, layer.kernel_size)))
 
 
 @cost.register
@@ -230,23 +225,16 @@ def _flatten(layer: Flatten, shape: Shape) -> Cost:
 def _chain(layer: Sequential | DepthwiseSeparableConv2d, shape: Shape) -> Cost:
     """The children one after another. Whoever called the chain holds its input until the chain is done."""
     rows: list[Row] = []
-    x, fused = shape, _fused(layer, shape)
-    for k, (name, child) in enumerate(layer.children()):
-        x, more = cost(child, x)
-        more = [row._replace(fused=True) for row in more] if fused[k] else more
-        rows += _inside(name, more, held=prod(shape) if k else 0)
+    x, rest, names = shape, [child for _, child in layer.children()], [name for name, _ in layer.children()]
+    while rest:
+        step, count = fuse(rest, (1, *x), True, layer.fused)
+        for child in rest[:count]:
+            x, more = cost(child, x)
+            if any(child is hidden for hidden in step.hidden):
+                more = [row._replace(fused=True) for row in more]
+            rows += _inside(names.pop(0), more, held=prod(shape) if rows else 0)
+        del rest[:count]
     return x, rows
-
-
-def _fused(layer: Sequential | DepthwiseSeparableConv2d, shape: Shape) -> list[bool]:
-    """For each child, whether its output is never in memory."""
-    children = [child for _, child in layer.children()]
-    fused = [isinstance(child, BatchNorm2d) and fuses(child, after) for child, after in pairwise(children)]
-    fused.append(False)
-    if isinstance(layer, DepthwiseSeparableConv2d) and layer.fuses((1, *shape)):
-        between = children.index(layer.pointwise)
-        fused[1:between] = [True] * (between - 1)
-    return fused
 
 
 @cost.register
@@ -266,10 +254,13 @@ def _inside(name: str, rows: list[Row], held: int = 0) -> Iterator[Row]:
         yield row._replace(name=f"{name}.{row.name}" if row.name else name, held=row.held + held)
 
 
-def _pixels(
-    layer: Layer, shape: Shape, kernel: Stride, stride: Stride, padding: PaddingLike, dilation: Stride = 1
-) -> Pair:
-    """(OH, OW) by the output-size rule; the formulas need nothing else of stride, padding and dilation."""
-    kind = type(layer).__name__
-    size = shapes.pair(kind, "kernel_size", kernel)
-    return shapes.resolve_window(kind, (shape[1], shape[2]), size, stride, padding, dilation).output
+def _pixels(layer: Conv2d | DepthwiseConv2d | MaxPool2d | AvgPool2d, shape: Shape, kernel: Pair) -> Pair:
+    """(OH, OW) by the output-size rule."""
+    how = layer.geometry()
+    kind, stride, padding, dilation = (
+        type(layer).__name__,
+        how["stride"],
+        how["padding"],
+        how.get("dilation", 1),
+    )
+    return shapes.resolve_window(kind, (shape[1], shape[2]), kernel, stride, padding, dilation).output

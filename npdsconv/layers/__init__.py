@@ -1,7 +1,7 @@
 """Layers own parameters and remember by closure: ``y, backward = layer.forward(x, train=True)``."""
 
 from npdsconv.layers.activations import ReLU, ReLU6
-from npdsconv.layers.base import Backward, Buffer, Layer, Parameter, pullback
+from npdsconv.layers.base import Buffer, Layer, Parameter, Pullback, pullback
 from npdsconv.layers.composite import Residual, Sequential, set_impl
 from npdsconv.layers.convolution import Conv2d, DepthwiseConv2d, Linear, PointwiseConv2d
 from npdsconv.layers.norm import BatchNorm2d
@@ -11,7 +11,6 @@ from npdsconv.layers.shaping import Dropout, Flatten
 
 __all__ = [
     "AvgPool2d",
-    "Backward",
     "BatchNorm2d",
     "Buffer",
     "Conv2d",
@@ -25,6 +24,7 @@ __all__ = [
     "MaxPool2d",
     "Parameter",
     "PointwiseConv2d",
+    "Pullback",
     "ReLU",
     "ReLU6",
     "Residual",

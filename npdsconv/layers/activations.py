@@ -1,47 +1,52 @@
-"""Activations: functions of each number by itself."""
+"""Activations: functions of each number by itself, for arrays of any shape."""
 
-from typing import final
+from abc import ABC
+from typing import ClassVar, final
 
-from npdsconv.layers.base import Backward, Layer, pullback
+from npdsconv.layers.base import Layer, Pullback, pullback
 from npdsconv.ops import activations
-from npdsconv.shapes import Array, check_choice
+from npdsconv.ops._tiers import tier
+from npdsconv.shapes import Array
+
+
+class Activation(Layer, ABC):
+    """Base of the activation layers: a name, and the op of that name.
+
+    Parameters
+    ----------
+    impl : "naive", "im2col", "loops" or "numba"
+    """
+
+    name: ClassVar[str]
+
+    def __init__(self, *, impl: str = "numba") -> None:
+        tier(type(self).__name__, activations.IMPLS, impl)
+        self.impl = impl
+
+    @final
+    def forward(self, x: Array, *, train: bool) -> tuple[Array, Pullback]:
+        """Any shape to the same shape."""
+        (f, f_backward), impl = activations.FUNCTIONS[self.name], self.impl
+        return f(x, impl=impl), pullback(lambda dy: f_backward(dy, x, impl=impl))
 
 
 @final
-class ReLU(Layer):
-    """max(x, 0), for arrays of any shape."""
+class ReLU(Activation):
+    """max(x, 0)."""
 
-    def __init__(self, *, impl: str = "numba") -> None:
-        check_choice("ReLU", "impl", impl, activations.IMPLS)
-        self.impl = impl
-
-    def forward(self, x: Array, *, train: bool) -> tuple[Array, Backward]:
-        """Any shape to the same shape."""
-        impl = self.impl
-        return activations.relu(x, impl=impl), pullback(
-            lambda dy: activations.relu_backward(dy, x, impl=impl)
-        )
+    name = "relu"
 
 
 @final
-class ReLU6(Layer):
-    """min(max(x, 0), 6), for arrays of any shape."""
+class ReLU6(Activation):
+    """min(max(x, 0), 6)."""
 
-    def __init__(self, *, impl: str = "numba") -> None:
-        check_choice("ReLU6", "impl", impl, activations.IMPLS)
-        self.impl = impl
-
-    def forward(self, x: Array, *, train: bool) -> tuple[Array, Backward]:
-        """Any shape to the same shape."""
-        impl = self.impl
-        return activations.relu6(x, impl=impl), pullback(
-            lambda dy: activations.relu6_backward(dy, x, impl=impl)
-        )
+    name = "relu6"
 
 
-ACTIVATIONS: dict[str, type[ReLU] | type[ReLU6]] = {"relu": ReLU, "relu6": ReLU6}
+ACTIVATIONS: dict[str, type[Activation]] = {kind.name: kind for kind in (ReLU, ReLU6)}
 
 
 def activation_name(layer: Layer | None) -> str | None:
     """What the ops call an activation layer; None for anything else."""
-    return next((name for name, kind in ACTIVATIONS.items() if isinstance(layer, kind)), None)
+    return layer.name if isinstance(layer, Activation) else None

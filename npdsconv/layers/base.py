@@ -1,20 +1,18 @@
 """The layer contract: a differentiable function is a value together with its pullback.
 
-``y, backward = layer.forward(x, train=True)`` runs the layer and returns a closure; ``dx = backward(dy)`` pulls the
-gradient of the loss back through it and adds the parameters' share to their ``.grad``. What has to be remembered
-is simply what `backward` closes over: there is no cache that could be stale.
+``y, back = layer.forward(x, train=True)`` runs the layer and returns its pullback; ``dx = back(dy)`` pulls the gradient
+of the loss back through it and adds the parameters' share to their ``.grad``. What has to be remembered is simply what
+the pullback closes over: there is no cache that could be stale.
 """
 
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Self
+from typing import Any, Self, final
 
 import numpy as np
 
 from npdsconv.shapes import FLOATS, Array
-
-Backward = Callable[[Array], Array]
 
 
 class Parameter:
@@ -46,13 +44,6 @@ class Buffer:
         return f"Buffer(shape={self.value.shape}, dtype={self.value.dtype})"
 
 
-def check_counts(op: str, **numbers: int) -> None:
-    """All `numbers` (of channels, of features) are ints of at least 1."""
-    for name, n in numbers.items():
-        if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
-            raise ValueError(f"{op}: {name} must be an int of at least 1, got {n!r}")
-
-
 def accumulate(owners: Iterable[Parameter | None], gradients: Iterable[Array | None]) -> None:
     """Add each gradient to the `.grad` of its parameter, where there is one and it was asked for."""
     for parameter, gradient in zip(owners, gradients, strict=True):
@@ -60,41 +51,70 @@ def accumulate(owners: Iterable[Parameter | None], gradients: Iterable[Array | N
             parameter.grad += gradient
 
 
-def pullback(backward: Backward, without_dx: Backward | None = None) -> Backward:
-    """Make a backward usable once: the call releases what it holds, a second call raises.
+def needed(dx: bool, **parameters: Parameter | None) -> tuple[str, ...]:
+    """What backward has to compute: "x" if wanted, and the parameters that learn. A frozen layer lets dx through."""
+    learning = (name for name, p in parameters.items() if p is not None and p.trainable)
+    return (*(("x",) if dx else ()), *learning)
 
-    `without_dx` does the same work but for dx, for which see ``pull_without_dx``; what it returns is ignored.
+
+@final
+class Pullback:
+    """The way back through one call of a layer: ``dx = back(dy)``. Usable once, since it releases what it holds.
+
+    ``back(dy, dx=False)`` does the same for the parameters alone, and saves the work for dx where that can be saved:
+    nobody learns from the gradient for an image. What it returns then is for nobody.
+
+    Parameters
+    ----------
+    backward : (dy, whether dx is wanted) -> dx; adds the parameters' share to their ``.grad``
+
+    Raises
+    ------
+    RuntimeError
+        It is called a second time.
     """
-    held = [(backward, without_dx or backward)]
 
-    # No functools.wraps here: it would keep `backward` alive, and all that it holds.
-    def use(which: int, dy: Array) -> Array:
-        if not held:
+    def __init__(self, backward: Callable[[Array, bool], Array]) -> None:
+        self._backward: Callable[[Array, bool], Array] | None = backward
+
+    def __call__(self, dy: Array, dx: bool = True) -> Array:
+        backward, self._backward = self._backward, None
+        if backward is None:
             raise RuntimeError(
                 "backward was called a second time: a pullback is used once, run forward again"
             )
-        return held.pop()[which](dy)
-
-    def once(dy: Array) -> Array:
-        return use(0, dy)
-
-    once.without_dx = lambda dy: use(1, dy)  # type: ignore[attr-defined]
-    return once
+        return backward(dy, dx)
 
 
-def pull_without_dx(backward: Backward, dy: Array) -> Array:
-    """Pull `dy` back for the parameters' gradients alone: nobody learns from the gradient for an image.
+def pullback(backward: Callable[[Array], Array]) -> Pullback:
+    """Make a :class:`Pullback` of a function that takes dy to dx. One that is a pullback already stays as it is.
 
-    A backward that knows no such way, an ordinary function for instance, is simply called. The result is for nobody.
+    Examples
+    --------
+    >>> back = pullback(lambda dy: 2 * dy)
+    >>> float(back(np.array(3.0)))
+    6.0
     """
-    return getattr(backward, "without_dx", backward)(dy)
+    return backward if isinstance(backward, Pullback) else Pullback(lambda dy, dx: backward(dy))
+
+
+def reverse(backs: list[Pullback]) -> Pullback:
+    """The pullback of a chain, from those of its steps: the chain rule. It takes them out of the list as it goes."""
+
+    def backward(dy: Array, dx: bool) -> Array:
+        while backs:  # popping frees what each one remembers as soon as it is used
+            back = backs.pop()
+            dy = back(dy, dx=dx or bool(backs))
+        return dy
+
+    return Pullback(backward)
 
 
 class Layer(ABC):
     """Base of every layer; subclasses are final and define :meth:`forward`."""
 
     @abstractmethod
-    def forward(self, x: Array, *, train: bool) -> tuple[Array, Backward]:
+    def forward(self, x: Array, *, train: bool) -> tuple[Array, Pullback]:
         """Run the layer.
 
         Parameters
@@ -105,7 +125,7 @@ class Layer(ABC):
         Returns
         -------
         y : the output
-        backward : dy -> dx; adds to the ``.grad`` of trainable parameters; usable once
+        back : Pullback, dy -> dx; adds to the ``.grad`` of trainable parameters
         """
 
     def __call__(self, x: Array) -> Array:
@@ -207,12 +227,21 @@ class Layer(ABC):
 
 
 def _members(layer: Layer) -> Iterator[tuple[str, Any]]:
-    """Attributes in order; a list of layers contributes its items, named by position."""
+    """Attributes in order; lists, tuples and dicts contribute what is in them, named by position or key."""
     for name, value in vars(layer).items():
-        if isinstance(value, list):
-            yield from ((f"{k}" if name == "layers" else f"{name}.{k}", item) for k, item in enumerate(value))
+        if name == "layers" and isinstance(value, list):  # of a chain: "3.weight", not "layers.3.weight"
+            for k, item in enumerate(value):
+                yield from _unpacked(str(k), item)
         else:
-            yield name, value
+            yield from _unpacked(name, value)
+
+
+def _unpacked(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, list | tuple | dict):
+        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _unpacked(f"{name}.{key}", item)
+    else:
+        yield name, value
 
 
 def _walk(layer: Layer, kind: type) -> Iterator[tuple[str, Any]]:

@@ -1,92 +1,62 @@
 """Layers made of layers: the chain rule is reversing a list."""
 
-from collections.abc import Callable, Iterator
-from functools import partial
-from typing import Any, final, overload
+from collections.abc import Iterator, Sequence
+from typing import final, overload
 
-from npdsconv.layers.activations import ReLU, ReLU6, activation_name
-from npdsconv.layers.base import Backward, Layer, pull_without_dx, pullback
-from npdsconv.layers.convolution import Conv2d, DepthwiseConv2d, Linear, PointwiseConv2d
-from npdsconv.layers.norm import BatchNorm2d
-from npdsconv.layers.pooling import AvgPool2d, GlobalAvgPool2d, MaxPool2d
-from npdsconv.layers.steps import ActivatedBatchNorm, NormedConv2d
+from npdsconv.layers.base import Layer, Pullback, pullback, reverse
+from npdsconv.layers.fusion import fuse
+from npdsconv.ops._tiers import TIERS
 from npdsconv.shapes import Array, check_choice
 
 
-def chain(layers: list[Layer], x: Array, train: bool) -> tuple[Array, Backward]:
-    """Run `layers` one after another; the backward of the chain runs theirs in reverse."""
-    backwards: list[Backward] = []
-    for layer in in_one_pass(layers):
-        x, back = layer.forward(x, train=train)
-        backwards.append(back)
-
-    def backward(dy: Array, dx_too: bool = True) -> Array:
-        while backwards:  # popping frees what each one remembers as soon as it is used
-            back = backwards.pop()
-            dy = back(dy) if backwards or dx_too else pull_without_dx(back, dy)
-        return dy
-
-    return x, pullback(backward, lambda dy: backward(dy, dx_too=False))
-
-
-def in_one_pass(layers: list[Layer]) -> Iterator[Layer | ActivatedBatchNorm | NormedConv2d]:
-    """The same layers, but a convolution, a batch norm and a ReLU in a row as one, where they are of the fast tier."""
-    rest = list(_with_activations(layers, BatchNorm2d))
-    while rest:
-        layer, activation = rest.pop(0)
-        if rest and _is_normed(layer, rest[0][0]):
-            yield NormedConv2d(layer, *rest.pop(0))
-        else:
-            yield ActivatedBatchNorm(layer, activation) if activation else layer
-
-
-def _is_normed(conv: Layer, after: Layer) -> bool:
-    plain = isinstance(conv, Conv2d) and conv.bias is None and conv.impl == "numba"
-    return plain and isinstance(after, BatchNorm2d) and after.impl == "numba"
-
-
-def for_inference(layers: list[Layer]) -> Iterator[Callable[[Array], Array]]:
-    """The same again, and a convolution and the ReLU after it as one too."""
-    for layer, activation in _with_activations(layers, BatchNorm2d | Conv2d | PointwiseConv2d):
-        if isinstance(layer, BatchNorm2d) and activation:
-            yield ActivatedBatchNorm(layer, activation)
-        else:
-            yield partial(layer.activated, activation=activation) if activation else layer
-
-
-def _with_activations(layers: list[Layer], kinds: Any) -> Iterator[tuple[Any, str | None]]:
-    """Each layer with the name of the activation after it, where it is of these kinds and the two fuse."""
+def chain(layers: Sequence[Layer], x: Array, train: bool, fused: bool = True) -> tuple[Array, Pullback]:
+    """Run `layers` one after another; the pullback of the chain is theirs in reverse."""
+    backs: list[Pullback] = []
     rest = list(layers)
     while rest:
-        layer = rest.pop(0)
-        taken = bool(rest) and isinstance(layer, kinds) and fuses(layer, rest[0])
-        yield layer, activation_name(rest.pop(0)) if taken else None
+        step, count = fuse(rest, x.shape, train, fused)
+        x, back = step.forward(x, train=train)
+        backs.append(back)
+        del rest[:count]
+    return x, reverse(backs)
 
 
-def fuses(layer: Layer, after: Layer) -> bool:
-    """Whether these two of a chain are done in one pass over memory."""
-    return isinstance(after, ReLU | ReLU6) and vars(layer).get("impl") == after.impl == "numba"
+def infer(layers: Sequence[Layer], x: Array, fused: bool = True) -> Array:
+    """Run `layers` one after another, and keep nothing."""
+    rest = list(layers)
+    while rest:
+        step, count = fuse(rest, x.shape, False, fused)
+        x = step(x)
+        del rest[:count]
+    return x
 
 
 @final
 class Sequential(Layer):
-    """A chain of layers. Has ``len``, iteration, indexing and slices: ``model[:3](x)`` is a feature map."""
+    """A chain of layers. Has ``len``, iteration, indexing and slices: ``model[:3](x)`` is a feature map.
 
-    def __init__(self, *layers: Layer) -> None:
+    Parameters
+    ----------
+    layers : Layer
+    fused : bool
+        Whether layers that can share passes over memory run as one step (:mod:`npdsconv.layers.fusion`); the results
+        are the same, up to rounding.
+    """
+
+    def __init__(self, *layers: Layer, fused: bool = True) -> None:
         for k, layer in enumerate(layers):
             if not isinstance(layer, Layer):
                 raise TypeError(f"Sequential: item {k} must be a Layer, got {type(layer).__name__}")
         self.layers = list(layers)
+        self.fused = fused
 
-    def forward(self, x: Array, *, train: bool) -> tuple[Array, Backward]:
+    def forward(self, x: Array, *, train: bool) -> tuple[Array, Pullback]:
         """Whatever the first layer takes, to whatever the last one gives."""
-        return chain(self.layers, x, train)
+        return chain(self.layers, x, train, self.fused)
 
     def __call__(self, x: Array) -> Array:
         """Inference: two activations are alive at a time, and one more for each level of nesting."""
-        for step in for_inference(self.layers):
-            x = step(x)
-        return x
+        return infer(self.layers, x, self.fused)
 
     def __len__(self) -> int:
         return len(self.layers)
@@ -99,7 +69,9 @@ class Sequential(Layer):
     @overload
     def __getitem__(self, index: slice) -> "Sequential": ...
     def __getitem__(self, index: int | slice) -> Layer:
-        return Sequential(*self.layers[index]) if isinstance(index, slice) else self.layers[index]
+        if isinstance(index, slice):
+            return Sequential(*self.layers[index], fused=self.fused)
+        return self.layers[index]
 
     def __repr__(self) -> str:
         lines = (f"  ({k}): {layer!r}".replace("\n", "\n  ") for k, layer in enumerate(self.layers))
@@ -119,13 +91,21 @@ class Residual(Layer):
             raise TypeError(f"Residual: body and shortcut must be Layers, got {got}")
         self.body, self.shortcut = body, shortcut
 
-    def forward(self, x: Array, *, train: bool) -> tuple[Array, Backward]:
+    def forward(self, x: Array, *, train: bool) -> tuple[Array, Pullback]:
         """x to an array of the body's output shape, which the shortcut must share."""
         y, back = self.body.forward(x, train=train)
-        if self.shortcut is None:
-            return _add(x, y), pullback(lambda dy: dy + back(dy))
-        z, back_shortcut = self.shortcut.forward(x, train=train)
-        return _add(z, y), pullback(lambda dy: back_shortcut(dy) + back(dy))
+        through = pullback(back)
+        around = None
+        if self.shortcut is not None:
+            x, back = self.shortcut.forward(x, train=train)
+            around = pullback(back)
+
+        def backward(dy: Array, dx: bool) -> Array:
+            straight = dy if around is None else around(dy, dx=dx)
+            bent = through(dy, dx=dx)
+            return straight + bent if dx else dy
+
+        return _add(x, y), Pullback(backward)
 
     def __call__(self, x: Array) -> Array:
         """Inference: nothing is kept."""
@@ -141,15 +121,16 @@ def _add(shortcut: Array, y: Array) -> Array:
 
 
 def set_impl(model: Layer, impl: str) -> Layer:
-    """Switch every layer of `model` to one tier: "naive", "im2col" or "numba". Returns the model.
+    """Switch every layer of `model` that has tiers, your own included, to one of them. Returns the model.
 
-    Layers without an im2col or naive form (batch norm, activations, global pooling, dense) take their NumPy form for
-    both.
+    Parameters
+    ----------
+    model : Layer
+    impl : "naive", "im2col", "loops" or "numba"
+        What the attribute ``impl`` becomes, wherever a layer has it.
     """
-    check_choice("set_impl", "impl", impl, ("naive", "im2col", "numba"))
+    check_choice("set_impl", "impl", impl, TIERS)
     for layer in model.modules():
-        if isinstance(layer, Linear | BatchNorm2d | ReLU | ReLU6 | GlobalAvgPool2d):
-            layer.impl = "numba" if impl == "numba" else "numpy"
-        elif isinstance(layer, Conv2d | DepthwiseConv2d | PointwiseConv2d | MaxPool2d | AvgPool2d):
-            layer.impl = impl
+        if "impl" in vars(layer):
+            layer.impl = impl  # type: ignore[attr-defined]
     return model

@@ -1,25 +1,27 @@
 """Layers that own convolution weights, and the dense layer."""
 
-from typing import Any, final
+from typing import final
 
 import numpy as np
 
 from npdsconv import init
-from npdsconv.layers.base import Backward, Layer, Parameter, accumulate, check_counts, pullback
+from npdsconv.layers.base import Layer, Parameter, Pullback, accumulate, needed
 from npdsconv.ops import dense, depthwise, pointwise, standard
-from npdsconv.shapes import Array, PaddingLike, Stride, check_choice, pair
+from npdsconv.ops._tiers import tier
+from npdsconv.shapes import (
+    Array,
+    Geometry,
+    PaddingLike,
+    Steps,
+    Stride,
+    check_counts,
+    pair,
+    parse_padding,
+)
 
 
 def _zeros(n: int) -> Parameter:
     return Parameter(np.zeros(n, np.float32))
-
-
-def _needs(weight: Parameter, bias: Parameter | None, dx: bool) -> tuple[str, ...]:
-    """Which gradients backward has to compute; a frozen layer too lets the gradient through to x."""
-    wanted = ["x"] if dx else []
-    wanted += ["w"] if weight.trainable else []
-    wanted += ["b"] if bias is not None and bias.trainable else []
-    return tuple(wanted)
 
 
 @final
@@ -33,8 +35,8 @@ class Conv2d(Layer):
     padding : int, (height, width), ((top, bottom), (left, right)), "valid" or "same"
     groups : int, divides both channel counts
     bias : bool
-    rng : np.random.Generator for the initial weights (He, fan-in C/groups·KH·KW); None draws a fresh one
-    impl : "naive", "im2col" or "numba"
+    rng : np.random.Generator or seed for the initial weights (He, fan-in C/groups·KH·KW); None draws a fresh one
+    impl : "naive", "im2col", "loops" or "numba"
     """
 
     def __init__(
@@ -48,38 +50,35 @@ class Conv2d(Layer):
         dilation: Stride = 1,
         groups: int = 1,
         bias: bool = True,
-        rng: np.random.Generator | None = None,
+        rng: np.random.Generator | int | None = None,
         impl: str = "numba",
     ) -> None:
         check_counts("Conv2d", in_channels=in_channels, out_channels=out_channels)
         standard.check_groups("Conv2d", in_channels, out_channels, groups)
-        check_choice("Conv2d", "impl", impl, standard.IMPLS)
+        tier("Conv2d", standard.IMPLS, impl)
         self.kernel_size = pair("Conv2d", "kernel_size", kernel_size)
-        self.stride, self.padding, self.dilation, self.groups = stride, padding, dilation, groups
-        self.impl = impl
+        self.stride, self.dilation = pair("Conv2d", "stride", stride), pair("Conv2d", "dilation", dilation)
+        self.padding = parse_padding("Conv2d", padding)
+        self.groups, self.impl = groups, impl
         shape = (out_channels, in_channels // groups, *self.kernel_size)
         fan_in, _ = init.fans("standard", shape, groups)
         self.weight = Parameter(init.he_normal(shape, fan_in, np.random.default_rng(rng)))
         self.bias = _zeros(out_channels) if bias else None
 
-    def forward(self, x: Array, *, train: bool) -> tuple[Array, Backward]:
+    def forward(self, x: Array, *, train: bool) -> tuple[Array, Pullback]:
         """(N, C, H, W) to (N, O, OH, OW)."""
-        w, b, how = self.weight, self.bias, {**self.geometry(), "impl": self.impl}
-        y = standard.conv2d(x, w.value, b.value if b else None, **how)
+        w, b, impl, how = self.weight, self.bias, self.impl, self.geometry()
+        y = standard.conv2d(x, w.value, b.value if b else None, impl=impl, **how)
 
-        def backward(dy: Array, dx_too: bool = True) -> Array:
-            dx, dw, db = standard.conv2d_backward(dy, x, w.value, needs=_needs(w, b, dx_too), **how)
+        def backward(dy: Array, dx: bool) -> Array:
+            needs = needed(dx, w=w, b=b)
+            gradient, dw, db = standard.conv2d_backward(dy, x, w.value, impl=impl, needs=needs, **how)
             accumulate((w, b), (dw, db))
-            return dx  # type: ignore[return-value]
+            return gradient
 
-        return y, pullback(backward, lambda dy: backward(dy, dx_too=False))
+        return y, Pullback(backward)
 
-    def activated(self, x: Array, activation: str) -> Array:
-        """Inference, with the activation after this layer in the same pass over memory."""
-        bias = self.bias.value if self.bias else None
-        return standard.activated_conv2d(x, self.weight.value, bias, activation, **self.geometry())
-
-    def geometry(self) -> dict[str, Any]:
+    def geometry(self) -> Geometry:
         """Stride, padding, dilation and groups, as the ops take them."""
         return {
             "stride": self.stride,
@@ -107,37 +106,39 @@ class DepthwiseConv2d(Layer):
         padding: PaddingLike = 0,
         dilation: Stride = 1,
         bias: bool = True,
-        rng: np.random.Generator | None = None,
+        rng: np.random.Generator | int | None = None,
         impl: str = "numba",
     ) -> None:
         check_counts("DepthwiseConv2d", in_channels=in_channels, depth_multiplier=depth_multiplier)
-        check_choice("DepthwiseConv2d", "impl", impl, depthwise.IMPLS)
+        tier("DepthwiseConv2d", depthwise.IMPLS, impl)
         self.kernel_size = pair("DepthwiseConv2d", "kernel_size", kernel_size)
-        self.stride, self.padding, self.dilation = stride, padding, dilation
+        self.stride = pair("DepthwiseConv2d", "stride", stride)
+        self.dilation = pair("DepthwiseConv2d", "dilation", dilation)
+        self.padding = parse_padding("DepthwiseConv2d", padding)
         self.impl = impl
         shape = (in_channels, depth_multiplier, *self.kernel_size)
         fan_in, _ = init.fans("depthwise", shape)
         self.weight = Parameter(init.he_normal(shape, fan_in, np.random.default_rng(rng)))
         self.bias = _zeros(in_channels * depth_multiplier) if bias else None
 
-    def forward(self, x: Array, *, train: bool) -> tuple[Array, Backward]:
+    def forward(self, x: Array, *, train: bool) -> tuple[Array, Pullback]:
         """(N, C, H, W) to (N, C·M, OH, OW)."""
-        w, b = self.weight, self.bias
-        how = {"stride": self.stride, "padding": self.padding, "dilation": self.dilation, "impl": self.impl}
-        y = depthwise.depthwise_conv2d(x, w.value, b.value if b else None, **how)  # type: ignore[arg-type]
+        w, b, impl, how = self.weight, self.bias, self.impl, self.geometry()
+        y = depthwise.depthwise_conv2d(x, w.value, b.value if b else None, impl=impl, **how)
 
-        def backward(dy: Array, dx_too: bool = True) -> Array:
-            dx, dw, db = depthwise.depthwise_conv2d_backward(
-                dy,
-                x,
-                w.value,
-                needs=_needs(w, b, dx_too),
-                **how,  # type: ignore[arg-type]
+        def backward(dy: Array, dx: bool) -> Array:
+            needs = needed(dx, w=w, b=b)
+            gradient, dw, db = depthwise.depthwise_conv2d_backward(
+                dy, x, w.value, impl=impl, needs=needs, **how
             )
             accumulate((w, b), (dw, db))
-            return dx  # type: ignore[return-value]
+            return gradient
 
-        return y, pullback(backward, lambda dy: backward(dy, dx_too=False))
+        return y, Pullback(backward)
+
+    def geometry(self) -> Steps:
+        """Stride, padding and dilation, as the ops take them."""
+        return {"stride": self.stride, "padding": self.padding, "dilation": self.dilation}
 
 
 @final
@@ -153,35 +154,29 @@ class PointwiseConv2d(Layer):
         out_channels: int,
         *,
         bias: bool = True,
-        rng: np.random.Generator | None = None,
+        rng: np.random.Generator | int | None = None,
         impl: str = "numba",
     ) -> None:
         check_counts("PointwiseConv2d", in_channels=in_channels, out_channels=out_channels)
-        check_choice("PointwiseConv2d", "impl", impl, pointwise.IMPLS)
+        tier("PointwiseConv2d", pointwise.IMPLS, impl)
         self.impl = impl
         self.weight = Parameter(
             init.he_normal((out_channels, in_channels), in_channels, np.random.default_rng(rng))
         )
         self.bias = _zeros(out_channels) if bias else None
 
-    def forward(self, x: Array, *, train: bool) -> tuple[Array, Backward]:
+    def forward(self, x: Array, *, train: bool) -> tuple[Array, Pullback]:
         """(N, C, H, W) to (N, O, H, W)."""
         w, b, impl = self.weight, self.bias, self.impl
         y = pointwise.pointwise_conv2d(x, w.value, b.value if b else None, impl=impl)
 
-        def backward(dy: Array, dx_too: bool = True) -> Array:
-            dx, dw, db = pointwise.pointwise_conv2d_backward(
-                dy, x, w.value, impl=impl, needs=_needs(w, b, dx_too)
-            )
+        def backward(dy: Array, dx: bool) -> Array:
+            needs = needed(dx, w=w, b=b)
+            gradient, dw, db = pointwise.pointwise_conv2d_backward(dy, x, w.value, impl=impl, needs=needs)
             accumulate((w, b), (dw, db))
-            return dx  # type: ignore[return-value]
+            return gradient
 
-        return y, pullback(backward, lambda dy: backward(dy, dx_too=False))
-
-    def activated(self, x: Array, activation: str) -> Array:
-        """Inference, with the activation after this layer in the same pass over memory."""
-        bias = self.bias.value if self.bias else None
-        return pointwise.activated_pointwise_conv2d(x, self.weight.value, bias, activation)
+        return y, Pullback(backward)
 
 
 @final
@@ -197,25 +192,25 @@ class Linear(Layer):
         out_features: int,
         *,
         bias: bool = True,
-        rng: np.random.Generator | None = None,
+        rng: np.random.Generator | int | None = None,
         impl: str = "numba",
     ) -> None:
         check_counts("Linear", in_features=in_features, out_features=out_features)
-        check_choice("Linear", "impl", impl, dense.IMPLS)
+        tier("Linear", dense.IMPLS, impl)
         self.impl = impl
         self.weight = Parameter(
             init.lecun_normal((out_features, in_features), in_features, np.random.default_rng(rng))
         )
         self.bias = _zeros(out_features) if bias else None
 
-    def forward(self, x: Array, *, train: bool) -> tuple[Array, Backward]:
+    def forward(self, x: Array, *, train: bool) -> tuple[Array, Pullback]:
         """(N, C) to (N, O)."""
         w, b, impl = self.weight, self.bias, self.impl
         y = dense.linear(x, w.value, b.value if b else None, impl=impl)
 
-        def backward(dy: Array, dx_too: bool = True) -> Array:
-            dx, dw, db = dense.linear_backward(dy, x, w.value, impl=impl, needs=_needs(w, b, dx_too))
+        def backward(dy: Array, dx: bool) -> Array:
+            gradient, dw, db = dense.linear_backward(dy, x, w.value, impl=impl, needs=needed(dx, w=w, b=b))
             accumulate((w, b), (dw, db))
-            return dx  # type: ignore[return-value]
+            return gradient
 
-        return y, pullback(backward, lambda dy: backward(dy, dx_too=False))
+        return y, Pullback(backward)

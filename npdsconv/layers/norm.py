@@ -1,12 +1,13 @@
 """Batch normalisation, which remembers running statistics."""
 
-from typing import Any, final
+from typing import final
 
 import numpy as np
 
-from npdsconv.layers.base import Backward, Buffer, Layer, Parameter, accumulate, check_counts, pullback
+from npdsconv.layers.base import Buffer, Layer, Parameter, Pullback, accumulate, needed
 from npdsconv.ops import norm
-from npdsconv.shapes import Array, check_choice
+from npdsconv.ops._tiers import tier
+from npdsconv.shapes import Array, check_counts, check_number
 
 
 @final
@@ -19,53 +20,71 @@ class BatchNorm2d(Layer):
     Parameters
     ----------
     num_features : int, the number of channels
-    eps, momentum : float
-    impl : "numpy" or "numba"
+    eps : float, above 0
+    momentum : float in [0, 1]
+    impl : "naive", "im2col", "loops" or "numba"
+
+    Raises
+    ------
+    ValueError
+        A number out of its range, or an unknown tier.
     """
 
     def __init__(
         self, num_features: int, *, eps: float = 1e-5, momentum: float = 0.1, impl: str = "numba"
     ) -> None:
         check_counts("BatchNorm2d", num_features=num_features)
-        check_choice("BatchNorm2d", "impl", impl, norm.IMPLS)
-        self.eps, self.momentum, self.impl = eps, momentum, impl
+        tier("BatchNorm2d", norm.IMPLS, impl)
+        self.eps = check_number("BatchNorm2d", "eps", eps, 0, open_low=True)
+        self.momentum = check_number("BatchNorm2d", "momentum", momentum, 0, 1)
+        self.impl = impl
         self.weight = Parameter(np.ones(num_features, np.float32))
         self.bias = Parameter(np.zeros(num_features, np.float32))
         self.running_mean = Buffer(np.zeros(num_features, np.float32))
         self.running_var = Buffer(np.ones(num_features, np.float32))
 
-    def forward(self, x: Array, *, train: bool) -> tuple[Array, Backward]:
+    def forward(self, x: Array, *, train: bool) -> tuple[Array, Pullback]:
         """(N, C, H, W) to the same shape."""
         return self.activated(x, None, train=train)
 
-    def activated(self, x: Array, activation: str | None, *, train: bool) -> tuple[Array, Backward]:
-        """As forward, with an activation ("relu" or "relu6") of the result in the same pass over memory."""
-        weight, bias = self.weight, self.bias
-        how: dict[str, Any] = {"eps": self.eps, "impl": self.impl, "activation": activation}
-        given = self.is_given(train)
-        y, mean, var = norm.batch_norm2d(x, weight.value, bias.value, *self.statistics(given), **how)
+    def activated(self, x: Array, activation: str | None, *, train: bool) -> tuple[Array, Pullback]:
+        """As forward, with "relu" or "relu6" of the result in the same pass over memory."""
+        weight, bias, eps, impl, given = self.weight, self.bias, self.eps, self.impl, self.is_given(train)
+        y, mean, var = norm.batch_norm2d(
+            x, weight.value, bias.value, *self.statistics(given), eps=eps, activation=activation, impl=impl
+        )
         if not given:
             self.remember(mean, var, x.size // x.shape[1])
-        beta = bias.value.copy()
+        shift = (
+            bias.value.copy()
+        )  # where the activation cuts: an optimiser's step may move the bias before backward
 
-        @pullback
-        def backward(dy: Array) -> Array:
-            needs = ("x", *(name for name, p in (("weight", weight), ("bias", bias)) if p.trainable))
-            dx, *gradients = norm.batch_norm2d_backward(
-                dy, x, weight.value, mean, var, bias=beta, given=given, needs=needs, **how
+        def backward(dy: Array, dx: bool) -> Array:
+            gradient, *of_parameters = norm.batch_norm2d_backward(
+                dy,
+                x,
+                weight.value,
+                mean,
+                var,
+                given=given,
+                eps=eps,
+                activation=activation,
+                bias=shift,
+                impl=impl,
+                needs=needed(dx, weight=weight, bias=bias),
             )
-            accumulate((weight, bias), gradients)
-            return dx  # type: ignore[return-value]
+            accumulate((weight, bias), of_parameters)
+            return gradient
 
-        return y, backward
+        return y, Pullback(backward)
 
     def is_given(self, train: bool) -> bool:
         """Whether the statistics are the running ones, constants: in evaluation, and where the layer is frozen."""
         return not (train and self.weight.trainable)
 
-    def statistics(self, given: bool) -> tuple[Array | None, Array | None]:
+    def statistics(self, given: bool) -> tuple[Array, ...]:
         """Copies of the running statistics if they are to be used, and nothing if the batch's are."""
-        return (self.running_mean.value.copy(), self.running_var.value.copy()) if given else (None, None)
+        return (self.running_mean.value.copy(), self.running_var.value.copy()) if given else ()
 
     def remember(self, mean: Array, var: Array, count: int) -> None:
         """Move the running statistics towards those of a batch with `count` values in each channel."""

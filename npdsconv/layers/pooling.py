@@ -1,15 +1,24 @@
-"""Pooling: the largest or the mean of windows, or of everything."""
+"""Pooling: the largest or the mean of windows, or the mean of everything."""
 
 from typing import final
 
-from npdsconv.layers.base import Backward, Layer, pullback
-from npdsconv.ops import pooling
-from npdsconv.shapes import Array, PaddingLike, Stride, check_choice
+from npdsconv.layers.base import Layer, Pullback, pullback
+from npdsconv.ops import avg_pooling, global_pooling, max_pooling
+from npdsconv.ops._tiers import tier
+from npdsconv.shapes import Array, PaddingLike, Steps, Stride, pair, parse_padding
 
 
 @final
 class MaxPool2d(Layer):
-    """The largest value of every window. `stride` defaults to the kernel size."""
+    """The largest value of every window.
+
+    Parameters
+    ----------
+    kernel_size, dilation : int or (height, width)
+    stride : int or (height, width); None means the kernel size
+    padding : int, (height, width), ((top, bottom), (left, right)), "valid" or "same"
+    impl : "naive", "im2col", "loops" or "numba"
+    """
 
     def __init__(
         self,
@@ -20,21 +29,31 @@ class MaxPool2d(Layer):
         dilation: Stride = 1,
         impl: str = "numba",
     ) -> None:
-        check_choice("MaxPool2d", "impl", impl, pooling.MAX_IMPLS)
-        self.kernel_size, self.stride, self.padding, self.dilation = kernel_size, stride, padding, dilation
+        tier("MaxPool2d", max_pooling.IMPLS, impl)
+        self.kernel_size = pair("MaxPool2d", "kernel_size", kernel_size)
+        self.stride = self.kernel_size if stride is None else pair("MaxPool2d", "stride", stride)
+        self.padding = parse_padding("MaxPool2d", padding)
+        self.dilation = pair("MaxPool2d", "dilation", dilation)
         self.impl = impl
 
-    def forward(self, x: Array, *, train: bool) -> tuple[Array, Backward]:
+    def forward(self, x: Array, *, train: bool) -> tuple[Array, Pullback]:
         """(N, C, H, W) to (N, C, OH, OW)."""
-        size = self.kernel_size
-        how = {"stride": self.stride, "padding": self.padding, "dilation": self.dilation, "impl": self.impl}
-        y = pooling.max_pool2d(x, size, **how)  # type: ignore[arg-type]
-        return y, pullback(lambda dy: pooling.max_pool2d_backward(dy, x, size, **how))  # type: ignore[arg-type]
+        size, impl, how = self.kernel_size, self.impl, self.geometry()
+        y = max_pooling.max_pool2d(x, size, impl=impl, **how)
+        return y, pullback(lambda dy: max_pooling.max_pool2d_backward(dy, x, size, impl=impl, **how))
+
+    def geometry(self) -> Steps:
+        """Stride, padding and dilation, as the ops take them."""
+        return {"stride": self.stride, "padding": self.padding, "dilation": self.dilation}
 
 
 @final
 class AvgPool2d(Layer):
-    """The mean of every window. `stride` defaults to the kernel size."""
+    """The mean of every window.
+
+    Parameters as for :class:`MaxPool2d`; with ``count_include_pad=False`` the mean is over the pixels of the image
+    alone.
+    """
 
     def __init__(
         self,
@@ -45,34 +64,43 @@ class AvgPool2d(Layer):
         count_include_pad: bool = True,
         impl: str = "numba",
     ) -> None:
-        check_choice("AvgPool2d", "impl", impl, pooling.AVG_IMPLS)
-        self.kernel_size, self.stride, self.padding = kernel_size, stride, padding
+        tier("AvgPool2d", avg_pooling.IMPLS, impl)
+        self.kernel_size = pair("AvgPool2d", "kernel_size", kernel_size)
+        self.stride = self.kernel_size if stride is None else pair("AvgPool2d", "stride", stride)
+        self.padding = parse_padding("AvgPool2d", padding)
         self.count_include_pad, self.impl = count_include_pad, impl
 
-    def forward(self, x: Array, *, train: bool) -> tuple[Array, Backward]:
+    def forward(self, x: Array, *, train: bool) -> tuple[Array, Pullback]:
         """(N, C, H, W) to (N, C, OH, OW)."""
-        size = self.kernel_size
-        how = {
-            "stride": self.stride,
-            "padding": self.padding,
-            "count_include_pad": self.count_include_pad,
-            "impl": self.impl,
-        }
-        y = pooling.avg_pool2d(x, size, **how)  # type: ignore[arg-type]
-        return y, pullback(lambda dy: pooling.avg_pool2d_backward(dy, x, size, **how))  # type: ignore[arg-type]
+        size, impl, inside, how = self.kernel_size, self.impl, self.count_include_pad, self.geometry()
+        y = avg_pooling.avg_pool2d(x, size, count_include_pad=inside, impl=impl, **how)
+        return y, pullback(
+            lambda dy: avg_pooling.avg_pool2d_backward(
+                dy, x, size, count_include_pad=inside, impl=impl, **how
+            )
+        )
+
+    def geometry(self) -> Steps:
+        """Stride and padding, as the ops take them."""
+        return {"stride": self.stride, "padding": self.padding}
 
 
 @final
 class GlobalAvgPool2d(Layer):
-    """The mean of every channel: (N, C, H, W) to (N, C, 1, 1). `impl` is "numpy" or "numba"."""
+    """The mean of every channel: (N, C, H, W) to (N, C, 1, 1).
+
+    Parameters
+    ----------
+    impl : "naive", "im2col", "loops" or "numba"
+    """
 
     def __init__(self, *, impl: str = "numba") -> None:
-        check_choice("GlobalAvgPool2d", "impl", impl, pooling.GLOBAL_IMPLS)
+        tier("GlobalAvgPool2d", global_pooling.IMPLS, impl)
         self.impl = impl
 
-    def forward(self, x: Array, *, train: bool) -> tuple[Array, Backward]:
+    def forward(self, x: Array, *, train: bool) -> tuple[Array, Pullback]:
         """(N, C, H, W) to (N, C, 1, 1)."""
         impl = self.impl
-        return pooling.global_avg_pool2d(x, impl=impl), pullback(
-            lambda dy: pooling.global_avg_pool2d_backward(dy, x, impl=impl)
+        return global_pooling.global_avg_pool2d(x, impl=impl), pullback(
+            lambda dy: global_pooling.global_avg_pool2d_backward(dy, x, impl=impl)
         )

@@ -4,16 +4,16 @@ from typing import final
 
 import numpy as np
 
-from npdsconv.layers.base import Backward, Buffer, Layer, pullback
+from npdsconv.layers.base import Buffer, Layer, Pullback, pullback
 from npdsconv.ops import regularization
-from npdsconv.shapes import Array
+from npdsconv.shapes import Array, check_number
 
 
 @final
 class Flatten(Layer):
     """(N, C, H, W) to (N, C·H·W), channels slowest, as in PyTorch."""
 
-    def forward(self, x: Array, *, train: bool) -> tuple[Array, Backward]:
+    def forward(self, x: Array, *, train: bool) -> tuple[Array, Pullback]:
         """(N, ...) to (N, product of the rest)."""
         shape = x.shape
         features = int(np.prod(shape[1:]))
@@ -28,15 +28,13 @@ class Dropout(Layer):
     Both are Buffers: a resumed run goes on with the same masks, and restoring them repeats a mask.
     """
 
-    def __init__(self, p: float = 0.5, *, rng: np.random.Generator | None = None) -> None:
-        if not 0 <= p < 1:
-            raise ValueError(f"Dropout: p must be in [0, 1), got {p}")
-        self.p = p
+    def __init__(self, p: float = 0.5, *, rng: np.random.Generator | int | None = None) -> None:
+        self.p = check_number("Dropout", "p", p, 0, 1, open_high=True)
         rng = np.random.default_rng(rng)
         self.key = Buffer(rng.integers(2**63, size=1, dtype=np.uint64))
         self.counter = Buffer(np.zeros(1, np.uint64))
 
-    def forward(self, x: Array, *, train: bool) -> tuple[Array, Backward]:
+    def forward(self, x: Array, *, train: bool) -> tuple[Array, Pullback]:
         """Any shape to the same shape."""
         if not (train and self.p):
             return x, pullback(lambda dy: dy)
@@ -48,10 +46,12 @@ class Dropout(Layer):
 
     def _mask(self, shape: tuple[int, ...]) -> Array:
         """True where a unit is kept. For images it is drawn channels-last: a product keeps its operands' layout."""
-        generator = np.random.Generator(
-            np.random.Philox(key=int(self.key.value[0]), counter=[0, 0, 0, int(self.counter.value[0])])
-        )
+        # The raw numbers of a bit generator never change between NumPy versions; what Generator makes of them may.
+        bits = np.random.Philox(key=int(self.key.value[0]), counter=[0, 0, 0, int(self.counter.value[0])])
+        count = int(np.prod(shape))
+        halves = bits.random_raw(-(-count // 2)).astype("<u8", copy=False).view("<u4")[:count]
+        kept = halves >= np.uint32(self.p * 2**32)
         if len(shape) == 4:
             n, c, h, w = shape
-            return (generator.random((n, h, w, c), np.float32) >= self.p).transpose(0, 3, 1, 2)
-        return generator.random(shape, np.float32) >= self.p
+            return kept.reshape(n, h, w, c).transpose(0, 3, 1, 2)
+        return kept.reshape(shape)

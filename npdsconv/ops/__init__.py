@@ -1,20 +1,15 @@
 """Pure functions, arrays in and arrays out: every op is a forward and a backward that remember nothing."""
 
 from npdsconv.ops.activations import relu, relu6, relu6_backward, relu_backward
+from npdsconv.ops.avg_pooling import avg_pool2d, avg_pool2d_backward
 from npdsconv.ops.dense import linear, linear_backward
 from npdsconv.ops.depthwise import depthwise_conv2d, depthwise_conv2d_backward
 from npdsconv.ops.fused.block import separable_block, separable_block_backward
+from npdsconv.ops.global_pooling import global_avg_pool2d, global_avg_pool2d_backward
 from npdsconv.ops.losses import softmax, softmax_cross_entropy, softmax_cross_entropy_backward
+from npdsconv.ops.max_pooling import max_pool2d, max_pool2d_backward
 from npdsconv.ops.norm import batch_norm2d, batch_norm2d_backward
 from npdsconv.ops.pointwise import pointwise_conv2d, pointwise_conv2d_backward
-from npdsconv.ops.pooling import (
-    avg_pool2d,
-    avg_pool2d_backward,
-    global_avg_pool2d,
-    global_avg_pool2d_backward,
-    max_pool2d,
-    max_pool2d_backward,
-)
 from npdsconv.ops.regularization import dropout, dropout_backward
 from npdsconv.ops.standard import conv2d, conv2d_backward
 from npdsconv.ops.windows import col2im, im2col

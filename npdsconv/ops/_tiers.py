@@ -1,14 +1,25 @@
-"""What the convolutions share: the three contractions of a tier, and the bias."""
+"""What the ops share: the names of the tiers, a convolution's three contractions, and its bias.
 
-from collections.abc import Callable, Iterator
-from typing import NamedTuple
+Every op with tiers has a table of them, ``IMPLS``, with the four names below in this order. It is what the op itself,
+the tests, ``npdsconv bench`` and the table in README.md read; there is no other list.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from npdsconv.shapes import Array
+from npdsconv.shapes import Array, check_choice
+
+TIERS = ("naive", "im2col", "loops", "numba")
+"""The formula, index by index; NumPy; plain compiled loops, to be read; tuned kernels."""
+
+Gradient = Array | Any
+"""A gradient, or None where it was not asked for: whoever named it in `needs` may use it without a test for None."""
 
 Index = tuple[int, ...]
 Terms = Iterator[tuple[Index, Index, Index]]
+T = TypeVar("T")
 
 
 class Tier(NamedTuple):
@@ -17,6 +28,17 @@ class Tier(NamedTuple):
     forward: Callable[..., Array]  # (x, w, b, window, ...) -> y
     dx: Callable[..., Array]  # (dy, w, x.shape, window, ...) -> dx
     dw: Callable[..., Array]  # (dy, x, w.shape, window, ...) -> dw
+
+
+def tier(op: str, impls: Mapping[str, T], impl: str) -> T:
+    """The implementation called `impl`.
+
+    Where there are no windows, an op has one NumPy form for both of its first two names; it may be called "numpy" too.
+    """
+    if impl == "numpy" and impls["naive"] is impls["im2col"]:
+        impl = "im2col"
+    check_choice(op, "impl", impl, impls)
+    return impls[impl]
 
 
 def add_bias(y: Array, b: Array | None) -> Array:

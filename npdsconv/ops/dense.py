@@ -1,10 +1,76 @@
 """The dense (fully connected) layer: a pointwise convolution of an image that is one pixel large."""
 
-import numpy as np
+from typing import overload
 
-from npdsconv.shapes import Array, check_choice, check_floats, check_ndim, check_needs, check_shape
+from npdsconv.ops._tiers import Gradient, Tier, add_bias, bias_gradient, tier
+from npdsconv.shapes import Array, check_floats, check_ndim, check_needs, check_shape
 
-IMPLS = ("numpy", "numba")
+# ---- NumPy: there is no window, so the matrix product is the formula -------------------------------------------
+
+
+def _numpy(x: Array, w: Array, b: Array | None) -> Array:
+    return add_bias(x @ w.T, b)
+
+
+def _numpy_dx(dy: Array, w: Array, shape: tuple[int, ...]) -> Array:
+    return dy @ w
+
+
+def _numpy_dw(dy: Array, x: Array, shape: tuple[int, ...]) -> Array:
+    return dy.T @ x
+
+
+# ---- loops ----------------------------------------------------------------------------------------------------
+
+
+def _loops(x: Array, w: Array, b: Array | None) -> Array:
+    from npdsconv.kernels.loops import pointwise
+
+    return pointwise.product(x, w, b)
+
+
+def _loops_dx(dy: Array, w: Array, shape: tuple[int, ...]) -> Array:
+    from npdsconv.kernels.loops import pointwise
+
+    return pointwise.product_of(dy, w)
+
+
+def _loops_dw(dy: Array, x: Array, shape: tuple[int, ...]) -> Array:
+    from npdsconv.kernels.loops import pointwise
+
+    return pointwise.product_of_transposed(dy, x)
+
+
+# ---- numba: no BLAS here either, whose threads, once woken, keep spinning and take the core that we need -------
+
+
+def _numba(x: Array, w: Array, b: Array | None) -> Array:
+    from npdsconv.kernels import pointwise
+
+    return pointwise.product(x, w, b)
+
+
+def _numba_dx(dy: Array, w: Array, shape: tuple[int, ...]) -> Array:
+    from npdsconv.kernels import pointwise
+
+    return pointwise.product_of(dy, w)
+
+
+def _numba_dw(dy: Array, x: Array, shape: tuple[int, ...]) -> Array:
+    from npdsconv.kernels import pointwise
+
+    return pointwise.dense_weight_gradient(dy, x)
+
+
+# ---- the public pair ------------------------------------------------------------------------------------------
+
+_NUMPY = Tier(_numpy, _numpy_dx, _numpy_dw)
+IMPLS = {
+    "naive": _NUMPY,
+    "im2col": _NUMPY,
+    "loops": Tier(_loops, _loops_dx, _loops_dw),
+    "numba": Tier(_numba, _numba_dx, _numba_dw),
+}
 
 
 def linear(x: Array, w: Array, b: Array | None = None, *, impl: str = "numba") -> Array:
@@ -15,9 +81,7 @@ def linear(x: Array, w: Array, b: Array | None = None, *, impl: str = "numba") -
     x : (N, C) float32 or float64
     w : (O, C)
     b : (O,), optional
-    impl : "numpy" or "numba"
-        In the fast tier even a small product runs in our own loop: a BLAS thread, once woken, keeps spinning
-        and takes the core that the next kernel needs.
+    impl : "naive", "im2col" or "numpy" (all three NumPy), "loops" (compiled, to be read) or "numba" (tuned)
 
     Returns
     -------
@@ -32,42 +96,42 @@ def linear(x: Array, w: Array, b: Array | None = None, *, impl: str = "numba") -
 
     Examples
     --------
+    >>> import numpy as np
     >>> linear(np.array([[1.0, 2]]), np.array([[1.0, 1], [0, 3]]), np.array([10.0, 0]), impl="numpy")
     array([[13.,  6.]])
     """
-    _check("linear", x, w, b, impl)
-    if impl == "numba":
-        from npdsconv.kernels import pointwise
-
-        return pointwise.product(x, w, b)
-    y = x @ w.T
-    return y if b is None else y + b
+    op = "linear"
+    chosen = tier(op, IMPLS, impl)
+    _check(op, x, w, b)
+    return chosen.forward(x, w, b)
 
 
+@overload
+def linear_backward(dy: Array, x: Array, w: Array, *, impl: str = ...) -> tuple[Array, Array, Array]: ...
+@overload
+def linear_backward(
+    dy: Array, x: Array, w: Array, *, impl: str = ..., needs: tuple[str, ...]
+) -> tuple[Gradient, Gradient, Gradient]: ...
 def linear_backward(
     dy: Array, x: Array, w: Array, *, impl: str = "numba", needs: tuple[str, ...] = ("x", "w", "b")
-) -> tuple[Array | None, Array | None, Array | None]:
-    """The gradients of :func:`linear`, given dy (N, O): ``dx = dy @ w``, ``dw = dyᵀ @ x``, ``db = Σ_n dy``."""
+) -> tuple[Gradient, Gradient, Gradient]:
+    """The gradients of :func:`linear`, given dy (N, O): ``dx = dy @ w``, ``dw = dyᵀ @ x``, ``db = Σ_n dy``.
+
+    Gradients not named in `needs` come back as None and cost nothing.
+    """
     op = "linear_backward"
-    _check(op, x, w, None, impl)
+    chosen = tier(op, IMPLS, impl)
+    _check(op, x, w, None)
     check_floats(op, dy=dy, x=x)
     check_shape(op, "dy", dy, (len(x), len(w)), "N, O")
     check_needs(op, needs, ("x", "w", "b"))
-    dx = dw = None
-    if impl == "numba":
-        from npdsconv.kernels import pointwise
-
-        dx = pointwise.product_of(dy, w) if "x" in needs else None
-        dw = pointwise.dense_weight_gradient(dy, x) if "w" in needs else None
-    else:
-        dx = dy @ w if "x" in needs else None
-        dw = dy.T @ x if "w" in needs else None
-    db = dy.sum(axis=0, dtype=np.float64).astype(dy.dtype) if "b" in needs else None
+    dx = chosen.dx(dy, w, x.shape) if "x" in needs else None
+    dw = chosen.dw(dy, x, w.shape) if "w" in needs else None
+    db = bias_gradient(dy) if "b" in needs else None
     return dx, dw, db
 
 
-def _check(op: str, x: Array, w: Array, b: Array | None, impl: str) -> None:
-    check_choice(op, "impl", impl, IMPLS)
+def _check(op: str, x: Array, w: Array, b: Array | None) -> None:
     check_floats(op, x=x, w=w, b=b)
     check_ndim(op, "x", x, "N, C")
     check_ndim(op, "w", w, "O, C")

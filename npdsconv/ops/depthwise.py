@@ -12,16 +12,18 @@ q = j·sw + v·dw and xpad the zero-padded input::
 So each tier below is three functions, and backward needs nothing but forward's inputs.
 """
 
+from typing import Unpack, overload
+
 import numpy as np
 
-from npdsconv.ops._tiers import Terms, Tier, add_bias, bias_gradient
+from npdsconv.ops._tiers import Gradient, Terms, Tier, add_bias, bias_gradient, tier
 from npdsconv.ops.windows import columns, crop, pad, scatter_columns
 from npdsconv.shapes import (
     Array,
     PaddingLike,
+    Steps,
     Stride,
     Window,
-    check_choice,
     check_floats,
     check_ndim,
     check_needs,
@@ -86,7 +88,28 @@ def im2col_dw(dy: Array, x: Array, shape: tuple[int, ...], window: Window) -> Ar
     return dw.sum(axis=0).reshape(shape)
 
 
-# ---- numba: parallel loops over channels-last memory ---------------------------------------------------------
+# ---- loops: the same sums over channels-last memory, compiled -------------------------------------------------
+
+
+def _loops(x: Array, w: Array, b: Array | None, window: Window) -> Array:
+    from npdsconv.kernels.loops import depthwise
+
+    return depthwise.forward(x, w, b, window)
+
+
+def _loops_dx(dy: Array, w: Array, shape: tuple[int, ...], window: Window) -> Array:
+    from npdsconv.kernels.loops import depthwise
+
+    return depthwise.input_gradient(dy, w, shape, window)
+
+
+def _loops_dw(dy: Array, x: Array, shape: tuple[int, ...], window: Window) -> Array:
+    from npdsconv.kernels.loops import depthwise
+
+    return depthwise.weight_gradient(dy, x, shape, window)
+
+
+# ---- numba: the same again, tuned ----------------------------------------------------------------------------
 
 
 def _numba(x: Array, w: Array, b: Array | None, window: Window) -> Array:
@@ -112,6 +135,7 @@ def _numba_dw(dy: Array, x: Array, shape: tuple[int, ...], window: Window) -> Ar
 IMPLS = {
     "naive": Tier(naive, naive_dx, naive_dw),
     "im2col": Tier(im2col, im2col_dx, im2col_dw),
+    "loops": Tier(_loops, _loops_dx, _loops_dw),
     "numba": Tier(_numba, _numba_dx, _numba_dw),
 }
 
@@ -137,7 +161,7 @@ def depthwise_conv2d(
     b : (C·M,), optional
     stride, dilation : int or (height, width); ``dilation=1`` is dense
     padding : int, (height, width), ((top, bottom), (left, right)), "valid" or "same"
-    impl : "naive" (the formula), "im2col" (NumPy) or "numba" (parallel loops)
+    impl : "naive" (the formula), "im2col" (NumPy), "loops" (compiled, to be read) or "numba" (tuned)
 
     Returns
     -------
@@ -169,10 +193,20 @@ def depthwise_conv2d(
            [[-4., -4.],
             [-4., -4.]]])
     """
-    window = _check("depthwise_conv2d", x, w, b, stride, padding, dilation, impl)
-    return IMPLS[impl].forward(x, w, b, window)
+    op = "depthwise_conv2d"
+    chosen = tier(op, IMPLS, impl)
+    window = _check(op, x, w, b, stride, padding, dilation)
+    return chosen.forward(x, w, b, window)
 
 
+@overload
+def depthwise_conv2d_backward(
+    dy: Array, x: Array, w: Array, *, impl: str = ..., **how: Unpack[Steps]
+) -> tuple[Array, Array, Array]: ...
+@overload
+def depthwise_conv2d_backward(
+    dy: Array, x: Array, w: Array, *, impl: str = ..., needs: tuple[str, ...], **how: Unpack[Steps]
+) -> tuple[Gradient, Gradient, Gradient]: ...
 def depthwise_conv2d_backward(
     dy: Array,
     x: Array,
@@ -183,7 +217,7 @@ def depthwise_conv2d_backward(
     dilation: Stride = 1,
     impl: str = "numba",
     needs: tuple[str, ...] = ("x", "w", "b"),
-) -> tuple[Array | None, Array | None, Array | None]:
+) -> tuple[Gradient, Gradient, Gradient]:
     """The gradients of :func:`depthwise_conv2d`, given dy (N, C·M, OH, OW).
 
     ``dx[n, c, p, q] = Σ w[c, m, u, v] · dy[n, c·M + m, i, j]``  over m and all i·sh + u·dh = p, j·sw + v·dw = q
@@ -195,13 +229,13 @@ def depthwise_conv2d_backward(
     Gradients not named in `needs` come back as None and cost nothing.
     """
     op = "depthwise_conv2d_backward"
-    window = _check(op, x, w, None, stride, padding, dilation, impl)
+    chosen = tier(op, IMPLS, impl)
+    window = _check(op, x, w, None, stride, padding, dilation)
     check_floats(op, dy=dy, x=x)
     check_needs(op, needs, ("x", "w", "b"))
     check_shape(op, "dy", dy, (len(x), w.shape[0] * w.shape[1], *window.output), "N, C·M, OH, OW")
-    tier = IMPLS[impl]
-    dx = tier.dx(dy, w, x.shape, window) if "x" in needs else None
-    dw = tier.dw(dy, x, w.shape, window) if "w" in needs else None
+    dx = chosen.dx(dy, w, x.shape, window) if "x" in needs else None
+    dw = chosen.dw(dy, x, w.shape, window) if "w" in needs else None
     db = bias_gradient(dy) if "b" in needs else None
     return dx, dw, db
 
@@ -214,9 +248,7 @@ def _check(
     stride: Stride,
     padding: PaddingLike,
     dilation: Stride,
-    impl: str,
 ) -> Window:
-    check_choice(op, "impl", impl, IMPLS)
     check_floats(op, x=x, w=w, b=b)
     check_ndim(op, "x", x, "N, C, H, W")
     check_ndim(op, "w", w, "C, M, KH, KW")

@@ -10,22 +10,132 @@ so dx has no component along 1 nor along x̂: shifting or stretching a channel d
 statistics (evaluation, frozen layers) they are constants and only the direct path is left: dx = g/σ.
 """
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypedDict, Unpack, overload
 
 import numpy as np
 
-from npdsconv.ops.activations import BOUNDS
-from npdsconv.shapes import (
-    Array,
-    check_choice,
-    check_floats,
-    check_ndim,
-    check_needs,
-    check_shape,
-)
+from npdsconv.ops._tiers import Gradient, tier
+from npdsconv.ops.activations import BOUNDS, Bounds, check_cut
+from npdsconv.shapes import Array, check_floats, check_ndim, check_needs, check_shape
 
-IMPLS = ("numpy", "numba")
 _AXES = (0, 2, 3)
+
+
+class Setting(TypedDict, total=False):
+    """What backward has to know of forward, besides the arrays that it always needs."""
+
+    given: bool
+    eps: float
+    activation: str | None
+    bias: Array | None
+
+
+class NormTier(NamedTuple):
+    """One implementation of batch norm and the activation after it, which cuts to bounds."""
+
+    forward: Callable[..., tuple[Array, Array, Array]]
+    """(x, weight, bias, mean, var, eps, bounds) -> y, mean, var; statistics of None are taken from x."""
+    backward: Callable[..., tuple[Array, Array, Array]]
+    """(dy, x, weight, bias, mean, var, eps, bounds, given, needs) -> dx, dweight, dbias."""
+
+
+# ---- NumPy: there are no windows, so this is the formula ------------------------------------------------------
+
+
+def _numpy(
+    x: Array, weight: Array, bias: Array, mean: Array | None, var: Array | None, eps: float, bounds: Bounds
+) -> tuple[Array, Array, Array]:
+    if mean is None or var is None:
+        mean, var = _statistics(x)
+    y = _normalise(x, mean, _scale(weight, var, eps), bias)
+    return y if bounds == BOUNDS[None] else y.clip(*map(x.dtype.type, bounds)), mean, var
+
+
+def _numpy_backward(
+    dy: Array,
+    x: Array,
+    weight: Array,
+    bias: Array,
+    mean: Array,
+    var: Array,
+    eps: float,
+    bounds: Bounds,
+    given: bool,
+    needs: tuple[str, ...],
+) -> tuple[Array, Array, Array]:
+    """The formula at the top, for h: dy where the activation let its argument through, else 0."""
+    h = dy
+    if bounds != BOUNDS[None]:
+        z = _normalise(x, mean, _scale(weight, var, eps), bias)
+        h = dy * ((z > bounds[0]) & (z < bounds[1]))
+    inverse = _scale(np.ones_like(weight), var, eps)
+    normalised = (x - _column(mean)) * _column(inverse)
+    dbias = h.sum(axis=_AXES, dtype=np.float64).astype(x.dtype)
+    dweight = (h * normalised).sum(axis=_AXES, dtype=np.float64).astype(x.dtype)
+    dx = h
+    if not given:
+        count = x.dtype.type(x.size // x.shape[1])
+        dx = h - _column(dbias / count) - normalised * _column(dweight / count)
+    return dx * _column(weight * inverse), dweight, dbias
+
+
+def _statistics(x: Array) -> tuple[Array, Array]:
+    mean = x.mean(axis=_AXES, dtype=np.float64)
+    var = ((x - _column(mean)) ** 2).mean(axis=_AXES)
+    return mean.astype(x.dtype), var.astype(x.dtype)
+
+
+def _scale(weight: Array, var: Array, eps: float) -> Array:
+    """weight/√(var + eps), one number for each channel."""
+    return weight / np.sqrt(var + var.dtype.type(eps))
+
+
+def _normalise(x: Array, mean: Array, scale: Array, bias: Array) -> Array:
+    # Subtracted first: x·scale + (bias - mean·scale) would cancel where the mean is large beside the deviation.
+    return (x - _column(mean)) * _column(scale) + _column(bias)
+
+
+def _column(per_channel: Array) -> Array:
+    return per_channel.reshape(-1, 1, 1)
+
+
+# ---- compiled -------------------------------------------------------------------------------------------------
+
+
+def _loops(*arguments: Any) -> tuple[Array, Array, Array]:
+    from npdsconv.kernels.loops import norm
+
+    return norm.forward(*arguments)
+
+
+def _loops_backward(*arguments: Any) -> tuple[Array, Array, Array]:
+    from npdsconv.kernels.loops import norm
+
+    return norm.backward(*arguments)
+
+
+def _numba(*arguments: Any) -> tuple[Array, Array, Array]:
+    from npdsconv.kernels import norm
+
+    return norm.forward(*arguments)
+
+
+def _numba_backward(*arguments: Any) -> tuple[Array, Array, Array]:
+    from npdsconv.kernels import norm
+
+    return norm.backward(*arguments)
+
+
+# ---- the public pair ------------------------------------------------------------------------------------------
+
+_NUMPY = NormTier(_numpy, _numpy_backward)
+IMPLS = {
+    "naive": _NUMPY,
+    "im2col": _NUMPY,
+    "loops": NormTier(_loops, _loops_backward),
+    "numba": NormTier(_numba, _numba_backward),
+}
 
 
 def batch_norm2d(
@@ -53,7 +163,7 @@ def batch_norm2d(
     eps : float
     activation : None, "relu" or "relu6"
         What is applied to the result, in the same pass over memory.
-    impl : "numpy" or "numba"
+    impl : "naive", "im2col" or "numpy" (all three NumPy), "loops" (compiled, to be read) or "numba" (tuned)
 
     Returns
     -------
@@ -79,22 +189,27 @@ def batch_norm2d(
     (array([3.]), array([3.5]))
     """
     op = "batch_norm2d"
-    check_batch_norm(op, x, weight, bias, mean, var, activation, impl)
-    if impl == "numba":
-        from npdsconv.kernels import norm
-
-        return norm.forward(x, weight, bias, mean, var, eps, BOUNDS[activation])
-    if mean is None or var is None:
-        mean, var = _statistics(x)
-    y = _normalise(x, mean, _scale(weight, var, eps), bias)
-    return y if activation is None else y.clip(*map(x.dtype.type, BOUNDS[activation])), mean, var
+    chosen = tier(op, IMPLS, impl)
+    bounds = check_batch_norm(op, x, weight, bias, mean, var, eps, activation)
+    return chosen.forward(x, weight, bias, mean, var, eps, bounds)
 
 
-def _scale(weight: Array, var: Array, eps: float) -> Array:
-    """weight/√(var + eps), one number for each channel."""
-    return weight / np.sqrt(var + var.dtype.type(eps))
-
-
+@overload
+def batch_norm2d_backward(
+    dy: Array, x: Array, weight: Array, mean: Array, var: Array, *, impl: str = ..., **how: Unpack[Setting]
+) -> tuple[Array, Array, Array]: ...
+@overload
+def batch_norm2d_backward(
+    dy: Array,
+    x: Array,
+    weight: Array,
+    mean: Array,
+    var: Array,
+    *,
+    impl: str = ...,
+    needs: tuple[str, ...],
+    **how: Unpack[Setting],
+) -> tuple[Gradient, Gradient, Gradient]: ...
 def batch_norm2d_backward(
     dy: Array,
     x: Array,
@@ -108,7 +223,7 @@ def batch_norm2d_backward(
     bias: Array | None = None,
     impl: str = "numba",
     needs: tuple[str, ...] = ("x", "weight", "bias"),
-) -> tuple[Array | None, Array | None, Array | None]:
+) -> tuple[Gradient, Gradient, Gradient]:
     """The gradients of :func:`batch_norm2d`, given dy (N, C, H, W): dx, dweight, dbias.
 
     ``dbias[c] = Σ g``, ``dweight[c] = Σ g · x̂``, and dx as derived at the top of this file, with g = dy where the
@@ -119,7 +234,8 @@ def batch_norm2d_backward(
     they are constants. Gradients not named in `needs` come back as None.
     """
     op = "batch_norm2d_backward"
-    _check(op, x, weight, impl, activation, mean=mean, var=var, **({} if bias is None else {"bias": bias}))
+    chosen, bounds = tier(op, IMPLS, impl), check_cut(op, activation)
+    _check(op, x, weight, mean=mean, var=var, **({} if bias is None else {"bias": bias}))
     if mean is None or var is None:
         raise TypeError(f"{op}: mean and var must be what batch_norm2d returned, got None")
     if activation is not None and bias is None:
@@ -130,58 +246,12 @@ def batch_norm2d_backward(
     check_shape(op, "dy", dy, x.shape, "N, C, H, W")
     check_needs(op, needs, ("x", "weight", "bias"))
     bias = np.zeros_like(weight) if bias is None else bias
-    if impl == "numba":
-        from npdsconv.kernels import norm
-
-        how = eps, BOUNDS[activation], given, needs
-        dx, dweight, dbias = norm.backward(dy, x, weight, bias, mean, var, *how)
-    else:
-        dx, dweight, dbias = _backward(dy, x, weight, bias, mean, var, eps, activation, given)
-    gradients = {"x": dx, "weight": dweight, "bias": dbias}
-    return tuple(array if name in needs else None for name, array in gradients.items())  # type: ignore[return-value]
-
-
-def _backward(
-    dy: Array,
-    x: Array,
-    weight: Array,
-    bias: Array,
-    mean: Array,
-    var: Array,
-    eps: float,
-    activation: str | None,
-    given: bool,
-) -> tuple[Array, Array, Array]:
-    """The formula at the top, for h: dy where the activation let its argument through, else 0."""
-    h = dy
-    if activation is not None:
-        low, high = BOUNDS[activation]
-        z = _normalise(x, mean, _scale(weight, var, eps), bias)
-        h = dy * ((z > low) & (z < high))
-    inverse = _scale(np.ones_like(weight), var, eps)
-    normalised = (x - _column(mean)) * _column(inverse)
-    dbias = h.sum(axis=_AXES, dtype=np.float64).astype(x.dtype)
-    dweight = (h * normalised).sum(axis=_AXES, dtype=np.float64).astype(x.dtype)
-    dx = h
-    if not given:
-        count = x.dtype.type(x.size // x.shape[1])
-        dx = h - _column(dbias / count) - normalised * _column(dweight / count)
-    return dx * _column(weight * inverse), dweight, dbias
-
-
-def _statistics(x: Array) -> tuple[Array, Array]:
-    mean = x.mean(axis=_AXES, dtype=np.float64)
-    var = ((x - _column(mean)) ** 2).mean(axis=_AXES)
-    return mean.astype(x.dtype), var.astype(x.dtype)
-
-
-def _normalise(x: Array, mean: Array, scale: Array, bias: Array) -> Array:
-    # Subtracted first: x·scale + (bias - mean·scale) would cancel where the mean is large beside the deviation.
-    return (x - _column(mean)) * _column(scale) + _column(bias)
-
-
-def _column(per_channel: Array) -> Array:
-    return per_channel.reshape(-1, 1, 1)
+    dx, dweight, dbias = chosen.backward(dy, x, weight, bias, mean, var, eps, bounds, given, needs)
+    return (
+        dx if "x" in needs else None,
+        dweight if "weight" in needs else None,
+        dbias if "bias" in needs else None,
+    )
 
 
 def check_batch_norm(
@@ -191,11 +261,12 @@ def check_batch_norm(
     bias: Array,
     mean: Array | None,
     var: Array | None,
+    eps: float,
     activation: str | None,
-    impl: str = "numba",
-) -> None:
-    """What batch norm is given fits together, and statistics are given or can be had."""
-    _check(op, x, weight, impl, activation, bias=bias, mean=mean, var=var)
+) -> Bounds:
+    """What batch norm is given fits together, and statistics are given or can be had; the activation's bounds."""
+    bounds = check_cut(op, activation)
+    _check(op, x, weight, bias=bias, mean=mean, var=var)
     if (mean is None) != (var is None):
         raise ValueError(f"{op}: give both mean and var, or neither")
     count = x.size // max(1, x.shape[1])
@@ -203,12 +274,10 @@ def check_batch_norm(
         raise ValueError(
             f"{op}: batch statistics need at least 2 values in a channel, got N·H·W = {count} from shape {x.shape}"
         )
+    return bounds
 
 
-def _check(op: str, x: Array, weight: Array, impl: str, activation: str | None, **per_channel: Any) -> None:
-    check_choice(op, "impl", impl, IMPLS)
-    if activation is not None:
-        check_choice(op, "activation", activation, [name for name in BOUNDS if name])
+def _check(op: str, x: Array, weight: Array, **per_channel: Any) -> None:
     check_floats(op, x=x, weight=weight, **per_channel)
     check_ndim(op, "x", x, "N, C, H, W")
     for name, value in {"weight": weight, **per_channel}.items():

@@ -7,11 +7,13 @@ memory not even a transpose is needed::
     y (N·H·W, O)  =  x (N·H·W, C) @ wᵀ (C, O)
 """
 
+from typing import overload
+
 import numpy as np
 
-from npdsconv.ops._tiers import Terms, Tier, add_bias, bias_gradient
-from npdsconv.ops.activations import BOUNDS
-from npdsconv.shapes import Array, check_choice, check_floats, check_ndim, check_needs, check_shape
+from npdsconv.ops._tiers import Gradient, Terms, Tier, add_bias, bias_gradient, tier
+from npdsconv.ops.activations import check_cut
+from npdsconv.shapes import Array, check_floats, check_ndim, check_needs, check_shape
 
 # ---- naive: the formula, index by index -----------------------------------------------------------------------
 
@@ -67,6 +69,27 @@ def im2col_dw(dy: Array, x: Array, shape: tuple[int, ...]) -> Array:
     return (_pixels(dy) @ _pixels(x).swapaxes(1, 2)).sum(axis=0)
 
 
+# ---- loops: one row of the product after the other, compiled ---------------------------------------------------
+
+
+def _loops(x: Array, w: Array, b: Array | None) -> Array:
+    from npdsconv.kernels.loops import pointwise
+
+    return pointwise.forward(x, w, b)
+
+
+def _loops_dx(dy: Array, w: Array, shape: tuple[int, ...]) -> Array:
+    from npdsconv.kernels.loops import pointwise
+
+    return pointwise.input_gradient(dy, w)
+
+
+def _loops_dw(dy: Array, x: Array, shape: tuple[int, ...]) -> Array:
+    from npdsconv.kernels.loops import pointwise
+
+    return pointwise.weight_gradient(dy, x)
+
+
 # ---- numba: blocks of rows of the one product, in parallel -----------------------------------------------------
 
 
@@ -93,6 +116,7 @@ def _numba_dw(dy: Array, x: Array, shape: tuple[int, ...]) -> Array:
 IMPLS = {
     "naive": Tier(naive, naive_dx, naive_dw),
     "im2col": Tier(im2col, im2col_dx, im2col_dw),
+    "loops": Tier(_loops, _loops_dx, _loops_dw),
     "numba": Tier(_numba, _numba_dx, _numba_dw),
 }
 
@@ -107,7 +131,7 @@ def pointwise_conv2d(x: Array, w: Array, b: Array | None = None, *, impl: str = 
     x : (N, C, H, W) float32 or float64, any memory layout
     w : (O, C); ``w[:, :, None, None]`` is PyTorch's layout
     b : (O,), optional
-    impl : "naive" (the formula), "im2col" (NumPy) or "numba" (parallel loops)
+    impl : "naive" (the formula), "im2col" (NumPy), "loops" (compiled, to be read) or "numba" (tuned)
 
     Returns
     -------
@@ -134,21 +158,33 @@ def pointwise_conv2d(x: Array, w: Array, b: Array | None = None, *, impl: str = 
     >>> pointwise_conv2d(x, np.array([[1.0, 1], [2, 0], [0, 3]]), impl="im2col").ravel()
     array([11.,  2., 30.])
     """
-    _check("pointwise_conv2d", x, w, b, impl)
-    return IMPLS[impl].forward(x, w, b)
+    op = "pointwise_conv2d"
+    chosen = tier(op, IMPLS, impl)
+    check_pointwise(op, x, w, b)
+    return chosen.forward(x, w, b)
 
 
 def activated_pointwise_conv2d(x: Array, w: Array, b: Array | None, activation: str) -> Array:
     """:func:`pointwise_conv2d` and an activation in one pass, for inference: see ``standard.activated_conv2d``."""
     from npdsconv.kernels import pointwise
 
-    _check("pointwise_conv2d", x, w, b, "numba")
-    return pointwise.forward(x, w, b, BOUNDS[activation])
+    op = "activated_pointwise_conv2d"
+    bounds = check_cut(op, activation)
+    check_pointwise(op, x, w, b)
+    return pointwise.forward(x, w, b, bounds)
 
 
+@overload
+def pointwise_conv2d_backward(
+    dy: Array, x: Array, w: Array, *, impl: str = ...
+) -> tuple[Array, Array, Array]: ...
+@overload
+def pointwise_conv2d_backward(
+    dy: Array, x: Array, w: Array, *, impl: str = ..., needs: tuple[str, ...]
+) -> tuple[Gradient, Gradient, Gradient]: ...
 def pointwise_conv2d_backward(
     dy: Array, x: Array, w: Array, *, impl: str = "numba", needs: tuple[str, ...] = ("x", "w", "b")
-) -> tuple[Array | None, Array | None, Array | None]:
+) -> tuple[Gradient, Gradient, Gradient]:
     """The gradients of :func:`pointwise_conv2d`, given dy (N, O, H, W).
 
     ``dx[n, c, i, j] = Σ_o w[o, c] · dy[n, o, i, j]``
@@ -160,19 +196,18 @@ def pointwise_conv2d_backward(
     Gradients not named in `needs` come back as None and cost nothing.
     """
     op = "pointwise_conv2d_backward"
-    _check(op, x, w, None, impl)
+    chosen = tier(op, IMPLS, impl)
+    check_pointwise(op, x, w, None)
     check_floats(op, dy=dy, x=x)
     check_needs(op, needs, ("x", "w", "b"))
     check_shape(op, "dy", dy, (len(x), len(w), *x.shape[2:]), "N, O, H, W")
-    tier = IMPLS[impl]
-    dx = tier.dx(dy, w, x.shape) if "x" in needs else None
-    dw = tier.dw(dy, x, w.shape) if "w" in needs else None
+    dx = chosen.dx(dy, w, x.shape) if "x" in needs else None
+    dw = chosen.dw(dy, x, w.shape) if "w" in needs else None
     db = bias_gradient(dy) if "b" in needs else None
     return dx, dw, db
 
 
-def _check(op: str, x: Array, w: Array, b: Array | None, impl: str) -> None:
-    check_choice(op, "impl", impl, IMPLS)
+def check_pointwise(op: str, x: Array, w: Array, b: Array | None) -> None:
     check_floats(op, x=x, w=w, b=b)
     check_ndim(op, "x", x, "N, C, H, W")
     check_ndim(op, "w", w, "O, C")

@@ -9,17 +9,19 @@ belongs to group g = o // (O/G) and reads the C/G input channels from g·C/G on:
 are learned, nothing is lost; in worked examples it matters, so it is said here once for the whole package.
 """
 
+from typing import Unpack, overload
+
 import numpy as np
 
-from npdsconv.ops._tiers import Terms, Tier, add_bias, bias_gradient
-from npdsconv.ops.activations import BOUNDS
+from npdsconv.ops._tiers import Gradient, Terms, Tier, add_bias, bias_gradient, tier
+from npdsconv.ops.activations import check_cut
 from npdsconv.ops.windows import columns, crop, pad, scatter_columns
 from npdsconv.shapes import (
     Array,
+    Geometry,
     PaddingLike,
     Stride,
     Window,
-    check_choice,
     check_floats,
     check_ndim,
     check_needs,
@@ -83,6 +85,27 @@ def im2col_dw(dy: Array, x: Array, shape: tuple[int, ...], window: Window, group
     return dw.sum(axis=0).reshape(shape)
 
 
+# ---- loops: the same sums over channels-last memory, compiled -------------------------------------------------
+
+
+def _loops(x: Array, w: Array, b: Array | None, window: Window, groups: int) -> Array:
+    from npdsconv.kernels.loops import standard
+
+    return standard.forward(x, w, b, window, groups)
+
+
+def _loops_dx(dy: Array, w: Array, shape: tuple[int, ...], window: Window, groups: int) -> Array:
+    from npdsconv.kernels.loops import standard
+
+    return standard.input_gradient(dy, w, shape, window, groups)
+
+
+def _loops_dw(dy: Array, x: Array, shape: tuple[int, ...], window: Window, groups: int) -> Array:
+    from npdsconv.kernels.loops import standard
+
+    return standard.weight_gradient(dy, x, shape, window, groups)
+
+
 # ---- numba: the product reads its rows straight from the image ------------------------------------------------
 
 
@@ -109,6 +132,7 @@ def _numba_dw(dy: Array, x: Array, shape: tuple[int, ...], window: Window, group
 IMPLS = {
     "naive": Tier(naive, naive_dx, naive_dw),
     "im2col": Tier(im2col, im2col_dx, im2col_dw),
+    "loops": Tier(_loops, _loops_dx, _loops_dw),
     "numba": Tier(_numba, _numba_dx, _numba_dw),
 }
 
@@ -136,7 +160,7 @@ def conv2d(
     stride, dilation : int or (height, width); ``dilation=1`` is dense
     padding : int, (height, width), ((top, bottom), (left, right)), "valid" or "same"
     groups : int, divides C and O; output channel o sees only the inputs of its group g = o // (O/groups)
-    impl : "naive" (the formula), "im2col" (NumPy) or "numba" (parallel loops)
+    impl : "naive" (the formula), "im2col" (NumPy), "loops" (compiled, to be read) or "numba" (tuned)
 
     Returns
     -------
@@ -164,8 +188,10 @@ def conv2d(
     array([[ 6.,  8.],
            [12., 14.]])
     """
-    window = check_conv2d("conv2d", x, w, b, stride, padding, dilation, groups, impl)
-    return IMPLS[impl].forward(x, w, b, window, groups)
+    op = "conv2d"
+    chosen = tier(op, IMPLS, impl)
+    window = check_conv2d(op, x, w, b, stride, padding, dilation, groups)
+    return chosen.forward(x, w, b, window, groups)
 
 
 def activated_conv2d(
@@ -182,10 +208,20 @@ def activated_conv2d(
     """:func:`conv2d` with "relu" or "relu6" in the same pass, by the fast tier; for inference: it has no backward."""
     from npdsconv.kernels import standard
 
-    window = check_conv2d("conv2d", x, w, b, stride, padding, dilation, groups, "numba")
-    return standard.forward(x, w, b, window, groups, BOUNDS[activation])
+    op = "activated_conv2d"
+    bounds = check_cut(op, activation)
+    window = check_conv2d(op, x, w, b, stride, padding, dilation, groups)
+    return standard.forward(x, w, b, window, groups, bounds)
 
 
+@overload
+def conv2d_backward(
+    dy: Array, x: Array, w: Array, *, impl: str = ..., **how: Unpack[Geometry]
+) -> tuple[Array, Array, Array]: ...
+@overload
+def conv2d_backward(
+    dy: Array, x: Array, w: Array, *, impl: str = ..., needs: tuple[str, ...], **how: Unpack[Geometry]
+) -> tuple[Gradient, Gradient, Gradient]: ...
 def conv2d_backward(
     dy: Array,
     x: Array,
@@ -197,7 +233,7 @@ def conv2d_backward(
     groups: int = 1,
     impl: str = "numba",
     needs: tuple[str, ...] = ("x", "w", "b"),
-) -> tuple[Array | None, Array | None, Array | None]:
+) -> tuple[Gradient, Gradient, Gradient]:
     """The gradients of :func:`conv2d`, given dy (N, O, OH, OW).
 
     ``dx[n, c, p, q] = Σ w[o, k, u, v] · dy[n, o, i, j]``  over all o, k, u, v, i, j that read pixel (c, p, q)
@@ -209,13 +245,13 @@ def conv2d_backward(
     Gradients not named in `needs` come back as None and cost nothing.
     """
     op = "conv2d_backward"
-    window = check_conv2d(op, x, w, None, stride, padding, dilation, groups, impl)
+    chosen = tier(op, IMPLS, impl)
+    window = check_conv2d(op, x, w, None, stride, padding, dilation, groups)
     check_floats(op, dy=dy, x=x)
     check_needs(op, needs, ("x", "w", "b"))
     check_shape(op, "dy", dy, (len(x), len(w), *window.output), "N, O, OH, OW")
-    tier = IMPLS[impl]
-    dx = tier.dx(dy, w, x.shape, window, groups) if "x" in needs else None
-    dw = tier.dw(dy, x, w.shape, window, groups) if "w" in needs else None
+    dx = chosen.dx(dy, w, x.shape, window, groups) if "x" in needs else None
+    dw = chosen.dw(dy, x, w.shape, window, groups) if "w" in needs else None
     db = bias_gradient(dy) if "b" in needs else None
     return dx, dw, db
 
@@ -229,10 +265,8 @@ def check_conv2d(
     padding: PaddingLike = 0,
     dilation: Stride = 1,
     groups: int = 1,
-    impl: str = "numba",
 ) -> Window:
     """The geometry of a convolution, if its arguments fit together."""
-    check_choice(op, "impl", impl, IMPLS)
     check_floats(op, x=x, w=w, b=b)
     check_ndim(op, "x", x, "N, C, H, W")
     check_ndim(op, "w", w, "O, C/groups, KH, KW")

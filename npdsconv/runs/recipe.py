@@ -11,6 +11,7 @@ from typing import Any
 from npdsconv import models, optim
 from npdsconv.data import NAMES, Affine, Augment, steps_per_epoch
 from npdsconv.layers import Sequential, set_impl
+from npdsconv.ops._tiers import TIERS
 from npdsconv.runs import settings
 from npdsconv.runs.settings import ANGLE, COUNT, NOT_NEGATIVE, ONE_OR_TWO, POSITIVE, SHARE, setting
 from npdsconv.shapes import check_choice
@@ -23,7 +24,6 @@ MODELS: dict[str, Callable[..., Sequential]] = {
 }
 OPTIMIZERS = {"sgd": optim.SGD, "adam": optim.Adam, "adamw": optim.AdamW}
 SCHEDULES = ("one_cycle", "cosine", "step", "constant")
-TIERS = ("naive", "im2col", "numba")
 GROUPS = ("data", "network", "training")
 
 

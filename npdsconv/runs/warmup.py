@@ -16,7 +16,7 @@ import numpy as np
 from npdsconv import layers, models, optim, train
 from npdsconv.data import to_float
 from npdsconv.layers import DepthwiseSeparableConv2d, Layer, Sequential
-from npdsconv.layers.composite import in_one_pass
+from npdsconv.layers.fusion import fuse
 from npdsconv.runs import processes
 from npdsconv.shapes import Array
 
@@ -37,20 +37,23 @@ def model_steps(model: Sequential, x: Array, labels: Array) -> Iterator[str]:
         The name of what is run next.
     """
     y = to_float(x).astype(next(iter(model.parameters())).value.dtype)
-    backwards = []
+    backs, rest = [], list(model)
     with _helper(model) as helper:
-        for layer in in_one_pass(model.layers):
-            yield type(layer).__name__
-            y, backward = layer.forward(y, train=True)
-            backwards.append((layer, backward))
+        while rest:
+            step, count = fuse(rest, y.shape, True)
+            name = ", ".join(type(layer).__name__ for layer in step.layers)
+            yield name
+            y, back = step.forward(y, train=True)
+            backs.append((name, back))
+            del rest[:count]
         if helper is not None:
             yield "DepthwiseSeparableConv2d backward"
             helper.wait()
     dy = np.ones_like(y)
-    while backwards:
-        layer, backward = backwards.pop()
-        yield f"{type(layer).__name__} backward"
-        dy = backward(dy)
+    while backs:
+        name, back = backs.pop()
+        yield f"{name} backward"
+        dy = back(dy)
     yield "training step"
     train.train_step(model, x, labels, optim.Adam(model.parameters(), lr=0.0))
     yield "evaluation"

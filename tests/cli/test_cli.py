@@ -4,12 +4,11 @@ import csv
 import json
 import os
 import shlex
-import subprocess
-import sys
 
 import numba
 import numpy as np
 import pytest
+from helpers import call, fresh
 
 from npdsconv import catalogue, checkpoint, cli, data, gradcheck, models, peak_memory, train
 from npdsconv.complexity import summary
@@ -28,13 +27,6 @@ def _few_digits(monkeypatch, tmp_path):
     few = {"train": full.train.take(np.arange(0, 4000, 42)), "test": full.test.take(np.arange(0, 1000, 17))}
     monkeypatch.setattr(data, "load", lambda name, data_dir=None: Dataset(name, **few))
     monkeypatch.chdir(tmp_path)
-
-
-def call(capsys, *argv):
-    """Exit code, standard output and standard error of one command."""
-    code = cli.main([str(a) for a in argv])
-    captured = capsys.readouterr()
-    return code, captured.out, captured.err
 
 
 def last_json(output):
@@ -401,10 +393,7 @@ def test_help_imports_nothing_heavy(command):
         "except SystemExit as stop: assert stop.code == 0\n"
         "heavy = {'numba', 'scipy', 'matplotlib.pyplot'} & set(sys.modules); assert not heavy, heavy"
     )
-    output = subprocess.run(
-        [sys.executable, "-c", program], check=True, capture_output=True, text=True
-    ).stdout
-    assert output.startswith("usage: npdsconv")
+    assert fresh(program)[0].startswith("usage: npdsconv")
 
 
 def test_the_recorded_twin_is_shown_for_the_recipe_itself(tmp_path, monkeypatch):

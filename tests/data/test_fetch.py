@@ -54,7 +54,7 @@ def fill(folder, suffix=".gz"):
 
 
 def good(url):
-    return gzip.compress(RAW[url.rsplit("/")[-1].removesuffix(".gz")])
+    return gzip.compress(RAW[url.rsplit("/")[-1].removesuffix(".gz")], mtime=0)
 
 
 def assert_is_mnist(dataset):
@@ -140,7 +140,7 @@ def test_only_what_is_missing_or_damaged_is_fetched_again(tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize(
-    "bad", [b"<html>not found</html>", gzip.compress(b"other"), None, good("/" + NAMES[1])[:9]]
+    "bad", [b"<html>not found</html>", gzip.compress(b"other", mtime=0), None, good("/" + NAMES[1])[:9]]
 )
 def test_the_next_mirror_is_tried(tmp_path, monkeypatch, bad):
     asked = serve(monkeypatch, lambda url: bad if url.startswith(fetch.MIRRORS[0]) else good(url))
@@ -148,7 +148,7 @@ def test_the_next_mirror_is_tried(tmp_path, monkeypatch, bad):
     assert len(asked) == 8
 
 
-@pytest.mark.parametrize("bad", [b"<html>not found</html>", gzip.compress(b"other"), None])
+@pytest.mark.parametrize("bad", [b"<html>not found</html>", gzip.compress(b"other", mtime=0), None])
 def test_nothing_wrong_is_left_in_the_cache_and_the_error_says_what_to_do(tmp_path, monkeypatch, bad):
     serve(monkeypatch, lambda url: bad)
     with pytest.raises(FileNotFoundError) as caught:

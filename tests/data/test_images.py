@@ -23,7 +23,7 @@ def enlarged(digit, factor):
     return np.kron(digit, np.ones((factor, factor)))
 
 
-def assert_close(found, digit, difference, correlation, shift=0):
+def assert_looks_like(found, digit, difference, correlation, shift=0):
     """Mean absolute difference and correlation, at the best of all shifts up to `shift` pixels."""
     assert found.shape == (28, 28)
     assert found.dtype == np.uint8
@@ -35,7 +35,7 @@ def assert_close(found, digit, difference, correlation, shift=0):
 
 @pytest.mark.parametrize("digit", DIGITS)
 def test_a_digit_as_mnist_has_it_is_left_alone(digit):
-    assert_close(prepare(digit), digit, 0.3, 0.999)
+    assert_looks_like(prepare(digit), digit, 0.3, 0.999)
 
 
 @pytest.mark.parametrize("digit", DIGITS[:6])
@@ -44,7 +44,7 @@ def test_a_digit_as_mnist_has_it_is_left_alone(digit):
 def test_enlarged_moved_and_inverted(digit, dark_on_light, factor):
     canvas = on_canvas(enlarged(digit, factor), 320, 410, 7 * factor, 15 * factor)
     canvas = 240 - 0.8 * canvas if dark_on_light else 20 + 0.6 * canvas
-    assert_close(prepare(canvas), digit, 0.6, 0.99)
+    assert_looks_like(prepare(canvas), digit, 0.6, 0.99)
 
 
 def smooth(digit, size):
@@ -57,13 +57,13 @@ def test_a_smooth_enlargement_on_noisy_unevenly_lit_paper(digit):
     canvas = 1 - 0.7 * on_canvas(smooth(digit, 190), 260, 330, 20, 100) / 255
     canvas *= np.linspace(1, 0.7, 330)
     canvas += 0.02 * np.random.default_rng(5).normal(size=canvas.shape)
-    assert_close(prepare(canvas), digit, 16, 0.86, shift=1)
+    assert_looks_like(prepare(canvas), digit, 16, 0.86, shift=1)
 
 
 @pytest.mark.parametrize("digit", DIGITS[:6])
 def test_uneven_light_without_noise(digit):
     light = np.linspace(0.6, 1, 120)[:, None] + np.linspace(0, 0.3, 150)
-    assert_close(
+    assert_looks_like(
         prepare(light - on_canvas(enlarged(digit, 3), 120, 150, 20, 40) / 255), digit, 3, 0.97, shift=1
     )
 
@@ -80,7 +80,7 @@ def test_dust_does_not_move_the_digit(digit):
 def test_a_digit_cropped_to_its_ink(digit):
     rows, columns = np.flatnonzero(digit.any(axis=1)), np.flatnonzero(digit.any(axis=0))
     ink = digit[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    assert_close(prepare(enlarged(ink, 4)), digit, 1, 0.99)
+    assert_looks_like(prepare(enlarged(ink, 4)), digit, 1, 0.99)
 
 
 def ring(size, width):
@@ -129,7 +129,7 @@ def test_tiny_pictures(height, width):
 def test_integers_and_booleans():
     digit = DIGITS[0]
     np.testing.assert_array_equal(prepare(digit.astype(np.int64) * 1000 - 7), prepare(digit))
-    assert_close(prepare(digit > 100), digit, 30, 0.85)
+    assert_looks_like(prepare(digit > 100), digit, 30, 0.85)
 
 
 @pytest.mark.parametrize(
@@ -211,7 +211,7 @@ def test_transparent_background_takes_the_colour_far_from_the_ink(tmp_path, ink)
     colour[..., 3] = digit
     path = save(tmp_path / "a.png", colour)
     np.testing.assert_allclose(read_image(path)[0, 0], 1 if ink == 0 else 0)
-    assert_close(prepare(path), digit, 0.5, 0.999)
+    assert_looks_like(prepare(path), digit, 0.5, 0.999)
 
 
 def test_a_transparent_palette_colour(tmp_path):
@@ -223,8 +223,8 @@ def test_a_transparent_palette_colour(tmp_path):
 
 def test_prepare_takes_a_path(tmp_path):
     path = save(tmp_path / "a.png", 255 - enlarged(DIGITS[1], 3).astype(np.uint8), "RGB")
-    assert_close(prepare(path), DIGITS[1], 0.3, 0.999)
-    assert_close(prepare(str(path)), DIGITS[1], 0.3, 0.999)
+    assert_looks_like(prepare(path), DIGITS[1], 0.3, 0.999)
+    assert_looks_like(prepare(str(path)), DIGITS[1], 0.3, 0.999)
 
 
 def test_what_is_not_a_picture(tmp_path):

@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pytest
+from helpers import relu, relu_backward, row
 
 import npdsconv
 from npdsconv.gradcheck import Row, check
@@ -25,14 +26,6 @@ def affine_backward(dy, x, w, b):
     return dy @ w.T, np.einsum("ncw,nco->wo", x, dy), dy.sum((0, 1))
 
 
-def relu(x):
-    return np.maximum(x, 0)
-
-
-def relu_backward(dy, x):
-    return dy * (x > 0)
-
-
 def normalise(x, weight):
     return weight * (x - x.mean()) / np.sqrt(x.var() + 1e-5)
 
@@ -42,10 +35,6 @@ def normalise_backward(dy, x, weight):
     xhat = (x - x.mean()) / sigma
     g = dy * weight
     return (g - g.mean() - xhat * (g * xhat).mean()) / sigma, (dy * xhat).sum()
-
-
-def row(report, name):
-    return next(r for r in report.rows if r.name == name)
 
 
 # --- what is right passes ------------------------------------------------------------------------------

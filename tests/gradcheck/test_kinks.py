@@ -4,19 +4,12 @@ import itertools
 
 import numpy as np
 import pytest
+from helpers import relu, relu_backward
 
 from npdsconv.gradcheck import check
 
 RNG = np.random.default_rng(12)
 X = RNG.standard_normal((2, 3, 5))
-
-
-def relu(x):
-    return np.maximum(x, 0)
-
-
-def relu_backward(dy, x):
-    return dy * (x > 0)
 
 
 def test_a_kink_at_the_point_is_counted_and_left_out():

@@ -2,12 +2,9 @@
 
 import numpy as np
 import pytest
+from helpers import row
 
 from npdsconv.gradcheck import check
-
-
-def row(report, name):
-    return next(r for r in report.rows if r.name == name)
 
 
 class Value:

@@ -4,12 +4,12 @@ import ast
 import configparser
 import importlib
 import re
-import subprocess
 import sys
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from helpers import fresh
 
 import npdsconv
 from npdsconv import layers, ops
@@ -27,7 +27,12 @@ MAY_IMPORT = {
     "peak_memory": set(),
     "kernels": {"shapes", "layout"},
     "ops": {"shapes", "layout", "kernels"},
-    "npdsconv": {"ops", "kernels"},  # the package's own __init__.py
+    "versions": {"kernels"},
+    "npdsconv": {
+        "ops",
+        "kernels",
+        "versions",
+    },  # the package's own __init__.py; its rooms are named, not imported
     "layers": {"shapes", "init", "ops"},
     "models": {"shapes", "layers"},
     "optim": {"shapes", "layers", "kernels"},
@@ -67,9 +72,11 @@ def module_name(path):
 
 
 def imports_of(path):
-    """Every import statement of a file, those inside functions included."""
+    """Every import statement of a file that Python may run, those inside functions included."""
 
     def visit(node, lazy):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            return
         if isinstance(node, ast.Import):
             yield from (Import(alias.name, (), lazy) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -109,6 +116,7 @@ def test_the_reader_of_imports_sees_all_kinds(tmp_path, monkeypatch):
     path.parent.mkdir(parents=True)
     path.write_text(
         "import numpy as np\nfrom npdsconv import layers, relu\nfrom . import y\nfrom ..train import fit\n"
+        "if TYPE_CHECKING:\n    from npdsconv import data as data\n"
         "def f():\n    from npdsconv.kernels import norm\n    class A:\n        g = lambda: __import__\n"
         "        def g(self):\n            import scipy.linalg\n"
     )
@@ -155,7 +163,7 @@ def test_kernels_are_imported_where_they_are_first_called():
     users = [(m, i) for m, i in OWN if part_of(i.module) == "kernels" and part_of(m) != "kernels"]
     assert len(users) > 10
     assert [m for m, i in users if not i.lazy] == []
-    assert {part_of(m) for m, _ in users} <= {"ops", "optim", "runs", "npdsconv", "cli", "bench"}
+    assert {part_of(m) for m, _ in users} <= {"ops", "optim", "runs", "npdsconv", "cli", "bench", "versions"}
 
 
 def test_the_compiler_lives_in_kernels_alone():
@@ -189,26 +197,23 @@ def test_what_is_imported_eagerly_is_a_declared_dependency():
 REPORT = f"print('heavy:', sorted({HEAVY} & set(sys.modules)))"
 
 
-def fresh(code):
-    """Run `code` in a new Python; its last line says which heavy modules are loaded."""
-    command = [sys.executable, "-c", f"import sys\n{code}\n{REPORT}"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.splitlines()
+def loaded(code):
+    """What `code` prints in a new Python; the last line says which heavy modules are loaded."""
+    return fresh(f"import sys\n{code}\n{REPORT}")
 
 
 def test_importing_everything_is_cheap():
     modules = [m for m in FILES if part_of(m) != "kernels" and not m.endswith("__main__")]
     assert len(modules) > 30
-    lines = fresh(f"import importlib, npdsconv\n{REPORT}\nfor m in {modules}: importlib.import_module(m)")
+    lines = loaded(f"import importlib, npdsconv\n{REPORT}\nfor m in {modules}: importlib.import_module(m)")
     assert lines[-2:] == ["heavy: []"] * 2
 
 
 def test_the_fast_tier_loads_the_compiler():
     """The other half of the test above: it would see Numba if it were there."""
-    lines = fresh("import numpy, npdsconv\nnpdsconv.relu(numpy.ones(3), impl='numpy')\n" + REPORT)
+    lines = loaded("import numpy, npdsconv\nnpdsconv.relu(numpy.ones(3), impl='numpy')\n" + REPORT)
     assert lines == ["heavy: []"] * 2
-    lines = fresh("import npdsconv\nnpdsconv.get_num_threads()")
+    lines = loaded("import npdsconv\nnpdsconv.get_num_threads()")
     assert lines == ["heavy: ['numba', 'scipy']"]
 
 
@@ -217,7 +222,7 @@ def test_the_fast_tier_loads_the_compiler():
     "arguments", [["--help"], ["train", "--help"], ["gradcheck", "--help"]], ids=" ".join
 )
 def test_help_is_cheap(arguments):
-    lines = fresh(
+    lines = loaded(
         f"import runpy\nsys.argv = ['npdsconv', *{arguments}]\n"
         "try:\n    runpy.run_module('npdsconv', run_name='__main__')\n"
         "except SystemExit as end:\n    assert not end.code, end.code"
@@ -229,14 +234,42 @@ def test_help_is_cheap(arguments):
 # ---- public names ----
 
 
+def test_rooms_are_attributes_that_load_when_they_are_named():
+    lines = fresh(
+        "import npdsconv as nc\n"
+        "loaded = lambda *rooms: [f'npdsconv.{r}' in sys.modules for r in rooms]\n"
+        "assert set(nc._ROOMS) <= set(dir(nc)), 'completion shows them'\n"
+        "print(loaded('layers', 'optim', 'train'))\n"
+        "print(nc.optim.Adam.__name__, nc.layers.ReLU.__name__)\n"
+        "print(loaded('layers', 'optim', 'train'))\n"
+        "for room in nc._ROOMS: assert getattr(nc, room) is sys.modules[f'npdsconv.{room}']"
+    )
+    assert lines == ["[False, False, False]", "Adam ReLU", "[True, True, False]", "heavy: []"]
+
+
+def test_an_attribute_that_is_none_is_refused():
+    with pytest.raises(AttributeError, match=r"^module 'npdsconv' has no attribute 'lairs'$"):
+        _ = npdsconv.lairs
+    assert not hasattr(npdsconv, "__wrapped__"), "tools that look for such names must be told no"
+
+
+def test_type_checkers_and_python_are_told_the_same_rooms():
+    tree = ast.parse(FILES["npdsconv"].read_text(encoding="utf-8"))
+    (block,) = (n for n in tree.body if isinstance(n, ast.If) and ast.unparse(n.test) == "TYPE_CHECKING")
+    told = [alias.asname for node in block.body for alias in node.names]
+    assert told == npdsconv._ROOMS == sorted(told)
+    hidden = {"__main__", "cli", "kernels", "malloc", "npdsconv", "ops", "peak_memory", "text", "versions"}
+    assert {part_of(m) for m in FILES} - hidden == set(told), "a new room: name it in npdsconv/__init__.py"
+
+
 def public_names(module):
-    """What a package's __init__.py defines or imports from the package, without a leading underscore."""
+    """What a package's __init__.py defines or imports from the package: no underscore in front, and no module."""
     tree = ast.parse(FILES[module].read_text(encoding="utf-8"))
     names = {node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
     for node in tree.body:
         if isinstance(node, ast.ImportFrom) and (node.level or node.module.startswith("npdsconv")):
             names |= {alias.asname or alias.name for alias in node.names}
-    return {name for name in names if not name.startswith("_")}
+    return {n for n in names if not n.startswith("_") and n != "*" and f"{module}.{n}" not in FILES}
 
 
 with_all = [m for m, path in FILES.items() if re.search(r"^__all__", path.read_text(encoding="utf-8"), re.M)]

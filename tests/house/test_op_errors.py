@@ -10,8 +10,8 @@ import npdsconv
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"impl": "cuda"}, "impl must be one of naive, im2col, numba, got 'cuda'"),
-        ({"impl": None}, "impl must be one of naive, im2col, numba, got None"),
+        ({"impl": "cuda"}, "impl must be one of naive, im2col, loops, numba, got 'cuda'"),
+        ({"impl": None}, "impl must be one of naive, im2col, loops, numba, got None"),
         ({"stride": 0}, "stride must be at least 1, got 0"),
         ({"stride": (2, -1)}, "stride must be at least 1, got (2, -1)"),
         ({"stride": 1.5}, f"stride {PAIR}1.5"),
@@ -74,7 +74,7 @@ def test_biases_and_cotangents(op, w, outputs, rule, output):
     assert_says(ValueError, f"{known}'x'", backward, dy, X, w, needs="x")
 
 
-@pytest.mark.parametrize("impl", ["naive", "im2col", "numba"])
+@pytest.mark.parametrize("impl", ["naive", "im2col", "loops", "numba"])
 def test_errors_do_not_depend_on_the_tier(impl):
     message = "kernel 3 with dilation 1 spans 3 > padded height 2: no output position"
     assert_says(ValueError, message, npdsconv.conv2d, X[:, :, :2], W, impl=impl)

@@ -19,11 +19,11 @@ from geometries import (
 )
 
 import npdsconv
+from npdsconv.ops._tiers import TIERS
 from npdsconv.shapes import resolve_window
 
 RNG = np.random.default_rng(20)
 ALL_TIERS = [(op, impl) for op in OPS for impl in IMPLS[op]]
-IMPL_NAMES = ("naive", "im2col", "numba")
 
 
 def some(op):
@@ -97,11 +97,11 @@ def test_average_pooling_counts_like_pytorch(count_include_pad, torch):
     x = RNG.standard_normal((2, 3, 7, 6))
     options = {"stride": (2, 1), "padding": (1, 0), "count_include_pad": count_include_pad}
     expected = torch.nn.functional.avg_pool2d(torch.tensor(x), (3, 2), **options)
-    for impl in IMPL_NAMES:
+    for impl in TIERS:
         assert_close(npdsconv.avg_pool2d(x, (3, 2), **options, impl=impl), expected.numpy(), 1e-12, impl)
 
 
-@pytest.mark.parametrize("impl", ["numpy", "numba"])
+@pytest.mark.parametrize("impl", ["numpy", "loops", "numba"])
 @pytest.mark.parametrize("given", [False, True])
 def test_batch_norm_finds_pytorchs_numbers(given, impl, torch):
     x, dy = RNG.standard_normal((2, 4, 3, 5, 6)) * 3 + 1
@@ -120,7 +120,7 @@ def test_batch_norm_finds_pytorchs_numbers(given, impl, torch):
         assert_close(array, tensor.numpy(), 1e-12, name)
 
 
-@pytest.mark.parametrize("impl", ["numpy", "numba"])
+@pytest.mark.parametrize("impl", ["numpy", "loops", "numba"])
 def test_linear_and_activations_find_pytorchs_numbers(impl, torch):
     x, w, b, dy = (RNG.standard_normal(shape) for shape in ((4, 5), (3, 5), (3,), (4, 3)))
     tensors = [tensor_of(torch, a) for a in (x, w, b)]
@@ -208,7 +208,7 @@ def our_options(attributes):
     }
 
 
-@pytest.mark.parametrize("impl", IMPL_NAMES)
+@pytest.mark.parametrize("impl", TIERS)
 @pytest.mark.parametrize(("op_type", "least"), [("Conv", 15), ("MaxPool", 8), ("AveragePool", 8)])
 def test_onnx_cases(op_type, least, impl):
     done = []
@@ -260,7 +260,7 @@ def test_backward_is_the_adjoint_of_forward(op, impl):
             assert_close(found["db"], case.dy.sum(axis=(0, 2, 3)), 1e-12, f"b for {geometry}")
 
 
-@pytest.mark.parametrize("impl", IMPL_NAMES)
+@pytest.mark.parametrize("impl", TIERS)
 def test_depthwise_is_a_grouped_convolution_with_one_channel_in_each_group(impl):
     for geometry in some("depthwise_conv2d"):
         case = case_of(geometry)
@@ -274,7 +274,7 @@ def test_depthwise_is_a_grouped_convolution_with_one_channel_in_each_group(impl)
             assert_close(array.reshape(case.expected[name].shape), case.expected[name], 1e-12, name)
 
 
-@pytest.mark.parametrize("impl", IMPL_NAMES)
+@pytest.mark.parametrize("impl", TIERS)
 def test_pointwise_is_a_standard_convolution_with_a_kernel_of_one_pixel(impl):
     for geometry in some("pointwise_conv2d"):
         case = case_of(geometry)
@@ -285,7 +285,7 @@ def test_pointwise_is_a_standard_convolution_with_a_kernel_of_one_pixel(impl):
             assert_close(array, case.expected[name], 1e-12, name)
 
 
-@pytest.mark.parametrize("impl", IMPL_NAMES)
+@pytest.mark.parametrize("impl", TIERS)
 def test_depthwise_then_pointwise_is_one_standard_convolution(impl):
     """Its weights are w[o,c,u,v] = Σ_m wp[o, c·M + m] · wd[c,m,u,v]."""
     for geometry in some("depthwise_conv2d"):

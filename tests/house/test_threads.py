@@ -4,15 +4,13 @@ What depends on how many threads a process starts with, or might abort it, runs 
 """
 
 import ast
-import importlib.util
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numba
 import pytest
+from helpers import fresh, load
 
 import npdsconv
 from npdsconv import kernels
@@ -21,17 +19,9 @@ from npdsconv.kernels.machine import jit
 compiled = pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="without the JIT there are no threads")
 
 
-def fresh(code, **environment):
-    """Run `code` in a new Python; return what its last line says, which is JSON."""
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        env=os.environ | {k: str(v) for k, v in environment.items()},
-    )
-    assert done.returncode == 0, f"exit code {done.returncode}\n{done.stderr}"
-    return json.loads(done.stdout.splitlines()[-1])
+def last(code, **environment):
+    """What the last line of a new Python says, which is JSON."""
+    return json.loads(fresh(code, **environment)[-1])
 
 
 # Sizes are such that every kernel has several pieces of work, and its partial sums several terms.
@@ -61,9 +51,9 @@ def weights_after(steps, threads, seed=0):
 def test_the_same_bits_for_any_number_of_threads():
     """Fifty training steps; one of two processes may use more threads than there are cores."""
     runs = "print(json.dumps([weights_after(50, n) for n in {}] + [weights_after(2, 1, seed) for seed in (0, 1)]))"
-    one = fresh(TRAIN + runs.format([1]), NUMBA_NUM_THREADS=1)
-    two = fresh(TRAIN + runs.format([2, 1]), NUMBA_NUM_THREADS=2)
-    four = fresh(TRAIN + runs.format([4]), NUMBA_NUM_THREADS=4)
+    one = last(TRAIN + runs.format([1]), NUMBA_NUM_THREADS=1)
+    two = last(TRAIN + runs.format([2, 1]), NUMBA_NUM_THREADS=2)
+    four = last(TRAIN + runs.format([4]), NUMBA_NUM_THREADS=4)
     assert len(set(one)) == 3, "the hash sees a difference"
     assert two == [one[0], *one]
     assert four == one
@@ -108,7 +98,7 @@ def test_kernels_run_on_as_many_threads_as_was_said(tmp_path):
     (tmp_path / "own_kernel.py").write_text(WHO)  # in a file: Numba cannot cache what was given by -c
     path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
     code = "from own_kernel import *\nprint(json.dumps([threads(), threads(2), threads(1), threads(3)]))"
-    outcome = fresh(code, NUMBA_NUM_THREADS=3, PYTHONPATH=path, NUMBA_CACHE_DIR=tmp_path)
+    outcome = last(code, NUMBA_NUM_THREADS=3, PYTHONPATH=path, NUMBA_CACHE_DIR=tmp_path)
     assert outcome == [[3], [2], [1], [3]]
 
 
@@ -164,7 +154,7 @@ print(json.dumps(report))
 
 
 def test_blas_is_as_the_user_left_it_after_every_kind_of_call():
-    outcome = fresh(OPS_AND_BLAS, OPENBLAS_NUM_THREADS=4, NUMBA_NUM_THREADS=2)
+    outcome = last(OPS_AND_BLAS, OPENBLAS_NUM_THREADS=4, NUMBA_NUM_THREADS=2)
     before = outcome["before"]
     if not before or max(before) == 1:
         pytest.skip("no BLAS here can be told how many threads to use")
@@ -205,7 +195,7 @@ def seen_by(n):
 npdsconv.set_num_threads(3)
 print(json.dumps([seen_by(8), seen_by(2), seen_by(1), seen_by(0)]))
 """
-    outcome = fresh(code, NUMBA_NUM_THREADS=3, PYTHONPATH=path, NUMBA_CACHE_DIR=tmp_path)
+    outcome = last(code, NUMBA_NUM_THREADS=3, PYTHONPATH=path, NUMBA_CACHE_DIR=tmp_path)
     assert outcome == [[[3], 3], [[2], 3], [[1], 3], [[], 3]]
 
 
@@ -236,7 +226,7 @@ print(json.dumps(numba.threading_layer()))
 @compiled
 def test_two_python_threads_may_call_at_once():
     """On the workqueue layer, which aborts the whole process when two launches meet."""
-    assert fresh(TWO_CALLERS, NUMBA_THREADING_LAYER="workqueue", NUMBA_NUM_THREADS=2) == "workqueue"
+    assert last(TWO_CALLERS, NUMBA_THREADING_LAYER="workqueue", NUMBA_NUM_THREADS=2) == "workqueue"
 
 
 # ---- the script for the long check ----
@@ -247,10 +237,7 @@ def same_bits():
     path = Path(__file__).parents[2] / "benchmarks" / "same_bits.py"
     if not path.exists():
         pytest.skip("an installed package has no benchmarks")
-    spec = importlib.util.spec_from_file_location("same_bits", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load(path)
 
 
 def test_the_script_fails_when_one_run_differs(same_bits, monkeypatch, capsys):

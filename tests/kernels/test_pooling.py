@@ -6,7 +6,7 @@ from geometries import LAYOUTS, TOLERANCE, laid_out
 from helpers import assert_close, is_channels_last
 
 import npdsconv
-from npdsconv.ops import pooling
+from npdsconv.ops import _pooling as pooling
 from npdsconv.shapes import resolve_window
 
 RNG = np.random.default_rng(60)
@@ -106,7 +106,7 @@ def test_global_average_pooling_in_both_tiers(dtype, channels, size):
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize("impl", ["numpy", "numba"])
+@pytest.mark.parametrize("impl", ["numpy", "loops", "numba"])
 def test_global_average_pooling_in_any_memory_layout(layout, impl):
     x, dy = RNG.standard_normal((2, 18, 5, 4)), RNG.standard_normal((2, 18, 1, 1))
     y = npdsconv.global_avg_pool2d(laid_out(x, layout), impl=impl)
@@ -144,16 +144,16 @@ def test_windows_that_plainly_meet_the_image_need_no_counting():
             window = resolve_window("op", size, kernel, stride, padding, dilation)
         except ValueError:
             continue
-        if pooling._always_inside(size, window):
+        if pooling.always_inside(size, window):
             yes += 1
-            assert min(counts.min() for counts in pooling._inside(size, window)) > 0, (size, window)
+            assert min(counts.min() for counts in pooling.taps_inside(size, window)) > 0, (size, window)
     assert yes > 100
 
 
 def test_errors():
     x = np.zeros((2, 3, 4, 5))
-    message = "impl must be one of numpy, numba, got 'im2col'"
+    message = "impl must be one of naive, im2col, loops, numba, got 'cuda'"
     with pytest.raises(ValueError, match=f"^global_avg_pool2d: {message}"):
-        npdsconv.global_avg_pool2d(x, impl="im2col")
+        npdsconv.global_avg_pool2d(x, impl="cuda")
     with pytest.raises(ValueError, match=f"^global_avg_pool2d_backward: {message}"):
-        npdsconv.global_avg_pool2d_backward(x[:, :, :1, :1], x, impl="im2col")
+        npdsconv.global_avg_pool2d_backward(x[:, :, :1, :1], x, impl="cuda")

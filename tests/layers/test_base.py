@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from helpers import assert_same_gradients, gradients, network, normal, settled
+from helpers import assert_same_gradients, gradients, normal, settled
+from small_models import network
 
 from npdsconv.layers import DepthwiseSeparableConv2d, Layer, Linear, ReLU, ReLU6, Sequential
 
@@ -103,6 +104,30 @@ def test_state_has_dotted_names():
         "6.shortcut.1.weight",
         "9.bias",
     } <= set(names)
+
+
+class Branches(Layer):
+    """A layer of one's own that keeps its parts in every kind of container."""
+
+    def __init__(self):
+        self.pair = (Linear(3, 2, rng=1), ReLU())
+        self.named = {"left": Linear(3, 2, rng=2), "right": [Linear(3, 2, rng=3, bias=False)]}
+        self.sizes = (3, 2)
+
+    def forward(self, x, *, train):
+        raise NotImplementedError
+
+
+def test_parts_in_tuples_dicts_and_nested_lists_are_found():
+    layer = Branches()
+    names = ["pair.0.weight", "pair.0.bias", "named.left.weight", "named.left.bias", "named.right.0.weight"]
+    assert [name for name, _ in layer.named_parameters()] == names
+    assert [type(m).__name__ for m in layer.modules()] == ["Branches", "Linear", "ReLU", "Linear", "Linear"]
+    state = {name: value + 1 for name, value in layer.state_dict().items()}
+    layer.load_state_dict(state)
+    np.testing.assert_array_equal(layer.named["right"][0].weight.value, state["named.right.0.weight"])
+    assert not any(p.trainable for p in layer.freeze().parameters())
+    assert layer.astype("float64").named["left"].bias.value.dtype == np.float64
 
 
 def test_state_makes_the_round_trip():

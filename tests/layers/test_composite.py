@@ -1,23 +1,29 @@
 """Sequential and Residual: a small network with everything in it, tiers, order; what they refuse."""
 
+from typing import final
+
 import numpy as np
 import pytest
-from helpers import assert_same_gradients, gradients, network, normal, settled
+from helpers import assert_same_gradients, gradients, normal, settled
+from small_models import network
 
 from npdsconv.layers import (
     DepthwiseSeparableConv2d,
     Dropout,
+    Flatten,
+    Layer,
     Linear,
     PointwiseConv2d,
     ReLU,
     Residual,
     Sequential,
+    pullback,
     set_impl,
 )
 
 
 @pytest.mark.parametrize("train", [True, False])
-@pytest.mark.parametrize("impl", ["naive", "numba"])
+@pytest.mark.parametrize("impl", ["naive", "loops", "numba"])
 def test_all_tiers_give_the_same_model(impl, train):
     x, dy = normal(3, 2, 7, 6), normal(3, 3, seed=1)
     reference, other = network("im2col"), network(impl)
@@ -52,12 +58,32 @@ def test_the_whole_gradient_against_central_differences():
 def test_set_impl_reaches_every_layer_and_checks_its_name():
     model = network("naive")
     tiers = {type(layer).__name__: layer.impl for layer in model.modules() if hasattr(layer, "impl")}
-    assert set(tiers.values()) == {"naive", "numpy"}
+    assert set(tiers.values()) == {"naive"}
     assert set_impl(model, "numba") is model
     assert {layer.impl for layer in model.modules() if hasattr(layer, "impl")} == {"numba"}
     assert {"Conv2d", "DepthwiseConv2d", "PointwiseConv2d", "Linear", "BatchNorm2d"} <= tiers.keys()
-    with pytest.raises(ValueError, match="set_impl: impl must be one of naive, im2col, numba, got 'numpy'"):
+    with pytest.raises(
+        ValueError, match="set_impl: impl must be one of naive, im2col, loops, numba, got 'numpy'"
+    ):
         set_impl(model, "numpy")
+
+
+@final
+class Halved(Layer):
+    """A user's own layer, with tiers of its own."""
+
+    def __init__(self):
+        self.impl = "numba"
+
+    def forward(self, x, *, train):
+        return x / 2, pullback(lambda dy: dy / 2)
+
+
+def test_set_impl_reaches_a_layer_of_your_own():
+    own, bare = Halved(), Flatten()
+    set_impl(Sequential(Residual(own), bare), "loops")
+    assert own.impl == "loops"
+    assert "impl" not in vars(bare)
 
 
 def test_sequential_is_a_sequence():
@@ -80,13 +106,13 @@ def test_sequential_is_a_sequence():
 
 
 def test_sequential_shows_its_layers():
-    model = Sequential(Linear(2, 3, impl="numpy"), Residual(Sequential(ReLU(impl="numpy"))), Dropout(0.25))
+    model = Sequential(Linear(2, 3, impl="im2col"), Residual(Sequential(ReLU(impl="im2col"))), Dropout(0.25))
     assert repr(model) == "\n".join(
         [
             "Sequential(",
-            "  (0): Linear(impl='numpy', weight=(3, 2), bias=(3,))",
+            "  (0): Linear(impl='im2col', weight=(3, 2), bias=(3,))",
             "  (1): Residual(body=Sequential(",
-            "    (0): ReLU(impl='numpy')",
+            "    (0): ReLU(impl='im2col')",
             "  ), shortcut=None)",
             "  (2): Dropout(p=0.25)",
             ")",

@@ -25,9 +25,36 @@ from npdsconv.layers import Conv2d, DepthwiseConv2d, Linear, PointwiseConv2d
         (lambda: PointwiseConv2d(3, -1), ValueError, "PointwiseConv2d: out_channels must be .*, got -1"),
         (lambda: PointwiseConv2d(3, 4, impl="x"), ValueError, "PointwiseConv2d: impl must be one of"),
         (lambda: Linear(0, 4), ValueError, "Linear: in_features must be an int of at least 1, got 0"),
-        (lambda: Linear(3, 4, impl="im2col"), ValueError, "Linear: impl must be one of numpy, numba"),
+        (
+            lambda: Linear(3, 4, impl="x"),
+            ValueError,
+            "Linear: impl must be one of naive, im2col, loops, numba",
+        ),
+        (lambda: Conv2d(4, 6, 3, stride=0), ValueError, "Conv2d: stride must be at least 1, got 0"),
+        (lambda: Conv2d(4, 6, 3, dilation=(1, 0)), ValueError, r"Conv2d: dilation must be .*, got \(1, 0\)"),
+        (lambda: Conv2d(4, 6, 3, padding="SAME"), ValueError, "Conv2d: padding must be .*, got 'SAME'"),
+        (lambda: Conv2d(4, 6, 3, padding=((1, 2), 3)), ValueError, "Conv2d: padding must be an int, .*3"),
+        (lambda: Conv2d(4, 6, 3, padding=-1), ValueError, "Conv2d: padding must be at least 0, got -1"),
+        (lambda: DepthwiseConv2d(4, 3, stride=1.5), ValueError, "DepthwiseConv2d: stride must be .* got 1.5"),
+        (lambda: DepthwiseConv2d(4, 3, dilation=0), ValueError, "DepthwiseConv2d: dilation must be .* got 0"),
+        (
+            lambda: DepthwiseConv2d(4, 3, padding="a"),
+            ValueError,
+            "DepthwiseConv2d: padding must be .* got 'a'",
+        ),
     ],
 )
 def test_constructors_say_what_is_wrong(make, error, message):
     with pytest.raises(error, match=message):
         make()
+
+
+def test_what_was_given_in_short_is_kept_in_full():
+    """An attribute has one type, whatever form its argument had."""
+    layer = Conv2d(2, 3, 5, stride=2, padding=(1, 2), dilation=[1, 3])
+    assert (layer.kernel_size, layer.stride, layer.dilation) == ((5, 5), (2, 2), (1, 3))
+    assert layer.padding == ((1, 1), (2, 2))
+    assert DepthwiseConv2d(2, 3, padding="valid").padding == ((0, 0), (0, 0))
+    assert DepthwiseConv2d(2, 3, padding=((0, 1), (2, 3)), stride=(2, 1)).padding == ((0, 1), (2, 3))
+    assert Conv2d(2, 3, 3, padding="same").padding == "same", "this one depends on the image"
+    assert "stride=(2, 2)" in repr(layer)

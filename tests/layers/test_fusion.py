@@ -5,79 +5,201 @@ import pytest
 from helpers import normal
 
 import npdsconv
-from npdsconv import optim, train
+from npdsconv import complexity, optim, train
 from npdsconv.layers import (
     BatchNorm2d,
     Conv2d,
     DepthwiseConv2d,
+    DepthwiseSeparableConv2d,
     Layer,
     Linear,
+    MaxPool2d,
     PointwiseConv2d,
     ReLU,
     ReLU6,
     Residual,
     Sequential,
+    fusion,
+    pullback,
     set_impl,
+    steps,
 )
-from npdsconv.layers.base import pull_without_dx, pullback
-from npdsconv.layers.composite import for_inference, in_one_pass
-from npdsconv.layers.steps import ActivatedBatchNorm, NormedConv2d
-from npdsconv.models import separable_cnn
-
-# ---- which layers share a pass ---------------------------------------------------------------------------------
+from npdsconv.models import fold_batch_norm, separable_cnn
 
 
-def test_a_batch_norm_and_its_activation_are_one_step_of_a_chain():
-    layers = [Conv2d(2, 3, 3), BatchNorm2d(3), ReLU(), BatchNorm2d(3), BatchNorm2d(3), ReLU6(), ReLU()]
-    steps = list(in_one_pass(layers))
-    assert [type(step).__name__ for step in steps] == [
-        "Conv2d",
-        "ActivatedBatchNorm",
-        "BatchNorm2d",
-        "ActivatedBatchNorm",
-        "ReLU",
-    ]
-    assert [s.activation for s in steps if isinstance(s, ActivatedBatchNorm)] == ["relu", "relu6"]
-    no_bias = [
-        Conv2d(2, 3, 3, bias=False),
-        BatchNorm2d(3),
-        ReLU(),
-        Conv2d(3, 3, 1, bias=False),
-        BatchNorm2d(3),
-    ]
-    steps = list(in_one_pass([*no_bias, Conv2d(3, 3, 1, bias=False), ReLU(), Conv2d(3, 3, 1, bias=False)]))
-    assert [type(step) for step in steps] == [NormedConv2d, NormedConv2d, Conv2d, ReLU, Conv2d]
-    assert [s.activation for s in steps[:2]] == ["relu", None]
-    no_bias[1].impl = "numpy"
-    assert [type(step) for step in in_one_pass(no_bias)] == [Conv2d, BatchNorm2d, ReLU, NormedConv2d]
-    layers[2].impl = layers[4].impl = "numpy"
-    assert list(in_one_pass(layers)) == layers, "another tier runs step by step"
-    assert len(list(for_inference([Conv2d(2, 3, 3), ReLU(), PointwiseConv2d(3, 3), ReLU6(), ReLU()]))) == 3
-    depthwise = [DepthwiseConv2d(3, 3), ReLU()]
-    assert list(for_inference(depthwise)) == depthwise
+def plan(layers, shape, training):
+    """Every step that a chain would take, with the names of its layers; shapes are those of the parts."""
+    rest, x, found = list(layers), np.zeros(shape, np.float32), []
+    while rest:
+        step, count = fusion.fuse(rest, x.shape, training)
+        assert step.layers == rest[:count]
+        assert [layer for layer in step.layers if layer in step.hidden] == list(step.hidden)
+        for layer in rest[:count]:
+            x = set_impl(layer.copy(), "im2col")(x)
+        found.append((type(step), [type(layer).__name__ for layer in step.layers]))
+        del rest[:count]
+    return found
 
 
-@pytest.mark.parametrize("train", [True, False])
-def test_a_chain_is_the_same_in_fewer_passes(train):
-    model = Sequential(
-        Conv2d(2, 5, 3, groups=1, rng=0),
-        ReLU6(),
-        Conv2d(5, 5, 3, padding=1, bias=False, rng=3),
+def kinds(layers, shape, training=True):
+    return [kind for kind, _ in plan(layers, shape, training)]
+
+
+def separable(bias=False, middle=ReLU, last=ReLU6, **options):
+    """A block written by hand."""
+    return [
+        DepthwiseConv2d(5, 3, bias=bias, padding=1, rng=1, **options),
         BatchNorm2d(5),
-        ReLU(),
-        Residual(Sequential(PointwiseConv2d(5, 5, rng=1), ReLU(), BatchNorm2d(5), ReLU6())),
-    ).astype(np.float64)
-    plain = set_impl(model.copy(), "im2col")
-    x, dy = 3 * normal(2, 2, 7, 6), normal(2, 5, 5, 4)
-    results = []
-    for m in (model, plain):
-        y, backward = m.forward(x, train=train)
-        results.append([y, backward(dy), m(x), *(p.grad for p in m.parameters()), *m.state_dict().values()])
-    for a, e in zip(*results, strict=True):
-        np.testing.assert_allclose(a, e, rtol=0, atol=1e-12)
+        *([middle()] if middle else []),
+        PointwiseConv2d(5, 7, bias=False, rng=2),
+        BatchNorm2d(7),
+        *([last()] if last else []),
+    ]
 
 
-# ---- the gradient for the images -------------------------------------------------------------------------------
+class Own(Layer):
+    """A layer that no rule knows."""
+
+    def forward(self, x, *, train):
+        return 2 * x, lambda dy: 2 * dy
+
+
+# ---- the plan ---------------------------------------------------------------------------------------------------
+
+IMAGE = (2, 5, 8, 7)
+
+
+def test_a_batch_norm_and_its_activation_are_one_step():
+    layers = [Conv2d(5, 3, 3), BatchNorm2d(3), ReLU(), BatchNorm2d(3), BatchNorm2d(3), ReLU6(), ReLU()]
+    assert plan(layers, IMAGE, True) == [
+        (steps.Single, ["Conv2d"]),
+        (steps.ActivatedNorm, ["BatchNorm2d", "ReLU"]),
+        (steps.Single, ["BatchNorm2d"]),
+        (steps.ActivatedNorm, ["BatchNorm2d", "ReLU6"]),
+        (steps.Single, ["ReLU"]),
+    ]
+
+
+def test_a_convolution_without_bias_takes_its_batch_norm_along():
+    conv = [Conv2d(5, 3, 3, bias=False), BatchNorm2d(3), ReLU(), Conv2d(3, 3, 1, bias=False), BatchNorm2d(3)]
+    assert kinds([*conv, MaxPool2d(2)], IMAGE) == [steps.NormedConv, steps.NormedConv, steps.Single]
+    assert kinds([Conv2d(5, 3, 3, bias=False), ReLU()], IMAGE) == [steps.Single] * 2
+    assert kinds([Conv2d(5, 3, 3, bias=False), ReLU()], IMAGE, False) == [steps.ActivatedConv]
+    assert kinds([PointwiseConv2d(5, 3), ReLU6(), ReLU()], IMAGE, False) == [
+        steps.ActivatedConv,
+        steps.Single,
+    ]
+
+
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize(("middle", "last"), [(ReLU, ReLU6), (None, ReLU), (ReLU6, None), (None, None)])
+def test_a_block_written_by_hand_is_one_step(middle, last, training):
+    layers = separable(middle=middle, last=last)
+    assert kinds([*layers, Own()], IMAGE, training) == [steps.SeparableBlock, steps.Single]
+    step, _ = fusion.fuse(layers, IMAGE, training)
+    assert step.hidden == [layer for layer in layers[1:-1] if not isinstance(layer, PointwiseConv2d)]
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        separable(bias=True),
+        separable(depth_multiplier=2)[:1] + separable()[1:],
+        separable(stride=3),
+        separable(middle=Own),
+        separable()[:3] + separable(middle=Own)[2:],
+        [set_impl(layer, "im2col") if k == 4 else layer for k, layer in enumerate(separable())],
+    ],
+    ids=["bias", "multiplier", "stride", "own activation", "own layer between", "another tier"],
+)
+def test_what_no_rule_knows_falls_back_to_its_parts(layers):
+    assert steps.SeparableBlock not in {type(fusion.fuse(layers, IMAGE, t)[0]) for t in (True, False)}
+
+
+def test_only_in_inference_a_block_without_batch_norm_is_one_step():
+    layers = [separable()[0], ReLU(), PointwiseConv2d(5, 7, rng=2), ReLU6()]
+    assert kinds(layers, IMAGE) == [steps.Single] * 4
+    assert kinds(layers, IMAGE, False) == [steps.PlainBlock]
+
+
+def test_without_fusion_every_layer_runs_alone():
+    assert kinds(separable(), IMAGE) == [steps.SeparableBlock]
+    step, count = fusion.fuse(separable(), IMAGE, True, fused=False)
+    assert (type(step), count) == (steps.Single, 1)
+    model = Sequential(*separable(), fused=False)
+    assert not model.fused
+    assert not model[1:].fused
+    assert Sequential(*separable())[1:].fused
+
+
+def test_the_plan_has_one_home():
+    """Nothing else asks which layers go together: a rule that is taken away is gone everywhere."""
+    rules = list(fusion.RULES)
+    model = Sequential(*separable())
+    try:
+        fusion.RULES.remove(fusion.separable_block)
+        assert type(fusion.fuse(model.layers, IMAGE, True)[0]) is steps.Single
+        before = complexity.summary(model, IMAGE[1:])
+    finally:
+        fusion.RULES[:] = rules
+    assert [row.fused for row in before.rows] == [False, True, False, False, True, False]
+    after = complexity.summary(model, IMAGE[1:])
+    assert [row.fused for row in after.rows] == [False, True, True, False, True, False]
+
+
+# ---- the same numbers -------------------------------------------------------------------------------------------
+
+
+def outcome(model, x, dy, training):
+    """y, dx, y in inference, gradients and state, in float64."""
+    model = model.copy().astype(np.float64)
+    y, back = model.forward(x, train=training)
+    dx = back(dy)
+    return [y, dx, model(x), *(p.grad for p in model.parameters()), *model.state_dict().values()]
+
+
+MODELS = {
+    "by hand": Sequential(*separable()),
+    "strided": Sequential(*separable(stride=2, last=None)),
+    "bias": Sequential(*separable(bias=True)),
+    "own activation": Sequential(*separable(middle=Own)),
+    "stem": Sequential(Conv2d(5, 6, 3, bias=False, rng=3), BatchNorm2d(6), ReLU(), BatchNorm2d(6), ReLU6()),
+    "plain": Sequential(separable()[0], ReLU(), PointwiseConv2d(5, 7, rng=2), ReLU6(), MaxPool2d(2)),
+    "layer": DepthwiseSeparableConv2d(5, 4, 3, stride=2, padding=1, rng=4),
+    "layer without batch norm": DepthwiseSeparableConv2d(5, 4, 3, batch_norm=False, rng=4),
+    "folded": fold_batch_norm(Sequential(*separable(), Conv2d(7, 3, 2, rng=5), ReLU())),
+}
+
+
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("name", MODELS)
+def test_fused_unfused_and_another_tier_give_the_same(name, training):
+    x = 2 * normal(*IMAGE)
+    dy = normal(*MODELS[name].copy().astype(np.float64)(x).shape, seed=1)
+    fused, unfused, slow = (MODELS[name].copy() for _ in range(3))
+    for layer in unfused.modules():
+        if "fused" in vars(layer):
+            layer.fused = False
+    expected = outcome(set_impl(slow, "im2col"), x, dy, training)
+    for model in (fused, unfused):
+        for a, e in zip(outcome(model, x, dy, training), expected, strict=True):
+            np.testing.assert_allclose(a, e, rtol=0, atol=1e-11)
+
+
+def test_a_block_written_by_hand_gives_the_bits_of_the_layer():
+    x, dy = normal(*IMAGE, dtype=np.float32), normal(2, 7, 8, 7, dtype=np.float32)
+    layer = DepthwiseSeparableConv2d(5, 7, 3, padding=1, rng=1, activation="relu6")
+    by_hand = Sequential(*layer.copy().steps())
+    for a, e in zip(results(by_hand, x, dy), results(layer, x, dy), strict=True):
+        np.testing.assert_array_equal(a, e)
+
+
+def results(model, x, dy):
+    y, back = model.forward(x, train=True)
+    return [y, back(dy), *(p.grad for p in model.parameters()), *(b.value for _, b in model.named_buffers())]
+
+
+# ---- the gradient for the images --------------------------------------------------------------------------------
 
 
 class Scale(Layer):
@@ -92,6 +214,10 @@ class Scale(Layer):
             return 3 * dy
 
         return 3 * x, backward
+
+
+def without_dx(back, dy):
+    return pullback(back)(dy, dx=False)
 
 
 def parameter_gradients(model, x, dy, pull):
@@ -121,13 +247,13 @@ def test_parameters_learn_the_same_without_dx(wrap):
         x = normal(2, 3, 6, 5)
         dy = normal(*model(x).shape)
         expected = parameter_gradients(model, x, dy, lambda backward, dy: backward(dy))
-        for a, e in zip(parameter_gradients(model, x, dy, pull_without_dx), expected, strict=True):
+        for a, e in zip(parameter_gradients(model, x, dy, without_dx), expected, strict=True):
             np.testing.assert_allclose(a, e, rtol=0, atol=1e-12, err_msg=name)
             assert a.any()
 
 
 def test_training_does_not_compute_the_gradient_for_the_images(monkeypatch):
-    from npdsconv.layers import convolution, steps
+    from npdsconv.layers import convolution
 
     asked = []
 
@@ -156,15 +282,15 @@ def test_training_does_not_compute_the_gradient_for_the_images(monkeypatch):
 def test_an_ordinary_backward_is_called_and_the_layers_before_it_learn():
     log = []
     model = Sequential(Linear(3, 4, rng=0), Scale(log)).astype(np.float64)
-    assert all(g.any() for g in parameter_gradients(model, normal(5, 3), normal(5, 4), pull_without_dx))
+    assert all(g.any() for g in parameter_gradients(model, normal(5, 3), normal(5, 4), without_dx))
     alone = Sequential(Scale(log), Linear(3, 4, rng=0)).astype(np.float64)
-    assert all(g.any() for g in parameter_gradients(alone, normal(5, 3), normal(5, 4), pull_without_dx))
+    assert all(g.any() for g in parameter_gradients(alone, normal(5, 3), normal(5, 4), without_dx))
     assert log == ["pulled back"] * 2
 
 
 def test_a_pullback_is_used_once_whichever_way():
-    for first in (pull_without_dx, lambda backward, dy: backward(dy)):
-        for second in (pull_without_dx, lambda backward, dy: backward(dy)):
+    for first in (without_dx, lambda backward, dy: backward(dy)):
+        for second in (without_dx, lambda backward, dy: backward(dy)):
             backward = pullback(lambda dy: dy)
             first(backward, normal(2))
             with pytest.raises(RuntimeError, match="backward was called a second time"):

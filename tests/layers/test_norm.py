@@ -64,7 +64,21 @@ def test_frozen_batch_norm_uses_its_running_statistics_and_keeps_them():
     ("make", "error", "message"),
     [
         (lambda: BatchNorm2d(-2), ValueError, "BatchNorm2d: num_features must be .*, got -2"),
-        (lambda: BatchNorm2d(2, impl="x"), ValueError, "BatchNorm2d: impl must be one of numpy, numba"),
+        (lambda: BatchNorm2d(2, impl="x"), ValueError, "BatchNorm2d: impl must be one of naive, im2col"),
+        (
+            lambda: BatchNorm2d(2, eps=-1),
+            ValueError,
+            r"BatchNorm2d: eps must be a number in \(0, inf\), got -1",
+        ),
+        (
+            lambda: BatchNorm2d(2, eps=0),
+            ValueError,
+            r"BatchNorm2d: eps must be a number in \(0, inf\), got 0",
+        ),
+        (lambda: BatchNorm2d(2, eps=float("nan")), ValueError, "BatchNorm2d: eps must be .*, got nan"),
+        (lambda: BatchNorm2d(2, eps="1"), ValueError, "BatchNorm2d: eps must be a number .*, got '1'"),
+        (lambda: BatchNorm2d(2, momentum=7), ValueError, r"momentum must be a number in \[0, 1\], got 7"),
+        (lambda: BatchNorm2d(2, momentum=None), ValueError, "momentum must be a number .*, got None"),
     ],
 )
 def test_constructors_say_what_is_wrong(make, error, message):

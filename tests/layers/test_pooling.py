@@ -10,6 +10,12 @@ from npdsconv.layers import AvgPool2d, MaxPool2d
     [
         (lambda: MaxPool2d(2, impl="x"), ValueError, "MaxPool2d: impl must be one of"),
         (lambda: AvgPool2d(2, impl="x"), ValueError, "AvgPool2d: impl must be one of"),
+        (lambda: MaxPool2d("a"), ValueError, "MaxPool2d: kernel_size must be an int or a pair .*, got 'a'"),
+        (lambda: MaxPool2d(0), ValueError, "MaxPool2d: kernel_size must be at least 1, got 0"),
+        (lambda: MaxPool2d(2, stride=0), ValueError, "MaxPool2d: stride must be at least 1, got 0"),
+        (lambda: MaxPool2d(2, dilation=-1), ValueError, "MaxPool2d: dilation must be at least 1, got -1"),
+        (lambda: AvgPool2d(2, padding="SAME"), ValueError, "AvgPool2d: padding must be .*, got 'SAME'"),
+        (lambda: AvgPool2d(2, stride="2"), ValueError, "AvgPool2d: stride must be an int or .*, got '2'"),
     ],
 )
 def test_constructors_say_what_is_wrong(make, error, message):

@@ -17,7 +17,7 @@ from npdsconv.layers import (
 
 def test_the_blocks_steps():
     block = DepthwiseSeparableConv2d(3, 4, 3)
-    assert [type(step) for step in block._steps()] == [
+    assert [type(step) for step in block.steps()] == [
         DepthwiseConv2d,
         BatchNorm2d,
         ReLU,
@@ -27,7 +27,7 @@ def test_the_blocks_steps():
     ]
     assert block.depthwise.bias is block.pointwise.bias is None
     plain = DepthwiseSeparableConv2d(3, 4, 3, batch_norm=False, mid_activation=None, activation="relu6")
-    assert [type(step) for step in plain._steps()] == [DepthwiseConv2d, PointwiseConv2d, ReLU6]
+    assert [type(step) for step in plain.steps()] == [DepthwiseConv2d, PointwiseConv2d, ReLU6]
     assert plain.depthwise.bias.value.shape == (3,)
     assert plain.pointwise.bias.value.shape == (4,)
 
@@ -114,14 +114,18 @@ def test_the_block_is_pytorchs(train):
         (
             lambda: DepthwiseSeparableConv2d(3, 4, 3, mid_activation="gelu"),
             ValueError,
-            "DepthwiseSeparableConv2d: mid_activation must be one of relu, relu6, got 'gelu'",
+            "DepthwiseSeparableConv2d: mid_activation must be one of relu, relu6.*, got 'gelu'",
         ),
         (
             lambda: DepthwiseSeparableConv2d(3, 4, 3, activation=""),
             ValueError,
-            "DepthwiseSeparableConv2d: activation must be one of relu, relu6, got ''",
+            "DepthwiseSeparableConv2d: activation must be one of relu, relu6.*, got ''",
         ),
-        (lambda: DepthwiseSeparableConv2d(3, 0, 3), ValueError, "PointwiseConv2d: out_channels must be"),
+        (
+            lambda: DepthwiseSeparableConv2d(3, 0, 3),
+            ValueError,
+            "DepthwiseSeparableConv2d: out_channels must be",
+        ),
         (lambda: DepthwiseSeparableConv2d(3, 4, 3, impl="x"), ValueError, "impl must be one of"),
     ],
 )

@@ -50,9 +50,9 @@ def test_dropout_is_off_in_evaluation_and_for_p_zero():
 @pytest.mark.parametrize(
     ("make", "error", "message"),
     [
-        (lambda: Dropout(1.0), ValueError, r"Dropout: p must be in \[0, 1\), got 1.0"),
-        (lambda: Dropout(-0.1), ValueError, r"Dropout: p must be in \[0, 1\), got -0.1"),
-        (lambda: Dropout(float("nan")), ValueError, r"Dropout: p must be in \[0, 1\), got nan"),
+        (lambda: Dropout(1.0), ValueError, r"Dropout: p must be a number in \[0, 1\), got 1.0"),
+        (lambda: Dropout(-0.1), ValueError, r"Dropout: p must be a number in \[0, 1\), got -0.1"),
+        (lambda: Dropout(float("nan")), ValueError, r"Dropout: p must be a number in \[0, 1\), got nan"),
     ],
 )
 def test_constructors_say_what_is_wrong(make, error, message):

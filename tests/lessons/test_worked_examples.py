@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from helpers import equal
 
 from npdsconv import (
     col2im,
@@ -18,22 +19,18 @@ from npdsconv import (
 from npdsconv.layers import DepthwiseSeparableConv2d
 from npdsconv.lessons import worked_examples
 from npdsconv.lessons.worked_examples import Gradients, WorkedExample
+from npdsconv.ops._tiers import TIERS
 
-IMPLS = ("naive", "im2col", "numba")
 with_every_example = pytest.mark.parametrize("example", worked_examples.ALL, ids=lambda e: e.label)
 with_gradients = pytest.mark.parametrize(
     "example", [e for e in worked_examples.ALL if e.gradients], ids=lambda e: e.label
 )
-with_every_impl = pytest.mark.parametrize("impl", IMPLS)
+with_every_impl = pytest.mark.parametrize("impl", TIERS)
 with_both_dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 
 
 def arrays_of(example):
     return {name: value for name, value in vars(example).items() if isinstance(value, np.ndarray)}
-
-
-def equal(actual, expected):
-    np.testing.assert_array_equal(actual, expected, strict=True)
 
 
 @with_every_example
@@ -60,7 +57,7 @@ def test_forward(example, impl, dtype):
     x, wd, wp, b = (a.astype(dtype) for a in (example.x, example.w_depthwise, example.w_pointwise, example.b))
     d = depthwise_conv2d(x, wd, padding=example.padding, impl=impl)
     p = pointwise_conv2d(d, wp, b, impl=impl)
-    y = relu(p, impl="numba" if impl == "numba" else "numpy")
+    y = relu(p, impl=impl)
     for actual, expected in ((d, example.d), (p, example.p), (y, example.y)):
         equal(actual, expected.astype(dtype))
 
@@ -73,7 +70,7 @@ def test_backward(example, impl, dtype):
         getattr(example, name).astype(dtype) for name in ("x", "w_depthwise", "w_pointwise", "d", "p")
     )
     hand: Gradients = example.gradients
-    dp = relu_backward(hand.dy.astype(dtype), p, impl="numba" if impl == "numba" else "numpy")
+    dp = relu_backward(hand.dy.astype(dtype), p, impl=impl)
     dd, dwp, db = pointwise_conv2d_backward(dp, d, wp, impl=impl)
     dx, dwd, _ = depthwise_conv2d_backward(dd, x, wd, padding=example.padding, impl=impl)
     found = {"dp": dp, "dd": dd, "dw_pointwise": dwp, "db": db, "dw_depthwise": dwd, "dx": dx}

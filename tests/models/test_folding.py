@@ -120,8 +120,8 @@ def test_a_folded_block_is_an_ordinary_block_with_biases(impl):
     plain = DepthwiseSeparableConv2d(3, 8, (3, 5), batch_norm=False, bias=True, impl=impl, **settings)
     plain.astype(np.float64).load_state_dict(folded.state_dict())
     assert repr(plain) == repr(folded)
-    assert [vars(step).get("impl") for step in plain._steps()] == [
-        vars(step).get("impl") for step in folded._steps()
+    assert [vars(step).get("impl") for step in plain.steps()] == [
+        vars(step).get("impl") for step in folded.steps()
     ]
     x = np.random.default_rng(3).standard_normal((2, 3, 6, 9))
     np.testing.assert_array_equal(plain(x), folded(x))

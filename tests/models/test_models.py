@@ -134,7 +134,7 @@ def test_mobilenet_v2_adds_where_shapes_allow():
     model = mobilenet_v2()
     assert sum(isinstance(layer, Residual) for layer in model) == 10
     strides = [l.stride for l in model.modules() if hasattr(l, "stride")]
-    assert strides.count(2) == 5
+    assert strides.count((2, 2)) == 5
     for block in (l for l in model.modules() if isinstance(l, DepthwiseSeparableConv2d)):
         assert isinstance(block.mid_activation, ReLU6)
         assert block.activation is None, "the bottleneck is linear"

@@ -8,11 +8,11 @@ from messages import F32, LABELS, C, X, assert_says
 
 import npdsconv
 
-with_both_impls = pytest.mark.parametrize("impl", ["numpy", "numba"])
+with_every_impl = pytest.mark.parametrize("impl", ["numpy", "loops", "numba"])
 with_both_dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 
 
-@with_both_impls
+@with_every_impl
 @with_both_dtypes
 def test_activations_by_hand(impl, dtype):
     x, dy = (
@@ -25,7 +25,7 @@ def test_activations_by_hand(impl, dtype):
     equal(npdsconv.relu6_backward(dy, x, impl=impl), np.array([[0, 0, 0, 4], [5, 0, 0, 0]], dtype))
 
 
-@with_both_impls
+@with_every_impl
 def test_activations_pass_a_nan_on_and_infinities_are_cut(impl):
     x = np.array([np.nan, np.inf, -np.inf])
     equal(npdsconv.relu(x, impl=impl), np.array([np.nan, np.inf, 0]))
@@ -33,7 +33,7 @@ def test_activations_pass_a_nan_on_and_infinities_are_cut(impl):
     equal(npdsconv.relu6_backward(np.ones(3), x, impl=impl)[1:], np.zeros(2))
 
 
-@with_both_impls
+@with_every_impl
 @pytest.mark.parametrize(
     "shape", [(), (0,), (1,), (3, 4), (2, 0, 3, 4), (2, 3, 5, 4), (2, 1, 3, 2, 2), (40_000,)]
 )
@@ -51,7 +51,7 @@ def test_activations_of_any_shape(ceiling, shape, impl):
     equal(np.asarray(backward(dy, x, impl=impl)), np.where((x > 0) & (x < ceiling), dy, 0))
 
 
-@with_both_impls
+@with_every_impl
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_activations_in_any_memory_layout(layout, impl):
     x, dy = normal(2, 3, 5, 4), normal(2, 3, 5, 4, seed=1)
@@ -62,7 +62,7 @@ def test_activations_in_any_memory_layout(layout, impl):
         assert is_channels_last(y)
 
 
-@pytest.mark.parametrize("impl", ["numpy", "numba"])
+@pytest.mark.parametrize("impl", ["numpy", "loops", "numba"])
 def test_relu_passes_the_gradient_of_infinity(impl):
     dy = np.array([3.0, 5.0, 7.0])
     dx = npdsconv.relu_backward(dy, np.array([np.inf, -np.inf, 1.0]), impl=impl)
@@ -73,8 +73,8 @@ def test_relu_passes_the_gradient_of_infinity(impl):
 def test_activations(op):
     forward, backward = getattr(npdsconv, op), getattr(npdsconv, f"{op}_backward")
     for function, arguments in ((forward, (X,)), (backward, (X, X))):
-        message = "impl must be one of numpy, numba, got 'naive'"
-        assert_says(ValueError, message, function, *arguments, impl="naive")
+        message = "impl must be one of naive, im2col, loops, numba, got 'blas'"
+        assert_says(ValueError, message, function, *arguments, impl="blas")
     assert_says(TypeError, "x has dtype int64, must be float32 or float64", forward, LABELS)
     assert_says(TypeError, "x must be a NumPy array, got float", forward, 1.0)
     message = "dy has shape (4,), expected (2, 4, 7, 6) (the shape of x)"

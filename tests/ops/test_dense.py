@@ -8,11 +8,11 @@ from messages import F32, LOGITS, POINTWISE, C, W, X, assert_says, cases
 
 import npdsconv
 
-with_both_impls = pytest.mark.parametrize("impl", ["numpy", "numba"])
+with_every_impl = pytest.mark.parametrize("impl", ["numpy", "loops", "numba"])
 with_both_dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 
 
-@with_both_impls
+@with_every_impl
 @with_both_dtypes
 def test_linear_by_hand(impl, dtype):
     x, w = np.array([[1, 2, 0], [0, -1, 3]], dtype), np.array([[1, 1, 1], [0, 3, 2]], dtype)
@@ -37,7 +37,7 @@ def test_both_linears_agree(n, c, o, layout):
         assert_close(actual, wanted, 1e-13, layout)
 
 
-@with_both_impls
+@with_every_impl
 @pytest.mark.parametrize("needs", [(), ("x",), ("w",), ("b",), ("w", "b")])
 def test_linear_gradients_that_are_not_needed_are_none(needs, impl):
     found = npdsconv.linear_backward(normal(4, 2), normal(4, 3), normal(2, 3), impl=impl, needs=needs)
@@ -45,7 +45,12 @@ def test_linear_gradients_that_are_not_needed_are_none(needs, impl):
 
 
 @cases(
-    ((LOGITS, POINTWISE), {"impl": "naive"}, ValueError, "impl must be one of numpy, numba, got 'naive'"),
+    (
+        (LOGITS, POINTWISE),
+        {"impl": "blas"},
+        ValueError,
+        "impl must be one of naive, im2col, loops, numba, got 'blas'",
+    ),
     ((X, POINTWISE), {}, ValueError, "x must have axes (N, C), got shape (2, 4, 7, 6)"),
     ((LOGITS, W), {}, ValueError, "w must have axes (O, C), got shape (6, 4, 3, 2)"),
     ((LOGITS, POINTWISE[:, 1:]), {}, ValueError, "x has 4 features, w reads 3: w is (O, C)"),

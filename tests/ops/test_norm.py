@@ -8,11 +8,11 @@ from messages import F32, C, X, assert_says, cases
 
 import npdsconv
 
-with_both_impls = pytest.mark.parametrize("impl", ["numpy", "numba"])
+with_every_impl = pytest.mark.parametrize("impl", ["numpy", "loops", "numba"])
 with_both_dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 
 
-@with_both_impls
+@with_every_impl
 @with_both_dtypes
 def test_batch_norm_by_hand(impl, dtype):
     """One channel holds 1, 2, 3, 6: mean 3, variance (4 + 1 + 0 + 9)/4. With eps = 1/2 the divisor is 2."""
@@ -27,7 +27,7 @@ def test_batch_norm_by_hand(impl, dtype):
     )
 
 
-@with_both_impls
+@with_every_impl
 def test_batch_norm_makes_mean_0_and_variance_1(impl):
     x = 7 * normal(9, 3, 14, 13) + np.array([5, -3, 0.1]).reshape(3, 1, 1)  # 1638 rows: four blocks
     y, mean, var = npdsconv.batch_norm2d(x, np.ones(3), np.zeros(3), eps=0.0, impl=impl)
@@ -39,7 +39,7 @@ def test_batch_norm_makes_mean_0_and_variance_1(impl):
     assert_close(z, -y, 1e-12, "shifting and stretching do not matter, up to the sign")
 
 
-@with_both_impls
+@with_every_impl
 def test_given_statistics_are_used_and_returned(impl):
     x, weight, bias, mean = normal(2, 3, 4, 5), *normal(3, 3)
     var = np.random.default_rng(1).uniform(0.5, 2, 3)
@@ -50,7 +50,7 @@ def test_given_statistics_are_used_and_returned(impl):
     assert_close(y, weight * (x - mean) / np.sqrt(var + 1e-5) + bias, 1e-13, "y")
 
 
-@with_both_impls
+@with_every_impl
 def test_given_statistics_accept_an_empty_batch_and_a_single_pixel(impl):
     weight, bias, mean, var = np.array([2.0, 1]), np.array([1.0, 0]), np.array([0.0, 1]), np.array([3.0, 0])
     for shape in ((0, 2, 3, 4), (1, 2, 1, 1)):
@@ -65,7 +65,7 @@ def test_given_statistics_accept_an_empty_batch_and_a_single_pixel(impl):
         equal(dbias, np.array([1.0, 1]) * len(x))
 
 
-@with_both_impls
+@with_every_impl
 def test_the_batch_norm_gradient_has_nothing_along_1_and_along_the_output(impl):
     x, dy, weight = normal(3, 2, 5, 4), normal(3, 2, 5, 4, seed=1), np.array([2.0, -0.3])
     xhat, mean, var = npdsconv.batch_norm2d(x, np.ones(2), np.zeros(2), eps=0.0, impl=impl)
@@ -99,7 +99,7 @@ def test_both_batch_norms_agree_in_any_layout(given, dtype, tolerance):
             assert_close(actual, wanted, tolerance, f"{name}, {layout}")
 
 
-@with_both_impls
+@with_every_impl
 def test_a_large_mean_does_not_ruin_the_variance(impl):
     """E[x²] - E[x]² in float32 would leave nothing of a variance of 1 beside a mean of 10,000."""
     x = (normal(4, 2, 20, 30) + 1e4).astype(np.float32)
@@ -108,7 +108,7 @@ def test_a_large_mean_does_not_ruin_the_variance(impl):
     np.testing.assert_allclose(var, x.astype(np.float64).var((0, 2, 3)), rtol=1e-3)
 
 
-@with_both_impls
+@with_every_impl
 @pytest.mark.parametrize("needs", [(), ("x",), ("weight",), ("bias", "x"), ("weight", "bias")])
 def test_batch_norm_gradients_that_are_not_needed_are_none(needs, impl):
     x, dy, weight = normal(2, 3, 4, 5), normal(2, 3, 4, 5, seed=1), normal(3)
@@ -122,7 +122,7 @@ def test_batch_norm_gradients_that_are_not_needed_are_none(needs, impl):
                 equal(actual, expected)
 
 
-@pytest.mark.parametrize("impl", ["numpy", "numba"])
+@pytest.mark.parametrize("impl", ["numpy", "loops", "numba"])
 def test_batch_norm_keeps_its_digits_where_the_mean_is_large(impl):
     rng = np.random.default_rng(7)
     x = (1000 + rng.standard_normal((16, 3, 9, 8))).astype(np.float32)
@@ -140,7 +140,7 @@ def test_batch_norm_backward_names_missing_statistics():
 
 
 @cases(
-    ((X, C, C), {"impl": "naive"}, ValueError, "impl must be one of numpy, numba, got 'naive'"),
+    ((X, C, C), {"impl": "blas"}, ValueError, "impl must be one of naive, im2col, loops, numba, got 'blas'"),
     ((X[0], C, C), {}, ValueError, "x must have axes (N, C, H, W), got shape (4, 7, 6)"),
     ((X, C[:3], C), {}, ValueError, "weight has shape (3,), expected (4,) (C)"),
     ((X, C, C[:1]), {}, ValueError, "bias has shape (1,), expected (4,) (C)"),
@@ -166,7 +166,7 @@ def test_batch_norm2d(arguments, options, error, message):
 
 
 @cases(
-    ((X, X, C, C, C), {"impl": "im2col"}, ValueError, "impl must be one of numpy, numba, got 'im2col'"),
+    ((X, X, C, C, C), {"impl": "blas"}, ValueError, "impl must be one of naive, im2col, loops, numba, got 'blas'"),
     ((X[1:], X, C, C, C), {}, ValueError, "dy has shape (1, 4, 7, 6), expected (2, 4, 7, 6) (N, C, H, W)"),
     ((X, X, C[1:], C, C), {}, ValueError, "weight has shape (3,), expected (4,) (C)"),
     ((X, X, C, C[1:], C), {}, ValueError, "mean has shape (3,), expected (4,) (C)"),
@@ -180,7 +180,7 @@ def test_batch_norm2d_backward(arguments, options, error, message):
     assert_says(error, message, npdsconv.batch_norm2d_backward, *arguments, **options)
 
 
-@pytest.mark.parametrize("impl", ["numpy", "numba"])
+@pytest.mark.parametrize("impl", ["numpy", "loops", "numba"])
 @pytest.mark.parametrize("activation", ["relu", "relu6"])
 @pytest.mark.parametrize("channels", [1, 5, 16, 37])
 def test_an_activated_batch_norm_is_the_two_ops(impl, activation, channels):

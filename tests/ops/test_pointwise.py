@@ -6,7 +6,12 @@ import npdsconv
 
 
 @cases(
-    ((X, POINTWISE), {"impl": "blas"}, ValueError, "impl must be one of naive, im2col, numba, got 'blas'"),
+    (
+        (X, POINTWISE),
+        {"impl": "blas"},
+        ValueError,
+        "impl must be one of naive, im2col, loops, numba, got 'blas'",
+    ),
     ((X[0, 0], POINTWISE), {}, ValueError, "x must have axes (N, C, H, W), got shape (7, 6)"),
     ((X, W), {}, ValueError, "w must have axes (O, C), got shape (6, 4, 3, 2)"),
     ((X, POINTWISE[:, 1:]), {}, ValueError, "x has 4 channels, w reads 3: w is (O, C)"),

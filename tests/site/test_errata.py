@@ -1,24 +1,17 @@
 """The table of errata: every erratum has a cell that shows it, and the script notices when one has not."""
 
-import importlib.util
 import json
 from pathlib import Path
 
 import pytest
+from helpers import load
 
 SCRIPT = Path(__file__).resolve().parents[2] / "docs" / "errata.py"
 if not SCRIPT.exists():
     pytest.skip("an installed package has no docs", allow_module_level=True)
 
 
-def load_script():
-    spec = importlib.util.spec_from_file_location("docs_errata", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-errata = load_script()
+errata = load(SCRIPT)
 NUMBERS = [erratum.number for erratum in errata.numbered()]
 
 

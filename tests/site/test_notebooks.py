@@ -1,24 +1,18 @@
 """The committed notebooks: in step with their .py twins, executed from top to bottom, free of the machine's traces.
 
 No lesson is executed here. `python notebooks/build.py --check` does that, with the assertions inside the lessons,
-compares the outputs and proves the solutions of the exercises; the last tests below make sure that it can fail.
+compares the outputs and proves the solutions of the exercises; `test_notebooks_build.py` makes sure that it can fail.
 """
 
 import ast
 import builtins
-import importlib
 import json
 import re
 import symtable
-import sys
 from pathlib import Path
 
-import matplotlib
-import matplotlib.pyplot
-import numpy as np
 import pytest
-
-from npdsconv.lessons import exercise, pictures
+from helpers import import_from
 
 nbformat = pytest.importorskip("nbformat", reason="the notebooks' tools are not installed")
 pytest.importorskip("jupytext", reason="the notebooks' tools are not installed")
@@ -30,16 +24,7 @@ TRACES = re.compile(
 )
 
 
-def load(name):
-    """A module of the notebooks' folder, which is not a package."""
-    sys.path.insert(0, str(FOLDER))
-    try:
-        return importlib.import_module(name)
-    finally:
-        sys.path.remove(str(FOLDER))
-
-
-assignments, build = load("assignments"), load("build")
+assignments, build = import_from(FOLDER, "assignments"), import_from(FOLDER, "build")
 
 
 def notebook_of(twin):
@@ -195,110 +180,6 @@ def test_names_that_only_a_timing_binds_are_found():
     assert not missing_without_timings([nbformat.v4.new_code_cell("seconds = 1"), timing, after])
 
 
-def solved_or_not():
-    """A check of an exercise that is not begun."""
-    raise NotImplementedError("your code here")
-
-
-def test_a_check_says_solved_or_not_solved_yet_and_lets_mistakes_through(monkeypatch, capsys):
-    monkeypatch.delenv("NPDSCONV_EXERCISES", raising=False)
-
-    @exercise.check
-    def exercise_1_sizes():
-        assert True
-
-    exercise.check(solved_or_not)
-    assert capsys.readouterr().out == "solved: exercise 1 sizes\nnot solved yet: solved or not\n"
-    for error in (AssertionError, TypeError):
-
-        def wrong(error=error):
-            raise error("this is why")
-
-        with pytest.raises(error, match="this is why"):
-            exercise.check(wrong)
-    assert capsys.readouterr().out == ""
-
-
-def test_a_strict_check_insists_on_an_answer(monkeypatch, capsys):
-    monkeypatch.setenv("NPDSCONV_EXERCISES", "strict")
-    with pytest.raises(NotImplementedError, match="your code here"):
-        exercise.check(solved_or_not)
-    assert capsys.readouterr().out == ""
-
-
-LESSON = """# %% [markdown]
-# # 1. A lesson
-#
-# At the end you can double. You need nothing.
-
-# %%
-from npdsconv.lessons import exercise
-
-# %% tags=["exercise"]
-def double(x):
-    raise NotImplementedError("your code here")
-
-
-# %% tags=["check"]
-@exercise.check
-def exercise_1():
-    assert double(3) == 6
-"""
-SOLUTION = '# %% tags=["solution"]\ndef double(x):\n    return {answer}\n'
-
-
-def make_lesson(folder, answer="2 * x", lesson=LESSON, name="01_lesson.py"):
-    """Write a lesson of one exercise and its solution."""
-    (folder / "solutions").mkdir(exist_ok=True)
-    (folder / name).write_text(lesson, encoding="utf-8")
-    (folder / "solutions" / name).write_text(SOLUTION.format(answer=answer), encoding="utf-8")
-    return folder / name
-
-
-@pytest.mark.parametrize(
-    ("lesson", "message"),
-    [
-        (LESSON.replace('"check"', '"chek"'), "1 exercise cells, 0 check cells and 1 solution cells"),
-        (LESSON.replace('"exercise"', '"other"'), "0 exercise cells, 1 check cells and 1 solution cells"),
-        (
-            LESSON.replace('"exercise"', '"x"').replace('"check"', '"exercise"').replace('"x"', '"check"'),
-            "not followed",
-        ),
-    ],
-)
-def test_exercises_that_do_not_match_are_refused(tmp_path, lesson, message):
-    twin = make_lesson(tmp_path, lesson=lesson)
-    with pytest.raises(ValueError, match=message):
-        build.exercises(twin, build.read_twin(twin))
-
-
-def test_a_lesson_without_its_solutions_is_refused(tmp_path):
-    twin = make_lesson(tmp_path)
-    (tmp_path / "solutions" / twin.name).unlink()
-    with pytest.raises(ValueError, match=r"0 solution cells in solutions/01_lesson.py, which does not exist"):
-        build.exercises(twin, build.read_twin(twin))
-
-
-def test_the_build_leaves_the_lesson_open_and_proves_its_solutions(tmp_path, monkeypatch):
-    nbclient = pytest.importorskip("nbclient", reason="the notebooks' tools are not installed")
-    pytest.importorskip("ipykernel", reason="the notebooks' tools are not installed")
-    monkeypatch.setenv("PYTHONPATH", str(FOLDER.parent))
-    twin = make_lesson(tmp_path)
-    lesson = build.execute(twin)
-    assert [cell.source for cell in lesson.cells] == [cell.source for cell in build.read_twin(twin).cells]
-    assert lesson.cells[-1].outputs[0].text == "not solved yet: exercise 1\n"
-    with pytest.raises(nbclient.exceptions.CellExecutionError, match="AssertionError"):
-        build.execute(make_lesson(tmp_path, answer="x + 2"))
-
-
-def test_a_check_that_says_the_wrong_thing_fails_the_build():
-    task = assignments.Exercise(0, 1, "")
-    build.expect("solved", [task], [one_cell("solved: exercise 1\n").cells[0]])
-    for text in ("not solved yet: exercise 1\n", "", "solved: 1\nsolved: 2\n"):
-        with pytest.raises(ValueError, match='exercise 1: cell 1 should say "solved"'):
-            build.expect("solved", [task], [one_cell(text).cells[0]])
-
-
 # ---- the assignments -------------------------------------------------------------------------------------------
 
 
@@ -353,13 +234,6 @@ def test_the_readme_lists_all_lessons():
     assert re.findall(r"\]\(notebooks/(\w+)\.ipynb\)", readme) == [twin.stem for twin in TWINS]
 
 
-def test_the_list_has_number_title_link_and_aim(tmp_path):
-    twin = make_lesson(tmp_path, name="07_lesson.py")
-    assert build.listing([twin]) == "7. [A lesson](notebooks/07_lesson.ipynb): double."
-    with pytest.raises(ValueError, match="no lines <!-- lessons"):
-        build.in_readme("no list")
-
-
 # ---- traces ----------------------------------------------------------------------------------------------------
 
 
@@ -381,94 +255,3 @@ def test_traces_are_seen(text):
 )
 def test_innocent_text_is_no_trace(text):
     assert not TRACES.search(json.dumps(text))
-
-
-# ---- the pictures ----------------------------------------------------------------------------------------------
-
-
-def texts_of(figure):
-    return [text.get_text() for ax in figure.axes for text in (ax.title, *ax.texts)]
-
-
-def test_pictures_write_the_numbers_they_stand_for_and_leave_no_open_figure():
-    matplotlib.use("Agg")
-    image, kernel = np.arange(1.0, 13).reshape(3, 4), np.array([[0.0, -2, 1]])
-    assert "0·1 − 2·2 + 1·3 = −1" in texts_of(pictures.sliding(image, kernel))
-    assert "x (3, 4) → y (2, 2)" in texts_of(pictures.geometries(image, (1, 3), {"s": {"stride": (2, 1)}}))[0]
-    assert {"cols  (3, 6)", "F"} <= set(texts_of(pictures.im2col_matrix(image, kernel)))
-    assert "depthwise\nK×K on every line\n6 lines" in texts_of(pictures.wiring(3, 4, multiplier=2))
-    assert "−14" in texts_of(pictures.scatter(np.array([[7.0, 0]] * 3), kernel, (3, 4)))
-    assert texts_of(pictures.counts({"reads": image}))[-1] == "12"
-    assert not matplotlib.pyplot.get_fignums()
-
-
-# ---- build.py --check can fail ---------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "same"),
-    [
-        ("loss 0.25", "loss 0.25", True),
-        ("loss  0.25\n", "loss 0.25", True),
-        ("error 3.1e-13", "error 4.7e-14", True),
-        ("loss 0.25000000000001", "loss 0.25", True),
-        ("<f at 0x7f00aa>", "<f at 0x7f00bb>", True),
-        ("color:#2E8536", "color:#2E8536", True),  # reads as an infinite number
-        ("loss 0.25", "loss 0.26", False),
-        ("loss 0.25", "loss -0.25", False),
-        ("error 3e-13", "error 3e-3", False),
-        ("ok 1", "FAIL 1", False),
-        ("1 2", "1 2 3", False),
-    ],
-)
-def test_same_text(old, new, same):
-    assert build.same_text(old, new) is same
-
-
-def one_cell(text="7", tags=(), image=None, source="show()"):
-    """A notebook of one executed cell that printed `text` and perhaps drew a picture."""
-    outputs = [nbformat.v4.new_output("stream", name="stdout", text=text)]
-    if image:
-        outputs.append(nbformat.v4.new_output("display_data", {"image/png": image, "text/plain": "<Figure>"}))
-    cell = nbformat.v4.new_code_cell(source, outputs=outputs, metadata={"tags": list(tags)} if tags else {})
-    return nbformat.v4.new_notebook(cells=[cell])
-
-
-def test_a_changed_output_is_a_difference():
-    (found,) = build.differences(one_cell("7"), one_cell("8"))
-    assert "cell 0, stdout" in found
-    assert "7" in found
-    assert "8" in found
-
-
-def test_a_changed_twin_and_a_missing_picture_are_differences():
-    assert list(build.differences(one_cell(), one_cell(source="other()"))) == [
-        "the cells differ from the .py twin"
-    ]
-    (found,) = build.differences(one_cell(image="iVBOR"), one_cell())
-    assert "image/png" in found
-
-
-@pytest.mark.parametrize("tag", ["timing", "rounding"])
-def test_tagged_cells_and_the_bytes_of_pictures_may_differ(tag):
-    assert not list(build.differences(one_cell("7", [tag]), one_cell("8", [tag])))
-    assert list(build.differences(one_cell("7", ["other"]), one_cell("8", ["other"])))
-    assert not list(build.differences(one_cell(image="iVBOR"), one_cell(image="iVBOS")))
-
-
-def test_an_unknown_name_is_refused(capsys):
-    with pytest.raises(SystemExit, match="2"):
-        build.main(["99", "--check"])
-    assert "no notebook starts with 99" in capsys.readouterr().err
-
-
-def test_notebooks_are_not_written_without_the_jit(monkeypatch, capsys):
-    monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")
-    with pytest.raises(SystemExit, match="2"):
-        build.main([])
-    assert "leaves out the cells tagged timing" in capsys.readouterr().err
-
-
-def test_cell_ids_do_not_change_from_build_to_build():
-    first, second = build.read_twin(TWINS[0]), build.read_twin(TWINS[0])
-    assert [cell.id for cell in first.cells] == [cell.id for cell in second.cells]

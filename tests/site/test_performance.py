@@ -1,10 +1,10 @@
 """The script that writes the performance tables: from canned results to Markdown, between the markers."""
 
-import importlib.util
 import json
 from pathlib import Path
 
 import pytest
+from helpers import load
 
 from npdsconv.bench import measuring, scaling
 from npdsconv.bench.measuring import Entry, Timing
@@ -15,10 +15,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def script():
-    spec = importlib.util.spec_from_file_location("performance", ROOT / "benchmarks" / "performance.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load(ROOT / "benchmarks" / "performance.py")
 
 
 def timing(workload, seconds, library="npdsconv", variant="numba", column="npdsconv"):

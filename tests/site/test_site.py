@@ -7,6 +7,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
+from helpers import load
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
@@ -15,13 +16,6 @@ PAGES = sorted([*DOCS.glob("*.md"), *DOCS.glob("api/*.rst"), *ROOT.glob("noteboo
 TOCTREE = re.compile(r"^(?:```\{|\.\. )toctree(?:\}|::)\n(.*?)(?:^```$|\Z)", re.MULTILINE | re.DOTALL)
 
 pytestmark = pytest.mark.skipif(not DOCS.is_dir(), reason="the documentation's sources are not here")
-
-
-def load(name: str):
-    spec = importlib.util.spec_from_file_location(f"docs_{name}", DOCS / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def listed(page: Path) -> set[str]:
@@ -86,7 +80,7 @@ def test_nothing_of_ours_names_another_machine():
 
 def test_the_configuration_executes_nothing_and_fetches_nothing():
     pytest.importorskip("sphinx")
-    conf = load("conf")
+    conf = load(DOCS / "conf.py")
     assert conf.nb_execution_mode == "off"
     assert not conf.nb_ipywidgets_js
     assert conf.html_math_renderer == "katex"
@@ -130,7 +124,7 @@ PAGE = '<h1 id="top">Title</h1><img src="here.png"><a href="other.html#part">x</
     ],
 )
 def test_the_check_sees_what_is_broken(tmp_path, page, problem):
-    check = load("check")
+    check = load(DOCS / "check.py")
     (tmp_path / "page.html").write_text(page)
     (tmp_path / "other.html").write_text('<h1 id="part">Other</h1>')
     (tmp_path / "here.png").write_bytes(b"")
@@ -142,14 +136,14 @@ def test_the_check_sees_style_sheets(tmp_path):
     (tmp_path / "style.css").write_text(
         "@font-face { src: url(https://fonts.example/a.woff2), url('b.woff2') }"
     )
-    assert list(load("check").problems(tmp_path)) == [
+    assert list(load(DOCS / "check.py").problems(tmp_path)) == [
         "style.css: loads https://fonts.example/a.woff2",
         "style.css: b.woff2: no such file",
     ]
 
 
 def test_the_check_sees_formulas(tmp_path):
-    check = load("check")
+    check = load(DOCS / "check.py")
     if check.shutil.which("node") is None:
         pytest.skip("Node is not installed")
     vendored = tmp_path / check.KATEX

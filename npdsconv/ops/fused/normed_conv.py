@@ -1,20 +1,31 @@
-"""A standard convolution with the batch norm and activation after it, as one op of the fast tier: how networks begin.
+"""A standard convolution with the batch norm and activation after it, as one op: how networks begin.
 
-It is :func:`conv2d` without bias, then :func:`batch_norm2d`, with fewer passes over memory: the convolution takes the
-sums for the statistics of each image it has just made, and where nobody needs dx, the gradient for the convolution's
-output exists for one image at a time.
+It is :func:`conv2d` without bias, then :func:`batch_norm2d`, and three of its four tiers are just that.
+``impl="numba"`` takes fewer passes over memory: the convolution takes the sums for the statistics of each image it has
+just made, and where nobody needs dx, the gradient for the convolution's output exists for one image at a time.
 """
 
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple, Unpack
 
 import numpy as np
 
+from npdsconv.ops._tiers import tier
 from npdsconv.ops.activations import BOUNDS
-from npdsconv.ops.norm import batch_norm2d_backward, check_batch_norm
-from npdsconv.ops.standard import check_conv2d, conv2d_backward
-from npdsconv.shapes import Array, check_floats, check_needs, check_shape
+from npdsconv.ops.norm import batch_norm2d, batch_norm2d_backward, check_batch_norm
+from npdsconv.ops.standard import check_conv2d, conv2d, conv2d_backward
+from npdsconv.shapes import Array, Geometry, Window, check_floats, check_needs, check_shape
 
 ARRAYS = ("x", "w", "weight", "bias")
+
+
+class Weights(NamedTuple):
+    """The parameters, in the order in which they act."""
+
+    w: Array  # (O, C/groups, KH, KW)
+    weight: Array  # (O,), of the batch norm
+    bias: Array
 
 
 class Saved(NamedTuple):
@@ -23,6 +34,96 @@ class Saved(NamedTuple):
     p: Array  # (N, O, OH, OW), the convolution's output
     mean: Array  # (O,), the statistics that p was normalised with
     var: Array
+
+
+class NormedTier(NamedTuple):
+    """One implementation."""
+
+    forward: Callable[..., tuple[Array, Saved]]  # (x, weights, statistics, geometry, of_norm) -> y, saved
+    backward: Callable[..., tuple[Any, ...]]  # (dy, x, saved, weights, geometry, of_norm, needs) -> gradients
+
+
+# ---- naive, im2col, loops: two ops of that tier -----------------------------------------------------------------
+
+
+def composed(
+    impl: str, x: Array, weights: Weights, known: tuple[Any, Any], geometry: Geometry, of_norm: dict[str, Any]
+) -> tuple[Array, Saved]:
+    """The convolution, then batch norm."""
+    p = conv2d(x, weights.w, impl=impl, **geometry)
+    y, mean, var = batch_norm2d(p, weights.weight, weights.bias, *known, impl=impl, **of_norm)
+    return y, Saved(p, mean, var)
+
+
+def composed_backward(
+    impl: str,
+    dy: Array,
+    x: Array,
+    saved: Saved,
+    weights: Weights,
+    geometry: Geometry,
+    of_norm: dict[str, Any],
+    needs: tuple[str, ...],
+) -> tuple[Any, ...]:
+    """The same backwards."""
+    p, mean, var = saved
+    inner = tuple(name for name in ("x", "w") if name in needs)
+    outer = tuple(name for name in ("weight", "bias") if name in needs) + (("x",) if inner else ())
+    dp, dweight, dbias = batch_norm2d_backward(
+        dy, p, weights.weight, mean, var, bias=weights.bias, impl=impl, needs=outer, **of_norm
+    )
+    if not inner:
+        return None, None, dweight, dbias
+    dx, dw, _ = conv2d_backward(dp, x, weights.w, impl=impl, needs=inner, **geometry)
+    return dx, dw, dweight, dbias
+
+
+# ---- numba ------------------------------------------------------------------------------------------------------
+
+
+def _numba(
+    x: Array, weights: Weights, known: tuple[Any, Any], geometry: Geometry, of_norm: dict[str, Any]
+) -> tuple[Array, Saved]:
+    from npdsconv.kernels import norm, standard
+
+    w, weight, bias = weights
+    sums = np.empty((len(x), 3, len(w)), x.dtype) if known[0] is None else None
+    window = check_conv2d("normed_conv2d", x, w, None, **geometry)
+    p = standard.forward(x, w, None, window, geometry.get("groups", 1), sums=sums)
+    y, mean, var = norm.forward(p, weight, bias, *known, of_norm["eps"], BOUNDS[of_norm["activation"]], sums)
+    return y, Saved(p, mean, var)
+
+
+def _numba_backward(
+    dy: Array,
+    x: Array,
+    saved: Saved,
+    weights: Weights,
+    geometry: Geometry,
+    of_norm: dict[str, Any],
+    needs: tuple[str, ...],
+) -> tuple[Any, ...]:
+    if "x" in needs or "w" not in needs:  # the gradient for p is needed as a whole, or not at all
+        return composed_backward("numba", dy, x, saved, weights, geometry, of_norm, needs)
+    from npdsconv.kernels import norm, standard
+
+    w, weight, bias = weights
+    how = of_norm["eps"], BOUNDS[of_norm["activation"]], of_norm["given"]
+    dweight, dbias, through = norm.backward_to(dy, saved.p, weight, bias, saved.mean, saved.var, *how)
+    window = check_conv2d("normed_conv2d_backward", x, w, None, **geometry)
+    dw = standard.weight_gradient(dy, x, w.shape, window, geometry.get("groups", 1), through)
+    return None, dw, dweight, dbias
+
+
+# ---- the public pair --------------------------------------------------------------------------------------------
+
+IMPLS = {
+    **{
+        impl: NormedTier(partial(composed, impl), partial(composed_backward, impl))
+        for impl in ("naive", "im2col", "loops")
+    },
+    "numba": NormedTier(_numba, _numba_backward),
+}
 
 
 def normed_conv2d(
@@ -35,14 +136,17 @@ def normed_conv2d(
     *,
     eps: float = 1e-5,
     activation: str | None = None,
-    **how: Any,
+    impl: str = "numba",
+    **geometry: Unpack[Geometry],
 ) -> tuple[Array, Saved]:
     """``y = act(norm(conv2d(x, w)))``.
 
     Parameters
     ----------
-    x, w, how : (N, C, H, W), (O, C/groups, KH, KW), and stride, padding, dilation and groups, as for :func:`conv2d`
+    x, w : (N, C, H, W), (O, C/groups, KH, KW)
     weight, bias, mean, var, eps, activation : as for :func:`batch_norm2d`
+    impl : "naive", "im2col" or "loops" (two ops of that tier), or "numba" (fewer passes over memory)
+    geometry : stride, padding, dilation and groups, as for :func:`conv2d`
 
     Returns
     -------
@@ -54,14 +158,11 @@ def normed_conv2d(
     TypeError, ValueError
         As the two ops do.
     """
-    from npdsconv.kernels import norm, standard
-
-    window = check_conv2d("conv2d", x, w, None, **how)
-    sums = np.empty((len(x), 3, len(w)), x.dtype) if mean is None else None
-    p = standard.forward(x, w, None, window, how.get("groups", 1), sums=sums)
-    check_batch_norm("batch_norm2d", p, weight, bias, mean, var, activation)
-    y, mean, var = norm.forward(p, weight, bias, mean, var, eps, BOUNDS[activation], sums)
-    return y, Saved(p, mean, var)
+    op = "normed_conv2d"
+    window = _check(op, x, w, geometry, impl)
+    check_batch_norm(op, _like(x, w, window), weight, bias, mean, var, eps, activation)
+    of_norm = {"eps": eps, "activation": activation}
+    return tier(op, IMPLS, impl).forward(x, Weights(w, weight, bias), (mean, var), geometry, of_norm)
 
 
 def normed_conv2d_backward(
@@ -75,30 +176,41 @@ def normed_conv2d_backward(
     given: bool = False,
     eps: float = 1e-5,
     activation: str | None = None,
+    impl: str = "numba",
     needs: tuple[str, ...] = ARRAYS,
-    **how: Any,
-) -> tuple[Array | None, ...]:
+    **geometry: Unpack[Geometry],
+) -> tuple[Any, ...]:
     """The gradients of :func:`normed_conv2d`, given dy (N, O, OH, OW): dx, dw, dweight, dbias.
 
     `given` says that the statistics were handed to forward, so that they are constants. Gradients not named in `needs`
     come back as None.
     """
-    from npdsconv.kernels import norm, standard
-
     op = "normed_conv2d_backward"
+    window = _check(op, x, w, geometry, impl)
     check_needs(op, needs, ARRAYS)
-    check_floats(op, dy=dy, x=x)
-    check_shape(op, "dy", dy, saved.p.shape, "N, O, OH, OW")
+    like = _like(x, w, window)
+    if not isinstance(saved, tuple) or len(saved) != len(Saved._fields):
+        raise TypeError(f"{op}: saved must be what normed_conv2d returned, got {type(saved).__name__}")
     p, mean, var = saved
-    if "x" in needs or "w" not in needs:  # the gradient for p is needed as a whole, or not at all
-        inner = tuple(name for name in ("x", "w") if name in needs)
-        outer = tuple(name for name in ("weight", "bias") if name in needs) + ("x",) * bool(inner)
-        of_norm: dict[str, Any] = {"bias": bias, "given": given, "eps": eps, "activation": activation}
-        dp, dweight, dbias = batch_norm2d_backward(dy, p, weight, mean, var, needs=outer, **of_norm)
-        dx, dw, _ = conv2d_backward(dp, x, w, needs=inner, **how) if dp is not None else (None, None, None)
-        return dx, dw, dweight, dbias
-    window = check_conv2d(op, x, w, None, **how)
-    to_p = weight, bias, mean, var, eps, BOUNDS[activation], given
-    dweight, dbias, through = norm.backward_to(dy, p, *to_p)
-    dw = standard.weight_gradient(dy, x, w.shape, window, how.get("groups", 1), through)
-    return None, dw, dweight if "weight" in needs else None, dbias if "bias" in needs else None
+    check_batch_norm(op, like, weight, bias, mean, var, eps, activation)
+    check_floats(op, **{"dy": dy, "x": x, "saved.p": p})
+    check_shape(op, "dy", dy, like.shape, "N, O, OH, OW")
+    check_shape(op, "saved.p", p, like.shape, "forward was called with other arguments")
+    of_norm = {"eps": eps, "activation": activation, "given": given}
+    found = tier(op, IMPLS, impl).backward(
+        dy, x, Saved(*saved), Weights(w, weight, bias), geometry, of_norm, needs
+    )
+    return tuple(gradient if name in needs else None for name, gradient in zip(ARRAYS, found, strict=True))
+
+
+def _check(op: str, x: Array, w: Array, geometry: Geometry, impl: str) -> Window:
+    tier(op, IMPLS, impl)
+    unknown = sorted(set(geometry) - set(Geometry.__annotations__) - {"stride", "padding", "dilation"})
+    if unknown:
+        raise TypeError(f"{op}: unknown arguments {', '.join(unknown)}; stride, padding, dilation, groups")
+    return check_conv2d(op, x, w, None, **geometry)
+
+
+def _like(x: Array, w: Array, window: Window) -> Array:
+    """An array of the shape and dtype of the convolution's output, without its memory: for checks."""
+    return np.broadcast_to(x.dtype.type(0), (len(x), len(w), *window.output))

@@ -48,12 +48,43 @@ def test_a_normed_convolution_is_the_two_ops(geometry, activation, given):
 
 def test_a_normed_convolution_says_what_is_wrong():
     x, w, ones = normal(2, 3, 4, 5), normal(6, 3, 2, 2), np.ones(6)
-    with pytest.raises(ValueError, match="conv2d: x has 2 channels, w reads 3"):
+    with pytest.raises(ValueError, match="normed_conv2d: x has 2 channels, w reads 3"):
         normed_conv2d(x[:, 1:], w, ones, ones)
-    with pytest.raises(ValueError, match=r"batch_norm2d: weight has shape \(5,\), expected \(6,\)"):
+    with pytest.raises(ValueError, match=r"normed_conv2d: weight has shape \(5,\), expected \(6,\)"):
         normed_conv2d(x, w, ones[1:], ones)
-    with pytest.raises(ValueError, match="batch_norm2d: give both mean and var, or neither"):
+    with pytest.raises(ValueError, match="normed_conv2d: give both mean and var, or neither"):
         normed_conv2d(x, w, ones, ones, ones)
     _, saved = normed_conv2d(x, w, ones, ones)
     with pytest.raises(ValueError, match="normed_conv2d_backward: dy has shape"):
         normed_conv2d_backward(x, x, saved, w, ones, ones)
+    with pytest.raises(TypeError, match="saved must be what normed_conv2d returned, got tuple"):
+        normed_conv2d_backward(dy(saved), x, saved[:2], w, ones, ones)
+    with pytest.raises(ValueError, match=r"saved.p has shape .*forward was called with other arguments"):
+        normed_conv2d_backward(dy(saved), x, saved._replace(p=saved.p[:, 1:]), w, ones, ones)
+    with pytest.raises(ValueError, match=r"mean has shape \(5,\), expected \(6,\)"):
+        normed_conv2d_backward(dy(saved), x, saved._replace(mean=ones[1:]), w, ones, ones)
+    with pytest.raises(ValueError, match="normed_conv2d_backward: dy has shape"):
+        normed_conv2d_backward(dy(saved), x, saved, w, ones, ones, stride=2)
+    with pytest.raises(ValueError, match="normed_conv2d: impl must be one of naive, im2col, loops, numba"):
+        normed_conv2d(x, w, ones, ones, impl="fast")
+    with pytest.raises(TypeError, match="normed_conv2d: unknown arguments strides; stride, padding"):
+        normed_conv2d(x, w, ones, ones, strides=2)
+
+
+def dy(saved):
+    return normal(*saved.p.shape, seed=5)
+
+
+@pytest.mark.parametrize("impl", ["naive", "im2col", "loops"])
+def test_every_tier_is_the_fused_one(impl):
+    x, w, weight, bias = 2 * normal(3, 4, 7, 5), normal(6, 2, 3, 2), normal(6), normal(6, seed=1)
+    how = {"stride": (2, 1), "padding": 1, "groups": 2, "activation": "relu6"}
+    (y, saved), (expected, theirs) = (
+        normed_conv2d(x, w, weight, bias, impl=tier, **how) for tier in (impl, "numba")
+    )
+    back = [
+        normed_conv2d_backward(dy(saved), x, s, w, weight, bias, impl=tier, **how)
+        for tier, s in ((impl, saved), ("numba", theirs))
+    ]
+    for a, e in zip((y, *saved, *back[0]), (expected, *theirs, *back[1]), strict=True):
+        np.testing.assert_allclose(a, e, rtol=0, atol=1e-11)

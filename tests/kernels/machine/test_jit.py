@@ -5,10 +5,10 @@ Tests that compile do so in a fresh process, with a cache of their own and the s
 
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 
+import helpers
 import numba
 import pytest
 
@@ -62,19 +62,12 @@ def fresh(tmp_path):
     modules = tmp_path / "modules"
     modules.mkdir()
     (modules / "own_kernel.py").write_text(OWN_KERNEL)
-    inherited = {k: v for k, v in os.environ.items() if k not in ("NUMBA_CACHE_DIR", "XDG_CACHE_HOME")}
-    inherited["PYTHONPATH"] = os.pathsep.join([str(modules), os.environ.get("PYTHONPATH", "")])
+    given = {"NUMBA_CACHE_DIR": None, "XDG_CACHE_HOME": None, "NUMBA_NUM_THREADS": 1}
+    given["PYTHONPATH"] = os.pathsep.join([str(modules), os.environ.get("PYTHONPATH", "")])
 
     def run(code, before="", **environment):
-        done = subprocess.run(
-            [sys.executable, "-W", "error", "-c", before + PRELUDE + code],
-            capture_output=True,
-            text=True,
-            timeout=300,
-            env=inherited | {"NUMBA_NUM_THREADS": "1"} | {k: str(v) for k, v in environment.items()},
-        )
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout.splitlines()[-1])
+        lines = helpers.fresh(before + PRELUDE + code, "-W", "error", **{**given, **environment})
+        return json.loads(lines[-1])
 
     return run
 

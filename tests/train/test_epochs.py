@@ -1,0 +1,197 @@
+"""Epochs: exact counting, validation, stopping early, progress, what is refused at the call."""
+
+import io
+
+import numpy as np
+import pytest
+from helpers import assert_same_state
+from training import SETTINGS, Watched, assert_same_results, make_linear, make_model, make_split, run
+
+from npdsconv import optim, train
+from npdsconv.data import Affine, Split
+
+
+@pytest.mark.parametrize(
+    ("n", "drop_last", "sizes"), [(20, False, [6, 6, 6, 2]), (20, True, [6, 6, 6]), (18, False, [6, 6, 6])]
+)
+def test_epochs_steps_and_images_are_counted_exactly(n, drop_last, sizes):
+    split, model = make_split(n), Watched(make_linear())
+    optimizer = optim.Adam(model.parameters())
+    results = run(model, optimizer, split, drop_last=drop_last)
+    assert [result.epoch for result in results] == [1, 2, 3, 4]
+    assert [result.steps for result in results] == [len(sizes) * k for k in (1, 2, 3, 4)]
+    assert list(model.sizes) == sizes * 4
+    np.testing.assert_array_equal(optimizer.state_dict()["steps"], len(sizes) * 4)
+    assert train.steps_per_epoch(n, 6, drop_last=drop_last) == len(sizes)
+    assert all(result.seconds > 0 and result.validation is None for result in results)
+    if not drop_last:  # every image once in each epoch, in another order each time
+        seen = np.concatenate(model.images).reshape(4, n, -1)
+        everything = (split.images / np.float32(255)).reshape(n, -1)
+        for epoch in seen:
+            np.testing.assert_array_equal(np.sort(epoch.sum(axis=1)), np.sort(everything.sum(axis=1)))
+        assert not np.array_equal(seen[0], seen[1])
+
+
+@pytest.mark.parametrize(("drop_last", "seen"), [(False, 20), (True, 16)])
+def test_an_epoch_is_its_steps(drop_last, seen):
+    """The loop adds nothing to `train_step`: same weights, and the means of what the steps returned."""
+    from npdsconv.data import batches
+
+    split, schedule = make_split(20), optim.cosine(20, final=0.1)
+    model, other = make_model(), make_model()
+    optimizer, hand = optim.Adam(model.parameters(), lr=0.01), optim.Adam(other.parameters(), lr=0.01)
+    augment = Affine(rotate=20, shift=1)
+    common = {"augment": augment, "batch_size": 8, "seed": 11, "drop_last": drop_last}
+    results = train.fit(model, split, optimizer, schedule=schedule, label_smoothing=0.1, epochs=2, **common)
+    step = 0
+    for epoch in range(2):
+        total = 0.0
+        for x, labels in batches(split.images, split.labels, epoch=epoch, **common):
+            loss = train.train_step(other, x, labels, hand, label_smoothing=0.1, lr_factor=schedule(step))
+            total, step = total + loss * len(x), step + 1
+        assert results[epoch].train_loss == total / seen
+        assert results[epoch].lr == 0.01 * schedule(step - 1)
+    assert_same_state(model.state_dict(), other.state_dict())
+    assert_same_state(optimizer.state_dict(), hand.state_dict())
+    assert optimizer.lr == 0.01
+
+
+def test_train_accuracy_is_that_of_the_logits_as_they_come():
+    split, model = make_split(10), make_linear()
+    optimizer = optim.SGD(model.parameters(), lr=0.0)
+    expected = train.evaluate(model, split.images, split.labels)
+    (result,) = run(model, optimizer, split, epochs=1, batch_size=3)
+    assert result.train_accuracy == expected.accuracy
+    np.testing.assert_allclose(result.train_loss, expected.loss, rtol=1e-6)
+
+
+def test_it_learns():
+    split, model = make_split(60), make_linear()
+    results = run(model, optim.Adam(model.parameters(), lr=0.05), split, epochs=12)
+    assert results[-1].train_loss < results[0].train_loss / 3
+    assert results[-1].train_accuracy == 1.0
+
+
+def test_validation_is_the_evaluation_after_each_epoch_and_changes_nothing():
+    split, held = make_split(20), make_split(9, seed=5)
+    model, plain = make_model(), make_model()
+    optimizer = optim.Adam(model.parameters(), lr=0.01)
+    results = []
+    for result in train.epochs(model, split, optimizer, validation=held, **SETTINGS):
+        again = train.evaluate(model, held.images, held.labels)
+        train.predict(model, split.images)
+        for a, b in zip(result.validation, again, strict=True):
+            np.testing.assert_array_equal(a, b)
+        results.append(result._replace(validation=None))
+    assert_same_results(results, run(plain, optim.Adam(plain.parameters(), lr=0.01), split))
+    assert_same_state(model.state_dict(), plain.state_dict())
+
+
+def test_nothing_happens_before_the_first_iteration_or_after_the_last():
+    split, model = make_split(20), make_model()
+    before, optimizer = model.state_dict(), optim.Adam(model.parameters())
+    generator = train.epochs(model, split, optimizer, **SETTINGS)
+    assert_same_state(model.state_dict(), before)
+    assert len(list(generator)) == 4
+    after = model.state_dict()
+    assert list(generator) == []
+    assert_same_state(model.state_dict(), after)
+
+
+def test_stopping_early_is_harmless():
+    split = make_split(20)
+    model, short = make_model(), make_model()
+    settings = {**SETTINGS, "schedule": optim.exponential(0.9)}
+    optimizer = optim.Adam(model.parameters(), lr=0.01)
+    generator = train.epochs(model, split, optimizer, **settings)
+    for result in generator:
+        if result.epoch == 2:
+            break
+    generator.close()
+    run(short, optim.Adam(short.parameters(), lr=0.01), split, epochs=2, schedule=settings["schedule"])
+    assert_same_state(model.state_dict(), short.state_dict())
+    assert optimizer.lr == 0.01
+
+
+def test_nothing_global_is_held_across_a_yield():
+    split, model = make_split(20), make_linear()
+    with np.errstate(over="raise", invalid="call"):
+        before = np.geterr()
+        for _ in train.epochs(model, split, optim.Adam(model.parameters()), **SETTINGS):
+            assert np.geterr() == before
+        assert np.geterr() == before
+
+
+def test_two_runs_may_be_interleaved():
+    split = make_split(20)
+    models = [make_model(1), make_model(2)]
+    runs = [train.epochs(m, split, optim.Adam(m.parameters(), lr=0.01), **SETTINGS) for m in models]
+    for _ in zip(*runs, strict=True):
+        pass
+    for seed, model in zip((1, 2), models, strict=True):
+        alone = make_model(seed)
+        run(alone, optim.Adam(alone.parameters(), lr=0.01), split)
+        assert_same_state(model.state_dict(), alone.state_dict())
+
+
+def test_frozen_layers_keep_their_bits_and_the_rest_learns():
+    split, model = make_split(20), make_model()
+    model[0].freeze()
+    before = model.state_dict()
+    run(model, optim.AdamW(model.parameters(), lr=0.01), split, epochs=2)
+    after = model.state_dict()
+    np.testing.assert_array_equal(after["0.weight"], before["0.weight"])
+    assert (after["7.weight"] != before["7.weight"]).any()
+
+
+# --- progress -----------------------------------------------------------------------------------------------
+def test_progress_wraps_the_step_numbers_of_each_epoch():
+    split, model, seen = make_split(20), make_linear(), []
+
+    def progress(numbers):
+        seen.append(list(numbers))
+        return numbers
+
+    run(model, optim.Adam(model.parameters()), split, epochs=3, start_epoch=1, progress=progress)
+    assert seen == [[4, 5, 6, 7], [8, 9, 10, 11]]
+
+
+def test_tqdm_is_a_progress():
+    tqdm = pytest.importorskip("tqdm").tqdm
+    split, model, screen = make_split(20), make_linear(), io.StringIO()
+    run(
+        model,
+        optim.Adam(model.parameters()),
+        split,
+        epochs=1,
+        progress=lambda numbers: tqdm(numbers, file=screen, mininterval=0),
+    )
+    assert "4/4" in screen.getvalue()
+
+
+# --- settings that cannot work ------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"start_epoch": 5}, ValueError, r"epochs: start_epoch 5 must lie in 0 … 4, the number of epochs"),
+        ({"start_epoch": -1}, ValueError, r"epochs: start_epoch -1 must lie in 0 … 4"),
+        ({"epochs": -1}, ValueError, r"epochs: start_epoch 0 must lie in 0 … -1"),
+        ({"batch_size": 0}, ValueError, r"batch size 0 is below 1"),
+        ({"batch_size": 21, "drop_last": True}, ValueError, r"epochs: 20 images give no batch of 21"),
+        ({"seed": -1}, ValueError, r"seed"),
+        ({"batch_sise": 3}, TypeError, r"batch_sise"),
+    ],
+)
+def test_bad_settings_are_refused_at_the_call(changes, error, message):
+    model = make_linear()
+    with pytest.raises(error, match=message):
+        train.epochs(model, make_split(20), optim.Adam(model.parameters()), **{**SETTINGS, **changes})
+
+
+def test_a_data_set_without_images():
+    model, split = make_linear(), make_split(4)
+    empty = Split(split.images[:0], split.labels[:0])
+    with pytest.raises(ValueError, match=r"epochs: 0 images give no batch of 6"):
+        run(model, optim.Adam(model.parameters()), empty)
+    with pytest.raises(ValueError, match=r"the mean over an empty batch does not exist"):
+        train.evaluate(model, empty.images, empty.labels)
