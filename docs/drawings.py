@@ -127,7 +127,7 @@ def house() -> Figure:
 
 def walk() -> Figure:
     """The recipe network as slabs: height and width of a picture, number of channels."""
-    rows = summary(recipe("mnist5k").build_model(), (1, 28, 28)).rows
+    rows = summary(recipe("mnist5k").build_model((1, 28, 28), classes=10), (1, 28, 28)).rows
     ends = [r for r in rows if r.name == "2" or r.name.endswith(".activation") or r.name in ("7", "9")]
     names = ("stem", "block 3", "block 4", "block 5", "block 6", "mean", "logits")
     stages = [("image", rows[0].input), *zip(names, (r.output for r in ends), strict=True)]
@@ -269,7 +269,7 @@ def memory_order() -> Figure:
 
 def roofline() -> Figure:
     """The roof, and the computed intensities of one block's steps and of the standard convolution in its place."""
-    model = recipe("mnist5k").build_model()
+    model = recipe("mnist5k").build_model((1, 28, 28), classes=10)
     both = [row for each in (model, standard_twin(model, rng=0)) for row in summary(each, (1, 28, 28)).rows]
     wanted = {
         "depthwise": next(r for r in both if r.name == "4.depthwise"),
