@@ -216,25 +216,20 @@ def _batch_norm(label: str, activation: str | None = None, **given: Any) -> Case
 
 
 def _separable_block(label: str, given: tuple[bool, bool] = (False, False), **options: Any) -> Case:
-    """The fast tier fused, the others composed."""
     x, w = _normal(2, 4, 5, 3), _normal(4, 1, 3, 3)
     arrays = x, w, _normal(4), _normal(4, 1)[:, 0], _normal(3, 4), _normal(3), _normal(3, 1)[:, 0]
     counts = (4, 4, 3, 3)
     known = [_normal(n, k + 1)[:, k] ** 2 + 0.5 if given[k // 2] else None for k, n in enumerate(counts)]
 
     def forward(*arrays: Array, impl: str) -> Any:
-        return ops.separable_block(*arrays, *known, impl=_fused_or(impl), **options)
+        return ops.separable_block(*arrays, *known, impl=impl, **options)
 
     def backward(dy: Array, *arrays: Array, impl: str) -> Any:
         _, saved = forward(*arrays, impl=impl)
-        how = {"given": given, "impl": _fused_or(impl), **options}
+        how = {"given": given, "impl": impl, **options}
         return ops.separable_block_backward(dy, arrays[0], saved, *arrays[1:], **how)
 
     return _op(f"separable_block {label}", forward, backward, *arrays)
-
-
-def _fused_or(impl: str) -> str:
-    return "fused" if impl == "numba" else "composed"
 
 
 def _loss(label: str, **options: Any) -> Case:
