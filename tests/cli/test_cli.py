@@ -35,6 +35,13 @@ def last_json(output):
     return json.loads(line)
 
 
+def reported(capsys, *argv):
+    """What a command that succeeds answers in JSON."""
+    code, out, err = call(capsys, *argv, "--json")
+    assert code == 0, err
+    return last_json(out)
+
+
 def test_train_writes_a_run_folder_and_ends_with_a_table(capsys, tmp_path):
     code, out, err = call(capsys, "train", *SMALL, "--json")
     report = last_json(out)
@@ -57,7 +64,7 @@ def test_train_writes_a_run_folder_and_ends_with_a_table(capsys, tmp_path):
 
 def test_a_second_run_takes_a_folder_of_its_own(capsys):
     small = [*SMALL[:-1], "1"]
-    folders = [last_json(call(capsys, "train", *small, "--json")[1])["out"] for _ in range(2)]
+    folders = [reported(capsys, "train", *small)["out"] for _ in range(2)]
     assert folders == ["runs/mnist5k-separable_cnn-seed0", "runs/mnist5k-separable_cnn-seed0-2"]
 
 
@@ -113,7 +120,7 @@ def test_twin_trains_the_standard_convolution_too(capsys, tmp_path):
 
 
 def test_evaluate_the_latest_run(capsys):
-    trained = last_json(call(capsys, "train", *SMALL, "--json")[1])
+    trained = reported(capsys, "train", *SMALL)
     code, out, _ = call(capsys, "evaluate", "--json")
     report = last_json(out)
     assert code == 0
@@ -125,7 +132,7 @@ def test_evaluate_the_latest_run(capsys):
 def test_the_run_is_named_in_the_same_way_everywhere(capsys, tmp_path):
     from PIL import Image
 
-    trained = [last_json(call(capsys, "train", *SMALL, "--seed", k, "--json")[1]) for k in (1, 2)]
+    trained = [reported(capsys, "train", *SMALL, "--seed", k) for k in (1, 2)]
     first, second = (report["out"] for report in trained)
     assert trained[0]["loss"] != trained[1]["loss"]
     digit = Image.fromarray(data.load("mnist5k").test.images[0, 0])
@@ -133,9 +140,7 @@ def test_the_run_is_named_in_the_same_way_everywhere(capsys, tmp_path):
     digit.resize((60, 60)).save(tmp_path / "b.png")
 
     def asked(*argv):
-        code, out, err = call(capsys, *argv, "--json")
-        assert code == 0, err
-        return {key: value for key, value in last_json(out).items() if key != "run"}
+        return {key: value for key, value in reported(capsys, *argv).items() if key != "run"}
 
     pictures = ["a.png", "b.png"]
     for path in (first, second):
@@ -160,9 +165,9 @@ def test_a_run_without_a_whole_epoch_is_not_the_latest(capsys, monkeypatch):
         assert call(capsys, "train", *SMALL, "--out", "runs/diverged")[0] == 2
     code, _, err = call(capsys, "evaluate")
     assert (code, "there is no run with a whole epoch in runs/" in err) == (2, True)
-    trained = last_json(call(capsys, "train", *SMALL, "--json")[1])
+    trained = reported(capsys, "train", *SMALL)
     os.utime("runs/diverged/checkpoint.npz")
-    assert last_json(call(capsys, "evaluate", "--json")[1])["run"] == trained["out"]
+    assert reported(capsys, "evaluate")["run"] == trained["out"]
 
 
 def test_a_network_fits_the_images_and_classes_of_its_data(capsys, monkeypatch):
@@ -170,11 +175,11 @@ def test_a_network_fits_the_images_and_classes_of_its_data(capsys, monkeypatch):
     halves = [Split(rng.integers(0, 256, (n, 2, 9, 9), np.uint8), np.arange(n) % 3) for n in (40, 15)]
     monkeypatch.setattr(data, "load", lambda name, data_dir=None: Dataset(name, *halves))
     for model in ("separable_cnn", "small_cnn"):
-        report = last_json(call(capsys, "train", *SMALL, "--model", model, "--out", model, "--json")[1])
+        report = reported(capsys, "train", *SMALL, "--model", model, "--out", model)
         built = recipe(model=model, width=0.125).build_model((2, 9, 9), 3)
         costs = summary(built, (2, 9, 9))
         assert report["model"] == {"params": costs.params, "macs": costs.macs}
-        measured = last_json(call(capsys, "evaluate", model, "--json")[1])
+        measured = reported(capsys, "evaluate", model)
         assert np.shape(measured["confusion"]) == (3, 3)
         assert measured["loss"] == report["loss"]
         assert call(capsys, "train", "--resume", "--out", model)[0] == 0
@@ -268,13 +273,13 @@ def test_complexity_beside_the_twin(capsys):
 def test_complexity_counts_the_network_that_train_trains(capsys):
     """Whatever the settings: both take them from the recipe."""
     for extra in ([], ["--stem-stride", "1"]):
-        trained = last_json(call(capsys, "train", *SMALL[:-2], "--epochs", "1", *extra, "--json")[1])
-        counted = last_json(call(capsys, "complexity", "separable_cnn", *SMALL[:2], *extra, "--json")[1])
+        trained = reported(capsys, "train", *SMALL[:-2], "--epochs", "1", *extra)
+        counted = reported(capsys, "complexity", "separable_cnn", *SMALL[:2], *extra)
         for theirs, mine in (("model", "model"), ("twin", "standard_twin")):
             figures = {name: counted[mine][name] for name in ("params", "macs")}
             assert {name: trained[theirs][name] for name in figures} == figures
-    default = last_json(call(capsys, "complexity", "separable_cnn", "--json")[1])
-    wide = last_json(call(capsys, "complexity", "separable_cnn", "--stem-stride", "1", "--json")[1])
+    default = reported(capsys, "complexity", "separable_cnn")
+    wide = reported(capsys, "complexity", "separable_cnn", "--stem-stride", "1")
     assert (default["model"]["macs"], wide["model"]["macs"]) == (2_720_192, 2_889_536)
 
 
@@ -302,7 +307,7 @@ def test_memory_of_a_training_step_where_it_cannot_be_measured(capsys, monkeypat
     assert code == 0
     assert "batch 128: activations counted 21.7 MB, peak not measured: only Linux tells it" in err
     assert report["training_step"]["peak_bytes"] is None
-    assert "training_step" not in last_json(call(capsys, "complexity", "small_cnn", "--json")[1])
+    assert "training_step" not in reported(capsys, "complexity", "small_cnn")
 
 
 def test_a_training_step_that_does_not_fit_is_not_tried(capsys, monkeypatch):
