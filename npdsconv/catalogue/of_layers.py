@@ -1,4 +1,7 @@
-"""The row of every layer, and of every network. A new layer needs one here, and nothing else that lists layers."""
+"""The row of every layer, and of every network. A new layer needs one here, and nothing else that lists layers.
+
+An activation needs none: its layer is its op of the same name, whose row has the examples.
+"""
 
 from typing import Any
 
@@ -7,7 +10,9 @@ import numpy as np
 from npdsconv import layers, models, ops
 from npdsconv.catalogue.rows import LayerRow, Setting
 from npdsconv.layers import Layer
+from npdsconv.layers.activations import ACTIVATIONS
 from npdsconv.models.mobilenet import inverted_residual
+from npdsconv.ops.activations import FUNCTIONS
 
 Generator = np.random.Generator
 
@@ -117,8 +122,7 @@ LAYERS: tuple[LayerRow, ...] = (
         ),
         op=ops.batch_norm2d,
     ),
-    LayerRow(layers.ReLU, (Setting(IMAGE),), op=ops.relu),
-    LayerRow(layers.ReLU6, (Setting(IMAGE),), op=ops.relu6),
+    *(LayerRow(kind, (Setting(IMAGE),), op=FUNCTIONS[name].forward) for name, kind in ACTIVATIONS.items()),
     LayerRow(layers.MaxPool2d, (Setting(IMAGE, {**POOL, "dilation": (1, 2)}),), op=ops.max_pool2d),
     LayerRow(
         layers.AvgPool2d,

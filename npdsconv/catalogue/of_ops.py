@@ -221,6 +221,8 @@ OPS: tuple[OpRow, ...] = (
     ),
     OpRow(ops.relu, ops.relu_backward, activations.IMPLS, ANY, SAME, _scaled(1)),
     OpRow(ops.relu6, ops.relu6_backward, activations.IMPLS, ANY, SAME, _scaled(5)),
+    OpRow(ops.hard_swish, ops.hard_swish_backward, activations.IMPLS, ANY, SAME, _scaled(3)),
+    OpRow(ops.sigmoid, ops.sigmoid_backward, activations.IMPLS, ANY, SAME, _scaled(3)),
     OpRow(
         ops.linear,
         ops.linear_backward,
