@@ -46,7 +46,7 @@ def _standard() -> tuple[Example, ...]:
     in_groups = normal(x=SIZE, w=(6, 2, 3, 2), b=(6,))
     return (
         *(Example(label, arrays, how) for label, how in WINDOWS.items()),
-        Example("groups", in_groups, {"groups": 2, "stride": (1, 2), "padding": (2, 1)}),
+        Example("groups", in_groups, {"groups": 2, **EVERYTHING}),
         Example("one pixel", normal(x=SIZE, w=(4, 4, 1, 1))),
     )
 
@@ -68,7 +68,7 @@ def _depthwise() -> tuple[Example, ...]:
 def _block() -> tuple[Example, ...]:
     weights: dict[str, Any] = {"depthwise": (4, 1, 3, 3), "weight1": (4,), "bias1": (4,)}
     weights |= {"pointwise": (3, 4), "weight2": (3,), "bias2": (3,)}
-    arrays = normal(x=(2, 4, 5, 3), **weights)
+    arrays = normal(x=SIZE, **weights)
     known = normal(mean1=(4,), var1=(4,), mean2=(3,), var2=(3,))
     known |= {name: known[name] ** 2 + 0.5 for name in ("var1", "var2")}
     strided: dict[str, Any] = {"stride": 2, "padding": ((0, 1), (1, 0)), "activations": ("relu6", None)}
