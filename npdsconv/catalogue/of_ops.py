@@ -69,6 +69,7 @@ def _block() -> tuple[Example, ...]:
     weights: dict[str, Any] = {"depthwise": (4, 1, 3, 3), "weight1": (4,), "bias1": (4,)}
     weights |= {"pointwise": (3, 4), "weight2": (3,), "bias2": (3,)}
     arrays = normal(x=SIZE, **weights)
+    arrays |= {name: abs(arrays[name]) for name in ("bias1", "bias2")}  # else relu cuts whole channels off
     known = normal(mean1=(4,), var1=(4,), mean2=(3,), var2=(3,))
     known |= {name: known[name] ** 2 + 0.5 for name in ("var1", "var2")}
     strided: dict[str, Any] = {"stride": 2, "padding": ((0, 1), (1, 0)), "activations": ("relu6", None)}
