@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
-from npdsconv.bench import peak_memory
+from npdsconv import peak_memory
 from npdsconv.bench.opponents import Column, columns
 from npdsconv.bench.process import Process
 from npdsconv.bench.workloads import NETWORKS, Workload, on_network

@@ -2,7 +2,8 @@
 
 import argparse
 
-from npdsconv.cli import print_json
+from npdsconv.cli import Outcome
+from npdsconv.ops._tiers import TIERS
 
 WHAT = {
     "ops": "one op at a time",
@@ -45,10 +46,10 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--impl",
         nargs="+",
-        choices=("numba", "im2col", "composed"),
+        choices=(*TIERS, "composed"),
         default=["numba"],
-        help="tiers; the first is compared with the others; composed: numba, but separable blocks step by step "
-        "(default numba)",
+        help="tiers; the first is compared with the others, so 'loops numba im2col' shows what each step of the ladder "
+        "brings; composed: numba, but separable blocks step by step (default numba)",
     )
     parser.add_argument(
         "--malloc",
@@ -58,12 +59,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--epoch", action="store_true", help="train: also a whole epoch of 60,000 images")
     parser.add_argument("--out", metavar="FOLDER", help="write bench.json and the figures there")
-    parser.add_argument(
-        "--json", action="store_true", help="print the results as one JSON object, as the last line"
-    )
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> Outcome:
     """Measure, print a table row by row, write what was asked for."""
     from npdsconv.bench import running
 
@@ -80,6 +78,4 @@ def run(args: argparse.Namespace) -> int:
     if args.out:
         for path in running.write(report, args.out):
             print(f"written: {path}")
-    if args.json:
-        print_json(report)
-    return 0
+    return Outcome(report)

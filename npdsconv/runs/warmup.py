@@ -7,7 +7,6 @@ Each is a generator that names what comes next, so that whoever runs it can show
 
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -18,7 +17,7 @@ from npdsconv import layers, models, optim, train
 from npdsconv.data import to_float
 from npdsconv.layers import DepthwiseSeparableConv2d, Layer, Sequential
 from npdsconv.layers.fusion import fuse
-from npdsconv.ops.fused import block
+from npdsconv.runs import processes
 from npdsconv.shapes import Array
 
 DTYPES = ("float32", "float64")
@@ -77,21 +76,12 @@ def _helper(model: Sequential) -> Iterator[subprocess.Popen[bytes] | None]:
         yield None
         return
     dtype = str(next(iter(model.parameters())).value.dtype)
-    command, no = [sys.executable, "-m", "npdsconv.runs.warmup", dtype], subprocess.DEVNULL
-    with subprocess.Popen(command, stdin=no, stdout=no, stderr=no) as helper:
+    command, no = processes.command("compile_block", dtype), subprocess.DEVNULL
+    with subprocess.Popen(command, env=processes.environment(), stdin=no, stdout=no, stderr=no) as helper:
         try:
             yield helper
         finally:
             helper.terminate()
-
-
-def _backward(dtype: str) -> None:
-    """Call nothing but the backward of a separable block."""
-    x = np.ones((2, 3, 4, 4), dtype)
-    vector = np.ones(3, dtype)
-    saved = block.Saved(x, x, vector, vector, vector, vector)
-    weights = np.ones((3, 1, 3, 3), dtype), vector, vector, np.ones((3, 3), dtype), vector, vector
-    block.separable_block_backward(x, x, saved, *weights, padding=1)
 
 
 def layer_steps(dtype: str) -> Iterator[str]:
@@ -174,7 +164,3 @@ def _layers(rng: np.random.Generator) -> Iterator[tuple[str, Layer]]:
         )
         yield f"DepthwiseSeparableConv2d {activation}", block
     yield "Linear", layers.Sequential(layers.Flatten(), layers.Linear(4 * 12 * 12, 5, rng=rng))
-
-
-if __name__ == "__main__":
-    _backward(sys.argv[1])

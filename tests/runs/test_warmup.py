@@ -1,13 +1,19 @@
 """Warming up: what it runs, that nothing is left to compile after it, and what the command says."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numba
 import numpy as np
 import pytest
 
+import npdsconv
 from npdsconv import cli, data, layers, models, optim, train
 from npdsconv.cli import warmup as command
 from npdsconv.kernels.machine import jit
-from npdsconv.runs import warmup
+from npdsconv.runs import processes, warmup
 
 compiles = pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="nothing is compiled without the JIT")
 
@@ -92,6 +98,7 @@ class Process:
     started, ended = [], []
 
     def __init__(self, command, **options):
+        assert options["env"]["PYTHONPATH"].split(os.pathsep)[0] == str(Path(npdsconv.__file__).parents[1])
         self.started.append(command[2:])
 
     def __enter__(self):
@@ -124,9 +131,22 @@ def test_a_second_process_compiles_backward_and_ends_with_the_first(process):
 
     with pytest.raises(KeyboardInterrupt):
         interrupted()
-    assert process.started == [["npdsconv.runs.warmup", "float32"]]
+    assert process.started == [["npdsconv.runs.processes.compile_block", "float32"]]
     assert len(process.ended) == 1
-    warmup._backward("float64")  # what it does
+
+
+@compiles
+def test_the_second_process_has_the_backward_of_a_block_and_no_more():
+    """Of the kernel that takes long, one version; after that nothing is missing."""
+    program = (
+        "import runpy; from npdsconv.kernels import block\n"
+        "runpy.run_module('npdsconv.runs.processes.compile_block', run_name='__main__')\n"
+        "kernels = (block._forward, block._backward, block._infer)\n"
+        "print([len(k.compiled.signatures) for k in kernels], block.backward_is_missing())"
+    )
+    command = [sys.executable, "-c", program, "float32"]
+    done = subprocess.run(command, env=processes.environment(), check=True, capture_output=True, text=True)
+    assert done.stdout == "[0, 1, 0] False\n"
 
 
 @pytest.mark.parametrize("reason", ["no block", "NumPy", "one core", "compiled before"])

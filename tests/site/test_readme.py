@@ -1,16 +1,17 @@
 """The README is true: its commands, its examples, its table of ops, its links."""
 
 import re
+import shlex
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import load
 
 import npdsconv
-from npdsconv import data, gradcheck, ops
+from npdsconv import catalogue, cli, data, gradcheck, ops
 from npdsconv.data import Dataset
-from npdsconv.runs import recorded
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -54,7 +55,7 @@ def tiers_of(op):
     if impls is None:
         return "NumPy"
     names = list(impls)
-    if isinstance(impls, dict) and impls["naive"] is impls["im2col"]:
+    if impls["naive"] is impls["im2col"]:
         names[:2] = ["numpy"]
     return ", ".join(f"`{name}`" for name in names)
 
@@ -78,10 +79,23 @@ def test_links_lead_somewhere():
 
 
 def test_the_results_are_the_recorded_ones():
-    for dataset, standard in {(r["dataset"], r["standard"]) for r in recorded.runs()}:
-        scores = [
-            100 * r["accuracy"]
-            for r in recorded.runs()
-            if (r["dataset"], r["standard"]) == (dataset, standard)
-        ]
-        assert f"{np.mean(scores):.2f} %" in README, (dataset, standard)
+    script = load(ROOT / "benchmarks/accuracy.py")
+    rows = script.table().splitlines()
+    assert len(rows) > 3
+    assert [row for row in rows if row not in README.splitlines()] == []
+
+
+def test_the_gradients_are_as_many_and_as_right_as_it_says():
+    """That no case is worse than its threshold is what tests/test_catalogue.py shows."""
+    cases, error = re.search(r"more\s+than (\d+) cases, no error above (\S+)\. ", README).groups()
+    assert int(cases) < len(catalogue.CASES) < int(cases) + 30
+    (report,) = [report for _, _, report in catalogue.run(["linear"], impl="im2col")][:1]
+    assert report.threshold == float(error)
+
+
+def test_the_commands_are_understood():
+    """Each line of the first listings, up to its comment, by the command line's own parser."""
+    lines = re.findall(r"^(?:pip install -e \. && )?npdsconv (.*?)(?: +#.*)?$", README, re.M)
+    assert len(lines) > 5
+    for line in lines:
+        assert cli._parser().parse_args(shlex.split(line)).command in cli.COMMANDS
