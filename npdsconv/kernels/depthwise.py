@@ -101,19 +101,19 @@ def _padded_size(x: Array, window: Window) -> Pair:
 
 
 @serial
-def _correlate(border, taps, bias, y, stride, dilation):
-    """y[i, j, c] = bias[c] + Σ taps[u, v, c] · border[i·sh + u·dh, j·sw + v·dw, c]."""
-    (sh, sw), (dh, dw) = stride, dilation
+def _correlate(padded, w, bias, frame, y):
+    """y[i, j, c] = bias[c] + Σ w[u, v, c] · padded[i·sh + u·dh, j·sw + v·dw, c]."""
     for i in range(y.shape[0]):
         for j in range(y.shape[1]):
             total = y[i, j]
             for c in range(total.shape[0]):
                 total[c] = bias[c]
-            for u in range(taps.shape[0]):
-                for v in range(taps.shape[1]):
-                    pixel, tap = border[i * sh + u * dh, j * sw + v * dw], taps[u, v]
+            for u in range(w.shape[0]):
+                for v in range(w.shape[1]):
+                    p, q = i * frame.sh + u * frame.dh, j * frame.sw + v * frame.dw
+                    pixel, of_tap = padded[p, q], w[u, v]
                     for c in range(total.shape[0]):
-                        total[c] += tap[c] * pixel[c]
+                        total[c] += of_tap[c] * pixel[c]
 
 
 @serial
@@ -136,7 +136,7 @@ def _correlate_all(images, w, bias, m, frame, apart, padded_size, y):
         padded = np.zeros((height, width, y.shape[3]), y.dtype)
         for k in range(chunk * IMAGES, min(n, (chunk + 1) * IMAGES)):
             padded_copy_repeated(images[k], (frame.top, frame.left), apart, m, padded)
-            _correlate(padded, w, bias, y[k], (frame.sh, frame.sw), (frame.dh, frame.dw))
+            _correlate(padded, w, bias, frame, y[k])
 
 
 @kernel
