@@ -39,11 +39,11 @@ ROOMS = {
     "plots": (0.5, 6, PALE),
     "catalogue": (2.4, 7, PALE),
     "lessons": (0.5, 7, OUTPUT),
-    "bench": (4.2, 7, OUTPUT),
+    "bench": (4.2, 8, OUTPUT),
     "checkpoint": (7.8, 6, OUTPUT),
     "runs": (6.6, 7, OUTPUT),
     "malloc": (4.2, 6, PALE),
-    "cli": (4.2, 8, OUTPUT),
+    "cli": (4.2, 9, OUTPUT),
 }
 
 
@@ -105,7 +105,7 @@ def house() -> Figure:
         (3, "mathematics", INPUT),
         (4, "parameters, pullbacks", KERNEL),
         (6, "the loop", WINDOW),
-        (7.5, "programs", OUTPUT),
+        (8, "programs", OUTPUT),
     )
     for y, word, colour in words:
         ax.text(9.4, y, word, ha="left", va="center", fontsize=10, color=colour, style="italic")
@@ -118,7 +118,7 @@ def house() -> Figure:
         color=PALE,
         style="italic",
     )
-    ax.set(xlim=(-0.9, 11.9), ylim=(-0.5, 8.6))
+    ax.set(xlim=(-0.9, 11.9), ylim=(-0.5, 9.6))
     return figure
 
 
