@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from helpers import call, fresh
 
-from npdsconv import catalogue, checkpoint, cli, data, gradcheck, models, peak_memory, train
+from npdsconv import catalogue, checkpoint, cli, data, gradcheck, models, train
 from npdsconv.complexity import summary
 from npdsconv.data import Dataset, Split
-from npdsconv.runs import peak, recorded
+from npdsconv.runs import peak, peak_memory, recorded
 from npdsconv.runs.recipe import recipe
 
 TRAIN = ["train", "--impl", "im2col"]
