@@ -375,6 +375,21 @@ def _models() -> Iterator[Case]:
     )
 
 
+def _resizing() -> Iterator[Case]:
+    """What makes images larger."""
+    pair = ops.conv_transpose2d, ops.conv_transpose2d_backward
+    for label, options in [*_WINDOWS.items(), ("groups", {"groups": 2, "stride": (1, 2), "padding": (2, 1)})]:
+        w = _normal(4, 6 // options.get("groups", 1), 3, 4)
+        yield _op(f"conv_transpose2d {label}", *pair, _X, w, _normal(6), bilinear=True, **options)
+    window: dict[str, Any] = {"stride": (2, 1), "padding": ((1, 0), (0, 2)), "dilation": (1, 2)}
+    yield _layer(
+        "ConvTranspose2d",
+        lambda r: layers.ConvTranspose2d(4, 6, (3, 2), groups=2, rng=r, **window),
+        (2, 4, 7, 5),
+        bilinear=True,
+    )
+
+
 CASES: tuple[Case, ...] = (
     *_bilinear_ops(),
     *_pools(),
@@ -390,4 +405,5 @@ CASES: tuple[Case, ...] = (
     *_layers(),
     *_composites(),
     *_models(),
+    *_resizing(),
 )

@@ -7,6 +7,7 @@ from npdsconv.layers import (
     AvgPool2d,
     BatchNorm2d,
     Conv2d,
+    ConvTranspose2d,
     DepthwiseSeparableConv2d,
     Dropout,
     Flatten,
@@ -61,7 +62,13 @@ def _models():
         Flatten(),
         Linear(3, 5, bias=False, rng=rng),
     )
+    larger = Sequential(
+        Conv2d(2, 4, 3, stride=2, rng=rng),
+        ConvTranspose2d(4, 6, (3, 2), stride=(2, 3), padding=((1, 0), (0, 1)), groups=2, rng=rng),
+        ReLU(),
+    )
     return {
+        "larger": (larger, (2, 9, 7)),
         "residual": (residual, (2, 9, 10)),
         "separable": (separable_cnn(2, 3, width=0.125, dropout=0.1, rng=rng), (2, 7, 6)),
         "small": (small_cnn(1, 4, width=0.25, size=8, rng=rng), (1, 8, 8)),

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from npdsconv.complexity.table import Shape, cost
-from npdsconv.layers import Conv2d, DepthwiseConv2d, Layer, Linear, PointwiseConv2d
-from npdsconv.ops import depthwise, pointwise, standard
-from npdsconv.shapes import Array, check_choice, resolve_window
+from npdsconv.layers import Conv2d, ConvTranspose2d, DepthwiseConv2d, Layer, Linear, PointwiseConv2d
+from npdsconv.ops import depthwise, pointwise, standard, transposed
+from npdsconv.shapes import Array, check_choice, resolve_transposed, resolve_window
 
 
 class Tally:
@@ -68,7 +68,7 @@ def count(layer: Layer, shape: Shape, contraction: str = "forward") -> Tally:
 
     Parameters
     ----------
-    layer : Conv2d, DepthwiseConv2d, PointwiseConv2d or Linear
+    layer : Conv2d, ConvTranspose2d, DepthwiseConv2d, PointwiseConv2d or Linear
     shape : (C, H, W), or (C,) for Linear
     contraction : "forward", or "dx" or "dw" for the two of the backward pass
 
@@ -104,12 +104,15 @@ def _loops(layer: Layer, shape: Shape) -> tuple[ModuleType, Array, tuple[Any, ..
     """The op of a layer, its weight, and what the op's loops want besides arrays."""
     if isinstance(layer, Linear | PointwiseConv2d):
         return pointwise, layer.weight.value, ()
-    if not isinstance(layer, Conv2d | DepthwiseConv2d):
+    if not isinstance(layer, Conv2d | ConvTranspose2d | DepthwiseConv2d):
         raise TypeError(
             f"count: {type(layer).__name__} has no multiply-adds, give a convolution or a dense layer"
         )
     size = (shape[1], shape[2])
-    window = resolve_window("count", size, layer.kernel_size, layer.stride, layer.padding, layer.dilation)
+    how = (layer.kernel_size, layer.stride, layer.padding, layer.dilation)
+    if isinstance(layer, ConvTranspose2d):
+        return transposed, layer.weight.value, (resolve_transposed("count", size, *how), layer.groups)
+    window = resolve_window("count", size, *how)
     if isinstance(layer, Conv2d):
         return standard, layer.weight.value, (window, layer.groups)
     return depthwise, layer.weight.value, (window,)

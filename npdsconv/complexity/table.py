@@ -11,6 +11,7 @@ from npdsconv.layers import (
     AvgPool2d,
     BatchNorm2d,
     Conv2d,
+    ConvTranspose2d,
     DepthwiseConv2d,
     DepthwiseSeparableConv2d,
     Dropout,
@@ -166,6 +167,18 @@ def _conv2d(layer: Conv2d, shape: Shape) -> Cost:
     size = _pixels(layer, shape, (kh, kw))
     params = o * c_group * kh * kw + _biases(layer.bias, o)
     return _single(layer, shape, (o, *size), params, conv_macs(c, o, (kh, kw), size, layer.groups))
+
+
+@cost.register
+def _transposed(layer: ConvTranspose2d, shape: Shape) -> Cost:
+    c, o_group, kh, kw = layer.weight.value.shape
+    o = o_group * layer.groups
+    _check(layer, shape, "C, H, W", c)
+    size, how = (shape[1], shape[2]), (layer.stride, layer.padding, layer.dilation)
+    window = shapes.resolve_transposed("ConvTranspose2d", size, (kh, kw), *how)
+    params = c * o_group * kh * kw + _biases(layer.bias, o)
+    macs = conv_macs(o, c, (kh, kw), size, layer.groups)  # of the convolution that it transposes
+    return _single(layer, shape, (o, *window.output), params, macs)
 
 
 @cost.register

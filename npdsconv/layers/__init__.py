@@ -3,7 +3,7 @@
 from npdsconv.layers.activations import ReLU, ReLU6
 from npdsconv.layers.base import Buffer, Layer, Parameter, Pullback, pullback
 from npdsconv.layers.composite import Residual, Sequential, set_impl
-from npdsconv.layers.convolution import Conv2d, DepthwiseConv2d, Linear, PointwiseConv2d
+from npdsconv.layers.convolution import Conv2d, ConvTranspose2d, DepthwiseConv2d, Linear, PointwiseConv2d
 from npdsconv.layers.norm import BatchNorm2d
 from npdsconv.layers.pooling import AvgPool2d, GlobalAvgPool2d, MaxPool2d
 from npdsconv.layers.separable import DepthwiseSeparableConv2d
@@ -14,6 +14,7 @@ __all__ = [
     "BatchNorm2d",
     "Buffer",
     "Conv2d",
+    "ConvTranspose2d",
     "DepthwiseConv2d",
     "DepthwiseSeparableConv2d",
     "Dropout",

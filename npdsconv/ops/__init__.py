@@ -12,6 +12,7 @@ from npdsconv.ops.norm import batch_norm2d, batch_norm2d_backward
 from npdsconv.ops.pointwise import pointwise_conv2d, pointwise_conv2d_backward
 from npdsconv.ops.regularization import dropout, dropout_backward
 from npdsconv.ops.standard import conv2d, conv2d_backward
+from npdsconv.ops.transposed import conv_transpose2d, conv_transpose2d_backward
 from npdsconv.ops.windows import col2im, im2col
 
 __all__ = [
@@ -22,6 +23,8 @@ __all__ = [
     "col2im",
     "conv2d",
     "conv2d_backward",
+    "conv_transpose2d",
+    "conv_transpose2d_backward",
     "depthwise_conv2d",
     "depthwise_conv2d_backward",
     "dropout",

@@ -161,6 +161,7 @@ def _layers(rng: np.random.Generator) -> Iterator[tuple[str, Layer]]:
     yield "DepthwiseConv2d dilated", layers.DepthwiseConv2d(4, 3, dilation=2, padding=2, rng=rng)
     yield "Conv2d dilated", layers.Conv2d(4, 6, 3, dilation=2, padding=2, rng=rng)
     yield "Conv2d in groups", layers.Conv2d(4, 6, 3, groups=2, rng=rng)
+    yield "ConvTranspose2d", layers.ConvTranspose2d(4, 6, 3, stride=2, rng=rng)
     yield "PointwiseConv2d", layers.PointwiseConv2d(4, 6, rng=rng)
     yield "BatchNorm2d", layers.BatchNorm2d(4)
     yield "BatchNorm2d frozen", layers.BatchNorm2d(4).freeze()

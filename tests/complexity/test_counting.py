@@ -8,6 +8,7 @@ from npdsconv import complexity, conv2d
 from npdsconv.complexity import count, counted, summary
 from npdsconv.layers import (
     Conv2d,
+    ConvTranspose2d,
     DepthwiseConv2d,
     Linear,
     PointwiseConv2d,
@@ -21,6 +22,10 @@ CONVOLUTIONS = {
     "standard, everything": (
         Conv2d(4, 6, (3, 2), stride=(2, 1), padding=((1, 0), (2, 1)), dilation=(1, 2), groups=2, rng=RNG),
         (4, 5, 4),
+    ),
+    "transposed": (
+        ConvTranspose2d(4, 6, (3, 2), stride=(2, 1), padding=((1, 0), (0, 1)), groups=2, rng=RNG),
+        (4, 3, 4),
     ),
     "depthwise": (DepthwiseConv2d(3, (3, 2), stride=2, padding="same", rng=RNG), (3, 5, 4)),
     "depthwise, M = 2": (DepthwiseConv2d(2, (2, 3), depth_multiplier=2, dilation=2, rng=RNG), (2, 5, 6)),

@@ -14,6 +14,7 @@ from npdsconv.layers import (
     AvgPool2d,
     BatchNorm2d,
     Conv2d,
+    ConvTranspose2d,
     DepthwiseConv2d,
     DepthwiseSeparableConv2d,
     Dropout,
@@ -60,6 +61,12 @@ CASES = {
         (3, 4, 6, 5),
         lambda l, x: ops.conv2d(x, l.weight.value, l.bias.value, groups=2, **WINDOW),
         lambda l, dy, x: ops.conv2d_backward(dy, x, l.weight.value, groups=2, **WINDOW),
+    ),
+    "conv_transpose2d": Case(
+        lambda: ConvTranspose2d(4, 6, (3, 2), groups=2, rng=np.random.default_rng(0), **WINDOW),
+        (3, 4, 6, 5),
+        lambda l, x: ops.conv_transpose2d(x, l.weight.value, l.bias.value, groups=2, **WINDOW),
+        lambda l, dy, x: ops.conv_transpose2d_backward(dy, x, l.weight.value, groups=2, **WINDOW),
     ),
     "depthwise_conv2d": Case(
         lambda: DepthwiseConv2d(3, (2, 3), depth_multiplier=2, rng=np.random.default_rng(0), **WINDOW),
@@ -217,6 +224,7 @@ def test_a_frozen_layer_lets_the_gradient_through(case):
 def test_layers_are_made_the_same_from_the_same_generator():
     for make in (
         lambda rng: Conv2d(2, 3, 3, rng=rng),
+        lambda rng: ConvTranspose2d(2, 3, 3, rng=rng),
         lambda rng: DepthwiseConv2d(2, 3, rng=rng),
         lambda rng: PointwiseConv2d(2, 3, rng=rng),
         lambda rng: Linear(2, 3, rng=rng),
@@ -235,4 +243,4 @@ def test_every_layer_is_exported():
     own = [cls for cls in below if cls.__module__.startswith("npdsconv.")]
     final = {cls.__name__ for cls in own if not inspect.isabstract(cls) and ABC not in cls.__bases__}
     assert final <= set(layers.__all__)
-    assert len(final) == 15
+    assert len(final) == 16
