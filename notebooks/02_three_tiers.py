@@ -34,7 +34,7 @@ from npdsconv import (
     get_num_threads,
     set_num_threads,
 )
-from npdsconv.kernels import depthwise as compiled
+from npdsconv.kernels.loops import depthwise as loops
 from npdsconv.lessons import exercise, pictures
 from npdsconv.lessons.pictures import number, sum_of_products
 from npdsconv.lessons.pictures.code import SideBySide
@@ -171,46 +171,72 @@ np.testing.assert_array_equal(depthwise_conv2d(x, w, **odd, impl="im2col"), expe
 # %% [markdown]
 # The library's im2col passes the odd problem too: that is the last line of the cell.
 #
-# ## Tier 3: numba
+# ## Tier 3: loops
 #
-# im2col bought its speed with memory. Numba buys it otherwise: it translates Python loops into machine code,
-# the first time they are called. Then loops cost no more than they do in C, and the formula can stay as it
-# is. Beside or below the naive tier you see the inner part of the compiled one. The loops over
-# $i, j, u, v$ are back, and so is the marked line.
+# im2col bought its speed with memory. A compiler buys it otherwise: Numba translates Python loops into machine
+# code, the first time they are called. Then loops cost no more than they do in C, and the formula can stay as it
+# is. Here are all three. The compiled one has the loops over $i, j, u, v$ again, and the marked line.
 #
-# Two things differ, and both have to do with memory:
+# Three things differ from the naive tier, and all have to do with the machine:
 #
-# * the channel $c$ is the *innermost* loop. Pixels are stored with their channels side by side, so this loop
-#   runs straight through memory, and the processor does many channels with one instruction.
-#   [Memory layout](04_memory_layout.ipynb) is about that;
-# * it reads from `border`, a small padded copy of one image, so that no loop asks whether it has left the
-#   picture.
+# * the channel $c$ is the *innermost* loop. Pixels are stored with their channels side by side (*channels last*:
+#   look at the order of the indices), so this loop runs straight through memory, and the processor does several
+#   channels with one instruction. [Memory layout](04_memory_layout.ipynb) is about that;
+# * the outermost loop is a `prange`, whose turns are shared out among the cores. The comment says what each turn
+#   *owns*: it alone writes to its row of $y$, so no two cores ever write to the same place;
+# * the image is not padded. A tap that falls outside of the picture would read zero, so it is left out.
 #
-# (`@serial` is the library's way to say "compile this". A wrapper runs several images at once on several
-# cores. For 3×3 kernels there is a longer version that keeps its nine taps in the processor's registers.)
+# (`@kernel` is the library's way to say "compile this, and run it on several cores". `steps` holds the padding at
+# the top and left, the stride and the dilation. The $M$ filters for a channel are treated as one filter each for $M$
+# copies of the channel, so there is no loop over $m$.)
 
 # %%
 SideBySide(
-    {"naive": [depthwise._terms, depthwise.naive], "numba": [compiled._correlate]},
-    marked=["y[at_y] += w[at_w] * xpad[at_x]", "total[c] += tap[c] * pixel[c]"],
+    {
+        "naive": [depthwise._terms, depthwise.naive],
+        "im2col": [windows.columns, depthwise.im2col],
+        "loops": [loops.depthwise],
+    },
+    marked=[
+        "y[at_y] += w[at_w] * xpad[at_x]",
+        "y = w.reshape(c, m, kh * kw) @ cols",
+        "y[n, i, j, c] += w[u, v, c] * x[n, p, q, c]",
+    ],
 )
 
 # %% [markdown]
-# Again, compare. The cell also runs the loops of the compiled tier *without* compiling them: `py_func` is
-# the Python function that Numba was given. It takes one padded image with channels last, and taps with
-# channels last. On whole numbers nothing differs. Compilation changes the speed, and of real numbers at most
-# the last bits.
+# What you have just read is what runs when you ask for `impl="loops"`: nothing is left out. Again, compare. The
+# cell also calls the same function *without* compiling it, as the plain Python that it is. It takes images and
+# taps with channels last. On whole numbers nothing differs. Compilation changes the speed, and of real numbers at
+# most the last bits.
+
+# %%
+np.testing.assert_array_equal(depthwise_conv2d(digit, w_edges, impl="loops"), y)
+np.testing.assert_array_equal(depthwise_conv2d(x, w, **odd, impl="loops"), expected)
+
+by_python = np.empty((1, *y.shape[2:], 1))  # (N, OH, OW, C)
+image, taps = digit.transpose(0, 2, 3, 1), edges[..., None]  # (N, H, W, C) and (KH, KW, C)
+no_padding, steps_of_one = (0, 0), (1, 1)
+plain = inspect.unwrap(loops.depthwise)
+plain(image, taps, np.zeros(1), (no_padding, steps_of_one, steps_of_one), by_python)
+np.testing.assert_array_equal(by_python[..., 0], y[0])
+print("loops agrees, compiled and uncompiled")
+
+# %% [markdown]
+# ## And once more, tuned: numba
+#
+# There is a fourth name, `impl="numba"`, and it is what you get when you name none. It is the third tier once
+# more, and adds up the same products. But its inner loops are written for the processor rather than for the
+# reader. They keep numbers in registers for as long as they are needed, and fetch from memory early what comes
+# next. That is a craft of its own, and not needed to understand the operator. If you want to know how it is done,
+# `npdsconv/kernels/README.md` is the place to begin.
+#
+# It is held against the naive tier like the others:
 
 # %%
 np.testing.assert_array_equal(depthwise_conv2d(digit, w_edges, impl="numba"), y)
 np.testing.assert_array_equal(depthwise_conv2d(x, w, **odd, impl="numba"), expected)
-
-by_python = np.empty((*y.shape[2:], 1))  # (OH, OW, C)
-image, taps = digit[0].transpose(1, 2, 0), edges[..., None]  # (H, W, C) and (KH, KW, C)
-plain = getattr(compiled._correlate, "py_func", compiled._correlate)  # itself, where Numba is off
-plain(image, taps, np.zeros(1), by_python, (1, 1), (1, 1))
-np.testing.assert_array_equal(by_python[..., 0], y[0, 0])
-print("numba agrees, compiled and uncompiled")
+print("numba agrees too")
 
 # %% [markdown]
 # ## The same for the standard convolution
@@ -220,14 +246,14 @@ print("numba agrees, compiled and uncompiled")
 # columns already hold the windows of all channels below each other, and one product sums over everything.
 # (`groups` splits the channels into parts that do not see each other. With one group all see all.)
 #
-# Three tiers, one answer, also here. And a bridge between the two operators: a standard convolution with as
+# All tiers give one answer, also here. And a bridge between the two operators: a standard convolution with as
 # many groups as channels is a depthwise one, since each group then holds one channel. So there are two ways
-# to a depthwise result, in three tiers each. All six agree.
+# to a depthwise result, each in every tier. All of them agree.
 
 # %%
 w_standard = rng.integers(-9, 10, (O, C, 3, 2)).astype(float)
 slow = conv2d(x, w_standard, **odd, impl="naive")
-for impl in ("im2col", "numba"):
+for impl in standard.IMPLS:
     np.testing.assert_array_equal(conv2d(x, w_standard, **odd, impl=impl), slow)
 
 regrouped = w.reshape(C * M, 1, 3, 2)  # (C, M, KH, KW) is (O, C/groups, KH, KW) without moving a number
@@ -261,7 +287,7 @@ SideBySide(
 
 # %%
 print(inspect.getsource(_tiers.Tier))
-assert list(depthwise.IMPLS) == list(standard.IMPLS) == ["naive", "im2col", "numba"]
+assert list(depthwise.IMPLS) == list(standard.IMPLS) == ["naive", "im2col", "loops", "numba"]
 
 operators = {
     "depthwise": (depthwise_conv2d, depthwise_conv2d_backward, w),
@@ -291,9 +317,10 @@ for name, (forward, backward, weights) in operators.items():
 for dtype in (np.float32, np.float64):
     real_x = rng.standard_normal((2, 16, 12, 10)).astype(dtype)
     real_w = rng.standard_normal((7, 16, 3, 3)).astype(dtype)
-    naive, im2col, numba = (conv2d(real_x, real_w, impl=impl) for impl in standard.IMPLS)
+    results = {impl: conv2d(real_x, real_w, impl=impl) for impl in standard.IMPLS}
+    naive = results.pop("naive")
     limit = 100 * np.finfo(dtype).eps * np.abs(naive).max()
-    for name, other in (("im2col", im2col), ("numba", numba)):
+    for name, other in results.items():
         error = np.abs(other - naive).max()
         print(
             f"{np.dtype(dtype).name}: {name:6} differs from naive by at most {error:.1e}, limit {limit:.1e}"
@@ -304,14 +331,15 @@ for dtype in (np.float32, np.float64):
 # ## What speed is there to gain?
 #
 # Now the clock. The figures differ from machine to machine, and nothing is asserted about them. Expect the
-# compiled and the NumPy tier to be faster than the naive one by several powers of ten: the scale is
-# logarithmic. The first run is not timed: the numba tier compiles then, which takes seconds the very first
-# time and is remembered on disk. Everything runs on one core, so that code is compared with code; the numba
-# tier can use more.
+# compiled tiers and the NumPy tier to be faster than the naive one by several powers of ten: the scale is
+# logarithmic. The first run is not timed: a compiled tier is compiled then, which takes seconds the very first
+# time and is remembered on disk. Everything runs on one core, so that code is compared with code; the compiled
+# tiers can use more.
 #
-# Compare im2col and numba as well. A large matrix product is what im2col is good at. A standard convolution
-# gives it one for each image, a depthwise convolution only a small one for each channel. (The depthwise
-# batch has four images, the standard one a single image: the naive tier is slow enough.)
+# Compare im2col and loops as well. A large matrix product is what im2col is good at. A standard convolution
+# gives it one for each image, a depthwise convolution only a small one for each channel. And from loops to numba
+# you see what tuning still brings. (The depthwise batch has four images, the standard one a single image: the
+# naive tier is slow enough.)
 
 # %% tags=["timing"]
 images, channels, outputs, repeats = 4, 16, 16, 20
@@ -333,7 +361,7 @@ def best_time(function, *arrays, times, **how):
 threads = get_num_threads()
 set_num_threads(1)
 cases = {"depthwise": (depthwise_conv2d, batch, per_channel), "standard": (conv2d, batch[:1], across)}
-figure, axes = plt.subplots(1, 2, figsize=(9, 2.2), sharex=True, layout="constrained")
+figure, axes = plt.subplots(1, 2, figsize=(9, 2.5), sharex=True, layout="constrained")
 for ax, (name, (function, *arrays)) in zip(axes, cases.items(), strict=True):
     seconds = {}
     for impl in depthwise.IMPLS:
@@ -356,7 +384,8 @@ set_num_threads(threads)
 # |---|---|---|---|
 # | naive | the formula | time | as the truth that others are held against |
 # | im2col | linear algebra | memory, $K_H K_W$ times | to understand, and where Numba is not wanted |
-# | numba | the formula, in another order | a compiler, and care for memory | to train |
+# | loops | the formula, in another order | a compiler, and care for memory | to read; a quick check at real sizes |
+# | numba | a craft | many more lines | to train |
 #
 # The order of work is always this: write the slow one, make sure of it by hand, write the fast one, hold
 # it against the slow one on odd problems.

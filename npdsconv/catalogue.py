@@ -186,6 +186,8 @@ def _pools() -> Iterator[Case]:
 def _pointwise_functions() -> Iterator[Case]:
     yield _op("relu", ops.relu, ops.relu_backward, _X, numpy=True)
     yield _op("relu6", ops.relu6, ops.relu6_backward, 5 * _X, numpy=True)
+    yield _op("hard_swish", ops.hard_swish, ops.hard_swish_backward, 3 * _X, numpy=True)
+    yield _op("sigmoid", ops.sigmoid, ops.sigmoid_backward, 3 * _X, numpy=True)
     mask = _normal(*_X.shape, 1)[..., 0] > -0.5
     yield _op(
         "dropout",
@@ -214,25 +216,20 @@ def _batch_norm(label: str, activation: str | None = None, **given: Any) -> Case
 
 
 def _separable_block(label: str, given: tuple[bool, bool] = (False, False), **options: Any) -> Case:
-    """The fast tier fused, the others composed."""
     x, w = _normal(2, 4, 5, 3), _normal(4, 1, 3, 3)
     arrays = x, w, _normal(4), _normal(4, 1)[:, 0], _normal(3, 4), _normal(3), _normal(3, 1)[:, 0]
     counts = (4, 4, 3, 3)
     known = [_normal(n, k + 1)[:, k] ** 2 + 0.5 if given[k // 2] else None for k, n in enumerate(counts)]
 
     def forward(*arrays: Array, impl: str) -> Any:
-        return ops.separable_block(*arrays, *known, impl=_fused_or(impl), **options)
+        return ops.separable_block(*arrays, *known, impl=impl, **options)
 
     def backward(dy: Array, *arrays: Array, impl: str) -> Any:
         _, saved = forward(*arrays, impl=impl)
-        how = {"given": given, "impl": _fused_or(impl), **options}
+        how = {"given": given, "impl": impl, **options}
         return ops.separable_block_backward(dy, arrays[0], saved, *arrays[1:], **how)
 
     return _op(f"separable_block {label}", forward, backward, *arrays)
-
-
-def _fused_or(impl: str) -> str:
-    return "fused" if impl == "numba" else "composed"
 
 
 def _loss(label: str, **options: Any) -> Case:
@@ -300,6 +297,8 @@ def _layers() -> Iterator[Case]:
     yield _layer("BatchNorm2d frozen", lambda r: layers.BatchNorm2d(4).freeze(), image)
     yield _layer("ReLU", lambda r: layers.ReLU(), image)
     yield _layer("ReLU6", lambda r: layers.ReLU6(), image)
+    yield _layer("HardSwish", lambda r: layers.HardSwish(), image)
+    yield _layer("Sigmoid", lambda r: layers.Sigmoid(), image)
     yield _layer("MaxPool2d", lambda r: layers.MaxPool2d((3, 2), **window), image)
     yield _layer(
         "AvgPool2d", lambda r: layers.AvgPool2d((3, 2), stride=(2, 1), padding=1), image, bilinear=True

@@ -20,27 +20,27 @@ class Scale(layers.Layer):
         self.weight = layers.Parameter(np.ones((channels, 1, 1, 1), np.float32))
         self.impl = impl
 
-    def forward(self, x: NDArray[np.float32], *, train: bool) -> tuple[NDArray[np.float32], layers.Backward]:
+    def forward(self, x: NDArray[np.float32], *, train: bool) -> tuple[NDArray[np.float32], layers.Pullback]:
         w, impl = self.weight, self.impl
 
-        def backward(dy: NDArray[np.float32]) -> NDArray[np.float32]:
-            needs = ("x", "w") if w.trainable else ("x",)
-            dx, dw, _ = npdsconv.depthwise_conv2d_backward(dy, x, w.value, impl=impl, needs=needs)
+        def backward(dy: NDArray[np.float32], dx: bool) -> NDArray[np.float32]:
+            needs = ("x",) * dx + ("w",) * w.trainable
+            gradient, dw, _ = npdsconv.depthwise_conv2d_backward(dy, x, w.value, impl=impl, needs=needs)
             if w.trainable:
                 w.grad += dw
-            return dx
+            return gradient
 
-        return npdsconv.depthwise_conv2d(x, w.value, impl=impl), layers.pullback(backward)
+        return npdsconv.depthwise_conv2d(x, w.value, impl=impl), layers.Pullback(backward)
 
 
 def train(model: layers.Layer, x: NDArray[np.float32], labels: NDArray[np.int64], steps: int) -> list[float]:
     """A loop, spelt out; the losses."""
     optimizer, losses = optim.SGD(model.parameters(), lr=0.1), []
     for _ in range(steps):
-        logits, backward = model.forward(x, train=True)
+        logits, back = model.forward(x, train=True)
         loss, probabilities = npdsconv.softmax_cross_entropy(logits, labels)
         optimizer.zero_grad()
-        backward(npdsconv.softmax_cross_entropy_backward(probabilities, labels))
+        back(npdsconv.softmax_cross_entropy_backward(probabilities, labels), dx=False)
         optimizer.step()
         losses.append(loss)
     return losses

@@ -1,4 +1,4 @@
-"""npdsconv's side: a call for each workload. The variant is the tier, "numba", "im2col" or "composed".
+"""npdsconv's side: a call for each workload. The variant is a tier, or "composed".
 
 "composed" is the fast tier with every separable block as six ops one after the other, each with its own pass over
 memory (``fused=False``). For inference batch norm is folded into the convolutions in every tier.
@@ -74,7 +74,6 @@ def _tier(impl: str) -> str:
 
 def _pair(settings: dict[str, Any], w: Array, impl: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
     name, size = settings["op"], settings["kernel"]
-    plain = "numba" if impl == "numba" else "numpy"
     window = {"stride": settings["stride"], "padding": settings["padding"], "impl": impl}
     convolutions: dict[str, tuple[Any, Any, dict[str, Any]]] = {
         "depthwise": (npdsconv.depthwise_conv2d, npdsconv.depthwise_conv2d_backward, window),
@@ -88,16 +87,16 @@ def _pair(settings: dict[str, Any], w: Array, impl: str) -> tuple[Callable[..., 
             lambda dy, x, needs=("x", "w"): g(dy, x, w, needs=needs, **how),
         )
     if name == "batch_norm":
-        return _batch_norm(w, plain)
+        return _batch_norm(w, impl)
     if name == "relu":
         return (
-            lambda x: npdsconv.relu(x, impl=plain),
-            lambda dy, x: (npdsconv.relu_backward(dy, x, impl=plain),),
+            lambda x: npdsconv.relu(x, impl=impl),
+            lambda dy, x: (npdsconv.relu_backward(dy, x, impl=impl),),
         )
     if name == "global_avg_pool":
         return (
-            lambda x: npdsconv.global_avg_pool2d(x, impl=plain),
-            lambda dy, x: (npdsconv.global_avg_pool2d_backward(dy, x, impl=plain),),
+            lambda x: npdsconv.global_avg_pool2d(x, impl=impl),
+            lambda dy, x: (npdsconv.global_avg_pool2d_backward(dy, x, impl=impl),),
         )
     pools: dict[str, tuple[Any, Any]] = {
         "max_pool": (npdsconv.max_pool2d, npdsconv.max_pool2d_backward),

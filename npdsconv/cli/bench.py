@@ -3,6 +3,7 @@
 import argparse
 
 from npdsconv.cli import print_json
+from npdsconv.ops._tiers import TIERS
 
 WHAT = {
     "ops": "one op at a time",
@@ -45,10 +46,10 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--impl",
         nargs="+",
-        choices=("numba", "im2col", "composed"),
+        choices=(*TIERS, "composed"),
         default=["numba"],
-        help="tiers; the first is compared with the others; composed: numba, but separable blocks step by step "
-        "(default numba)",
+        help="tiers; the first is compared with the others, so 'loops numba im2col' shows what each step of the ladder "
+        "brings; composed: numba, but separable blocks step by step (default numba)",
     )
     parser.add_argument(
         "--malloc",

@@ -3,237 +3,269 @@
 A batch norm needs the statistics of all pixels before it can treat the first one, so a block is three passes over
 memory forward, and three backward. What lies between two of these barriers is done while the numbers are in the cache:
 
-    filter     d = depthwise(x), and the sums for its mean and variance           image by image
-    mix        p = pointwise(act(norm(d))), and the sums for its mean and variance    block by block of pixels
-    finish     y = act(norm(p))
+    forward 1     d = depthwise(x), and the sums for its mean and variance                image by image
+            2     p = pointwise(act(norm(d))), and the sums for its mean and variance     block by block of pixels
+            3     y = act(norm(p))
 
-    slopes     the sums of batch norm's gradient, over dy and p
-    unmix      dp; the pointwise dw; h, the gradient for norm(d), and its sums    block by block of pixels
-    unfilter   dd; dx and the depthwise dw                                        image by image
+    backward 1    the sums of batch norm's gradient, over dy and p
+             2    dp; the pointwise dw; h, the gradient for norm(d), and its sums         block by block of pixels
+             3    dd; dx and the depthwise dw                                             image by image
 
 Only d and p are kept for backward, besides x: the activations between them are computed again, in the cache. Each
-`prange` below is one pass, a barrier behind it; a piece of each is in :mod:`separable_pieces`.
+`prange` below is one pass, a barrier behind it; a piece of each is in :mod:`block_pieces`.
 
 Optimizations: against the six ops one after the other, eight arrays of the size of the activations are neither written
 nor read; forward is one launch, with the small formulas of batch norm compiled into it, and so is backward; weights are
-cut into panels by all threads. The rest is that of :mod:`depthwise_3x3`, :mod:`product` and :mod:`rows`.
+packed by all threads. The rest is that of :mod:`depthwise_3x3`, :mod:`product` and :mod:`batch_norm_rows`.
 """
 
-# mypy: ignore-errors
+# mypy: disable-error-code="no-untyped-def"
+from typing import NamedTuple
+
 import numpy as np
 
 from npdsconv import layout
-from npdsconv.kernels.depthwise import taps_of
+from npdsconv.kernels.depthwise import channels_last
 from npdsconv.kernels.depthwise_3x3 import correlate
+from npdsconv.kernels.machine import jit
 from npdsconv.kernels.machine.jit import kernel, prange
-from npdsconv.kernels.machine.lanes import keep, pointer
-from npdsconv.kernels.norm import activate, slopes
-from npdsconv.kernels.parts import norm_rows
-from npdsconv.kernels.parts.block_pieces import mix, unfilter, unmix
-from npdsconv.kernels.parts.norm_channels import (
+from npdsconv.kernels.machine.lanes import advance, keep_alive, pointer
+from npdsconv.kernels.norm import backward_sums_of_block, normalise_block
+from npdsconv.kernels.parts.batch_norm_channels import (
     MEAN,
     VAR,
-    gradients,
-    norm_of,
-    rows_of_block,
+    backward_factors,
+    batch_norm_of,
+    pass_rows,
     set_scale,
     set_statistics,
 )
-from npdsconv.kernels.parts.norm_rows import UNBOUNDED, limits
-from npdsconv.kernels.parts.partial import add_piece, pieces_of
+from npdsconv.kernels.parts.batch_norm_rows import Bounds, bounds_as, clamp_rows, is_bounded, shifted_sums
+from npdsconv.kernels.parts.block_pieces import depthwise_backward, pointwise_backward, pointwise_forward
+from npdsconv.kernels.parts.frame import frame_of
+from npdsconv.kernels.parts.partial_sums import add_piece, pieces_of
 from npdsconv.kernels.parts.product import (
-    cut_panel,
-    equal_blocks,
-    fill,
-    groups_of,
-    multiply,
-    room_for_panels,
+    block_rows,
+    empty_panels,
+    multiply_rows,
+    pack_panel,
+    strips_of,
+    whole_panels,
 )
 from npdsconv.layout import images_of, pixels_of
+from npdsconv.shapes import Array, Window
 
 FEW_IMAGES = 4  # of fewer images each is cut into pieces of work
 
 
-def forward(x, weights, given, window, bounds, eps, keeping):
+# ---- what goes in and comes out ---------------------------------------------------------------------------------
+
+
+# depthwise (C,1,3,3), the batch norm's weight1 and bias1 (C,), pointwise (O,C), weight2 and bias2 (O,)
+Parameters = tuple[Array, Array, Array, Array, Array, Array]
+
+
+class Weights(NamedTuple):
+    """As the loops want them."""
+
+    depthwise: Array  # (9·C,), the channels of a tap side by side
+    pointwise: Array  # (O, C)
+    panels: Array  # room for the pointwise ones, packed
+    bias: Array  # of the depthwise step; zeros where a batch norm follows
+
+
+class Rows(NamedTuple):
+    """How many rows a block of pixels has: for a product, and for a pass of the second batch norm."""
+
+    product: int
+    norm: int
+
+
+class Scratch(NamedTuple):
+    """What the passes of backward hand on, of the first batch norm (C channels) and the second (O)."""
+
+    sums1: Array
+    sums2: Array
+    factors1: Array
+    factors2: Array
+    h: Array  # (P, C), the gradient for norm(d)
+    partial1: Array  # of the depthwise dw, one for each image
+    partial2: Array  # of the pointwise dw, one for each block of pixels
+
+
+class Gradients(NamedTuple):
+    """What comes out of backward; empty where it is not wanted."""
+
+    dx: Array  # (N, H, W, C)
+    dw1: Array  # (9, C)
+    dw2: Array  # (O, C)
+    of_norm1: Array  # (2, C): dweight and dbias
+    of_norm2: Array  # (2, O)
+
+
+def forward(
+    x: Array,
+    weights: Parameters,
+    given: tuple[Array | None, Array | None, Array | None, Array | None],
+    window: Window,
+    bounds: tuple[Bounds, Bounds],
+    eps: tuple[float, float],
+    keeping: bool,
+) -> tuple[Array, Array, Array, Array, Array, Array, Array]:
     """y (N,O,OH,OW), and for backward d (N,C,OH,OW), p (N,O,OH,OW), and mean and variance of both.
 
-    Unless `keeping`, p becomes y, and d and p are without meaning afterwards.
+    `given` are such means and variances, or None where they are the batch's. Unless `keeping`, p becomes y, and d and p
+    are without meaning afterwards.
     """
-    n, pixels, dtype, (outputs, channels) = len(x), len(x) * window.pixels, x.dtype, weights.pointwise.shape
-    norm1 = norm_of(weights.weight1, weights.bias1, *given[:2])
-    norm2 = norm_of(weights.weight2, weights.bias2, *given[2:])
-    block = equal_blocks(pixels)
-    sums1 = np.empty((0 if given[0] is not None else n, 3, channels), dtype)
-    sums2 = np.empty((0 if given[2] is not None else -(-pixels // block), 3, outputs), dtype)
+    depthwise, weight1, bias1, pointwise, weight2, bias2 = weights
+    n, pixels, dtype, (outputs, channels) = len(x), len(x) * window.pixels, x.dtype, pointwise.shape
+    mean1, var1, mean2, var2 = given
+    bn1 = batch_norm_of(weight1, bias1, mean1, var1, eps[0], bounds[0])
+    bn2 = batch_norm_of(weight2, bias2, mean2, var2, eps[1], bounds[1])
+    rows = Rows(block_rows(pixels), pass_rows(outputs))
+    sums1 = np.empty((0 if mean1 is not None else n, 3, channels), dtype)
+    sums2 = np.empty((0 if mean2 is not None else -(-pixels // rows.product), 3, outputs), dtype)
     d, p = np.empty((n, *window.output, channels), dtype), np.empty((pixels, outputs), dtype)
     y = np.empty_like(p) if keeping else p
-    step = _taps(weights.depthwise), fill(None, channels, dtype), *_steps(window)
-    mix = layout.readonly(weights.pointwise), room_for_panels(weights.pointwise, True)
-    how = eps, *_limits(bounds, dtype), block, rows_of_block(outputs)
-    _forward(layout.nhwc(x), *step, *mix, norm1, norm2, *how, sums1, sums2, d, p, y)
+    panels, zero = empty_panels(pointwise, transposed=True), whole_panels(None, channels, dtype)
+    taken = Weights(channels_last(depthwise).reshape(-1), layout.readonly(pointwise), panels, zero)
+    _forward(layout.nhwc(x), taken, frame_of(window), bn1, bn2, rows, sums1, sums2, d, p, y)
     d = layout.nchw(d)
-    return images_of(y, d), d, images_of(p, d), norm1[MEAN], norm1[VAR], norm2[MEAN], norm2[VAR]
+    statistics = bn1.table[MEAN], bn1.table[VAR], bn2.table[MEAN], bn2.table[VAR]
+    return images_of(y, d), d, images_of(p, d), *statistics
 
 
-def backward(dy, x, saved, weights, given, window, bounds, eps, wanted):
-    """The gradients for x and for the weights; `wanted` says of x, depthwise and pointwise whether they are needed."""
+def backward(
+    dy: Array,
+    x: Array,
+    saved: tuple[Array, Array, Array, Array, Array, Array],
+    weights: Parameters,
+    given: tuple[bool, bool],
+    window: Window,
+    bounds: tuple[Bounds, Bounds],
+    eps: tuple[float, float],
+    wanted: tuple[bool, bool, bool],
+) -> tuple[Array, Array, Array, Array, Array, Array, Array]:
+    """The gradients for x and for the weights.
+
+    `given` says of both batch norms whether their statistics are constants, `wanted` of x, depthwise and pointwise
+    whether their gradients are needed.
+    """
+    depthwise, weight1, bias1, pointwise, weight2, bias2 = weights
     d, p, mean1, var1, mean2, var2 = saved
-    n, pixels, dtype, (outputs, channels) = len(x), len(x) * window.pixels, x.dtype, weights.pointwise.shape
-    norms = (
-        norm_of(weights.weight1, weights.bias1, mean1, var1),
-        norm_of(weights.weight2, weights.bias2, mean2, var2),
+    n, pixels, dtype, (outputs, channels) = len(x), len(x) * window.pixels, x.dtype, pointwise.shape
+    bn1 = batch_norm_of(weight1, bias1, mean1, var1, eps[0], bounds[0])
+    bn2 = batch_norm_of(weight2, bias2, mean2, var2, eps[1], bounds[1])
+    rows = Rows(block_rows(pixels), pass_rows(outputs))
+    blocks = -(-pixels // rows.product)
+    scratch = Scratch(
+        np.empty((blocks, 2, channels), dtype),
+        np.empty((-(-pixels // rows.norm), 2, outputs), dtype),
+        np.empty((3, channels), dtype),
+        np.empty((3, outputs), dtype),
+        np.empty((pixels, channels), dtype),
+        np.empty((n if wanted[1] else 0, 9, channels), dtype),
+        np.empty((blocks if wanted[2] else 0, outputs, channels), dtype),
     )
-    block, strip = equal_blocks(pixels), rows_of_block(outputs)
-    blocks = -(-pixels // block)
-    sums = np.empty((blocks, 2, channels), dtype), np.empty((-(-pixels // strip), 2, outputs), dtype)
-    factors = np.empty((3, channels), dtype), np.empty((3, outputs), dtype)
-    of_norms = np.empty((2, channels), dtype), np.empty((2, outputs), dtype)
-    # Each image has a partial sum of the depthwise dw, each block of the pointwise dw.
-    partial1 = np.empty((n if wanted[1] else 0, 9, channels), dtype)
-    partial2 = np.empty((blocks if wanted[2] else 0, outputs, channels), dtype)
-    dw1 = np.empty((9 if wanted[1] else 0, channels), dtype)
-    dw2 = np.empty((outputs if wanted[2] else 0, channels), dtype)
-    h = np.empty((pixels, channels), dtype)
-    dx = np.empty((n if wanted[0] else 0, *x.shape[2:], channels), dtype)
-
-    depthwise = weights.depthwise if window.stride[0] == 2 else weights.depthwise[:, :, ::-1, ::-1]
-    step = _taps(depthwise), fill(None, max(channels, 1), dtype), *_steps(window)
-    mix = layout.readonly(weights.pointwise), room_for_panels(weights.pointwise)
-    counts = tuple(np.inf if constant else float(pixels) for constant in given)
-    how = *norms, counts, eps, *_limits(bounds, dtype), limits(UNBOUNDED, dtype), block, strip
+    found = Gradients(
+        np.empty((n if wanted[0] else 0, *x.shape[2:], channels), dtype),
+        np.empty((9 if wanted[1] else 0, channels), dtype),
+        np.empty((outputs if wanted[2] else 0, channels), dtype),
+        np.empty((2, channels), dtype),
+        np.empty((2, outputs), dtype),
+    )
+    rotated = depthwise if window.stride[0] == 2 else depthwise[:, :, ::-1, ::-1]
+    panels, zero = empty_panels(pointwise), whole_panels(None, max(channels, 1), dtype)
+    taken = Weights(channels_last(rotated).reshape(-1), layout.readonly(pointwise), panels, zero)
+    counts = np.inf if given[0] else float(pixels), np.inf if given[1] else float(pixels)
     arrays = pixels_of(dy), layout.nhwc(x), layout.nhwc(d), pixels_of(p)
-    _backward(*arrays, *step, *mix, *how, *sums, *factors, *of_norms, partial1, partial2, h, dx, dw1, dw2)
-    dw1 = np.ascontiguousarray(dw1.T).reshape(-1, 1, 3, 3)
-    return layout.nchw(dx), dw1, *of_norms[0], dw2, *of_norms[1]
+    _backward(*arrays, taken, frame_of(window), bn1, bn2, counts, rows, scratch, found)
+    dw1 = np.ascontiguousarray(found.dw1.T).reshape(-1, 1, 3, 3)
+    return layout.nchw(found.dx), dw1, *found.of_norm1, found.dw2, *found.of_norm2
 
 
-def inference(x, depthwise, bias1, bounds1, pointwise, bias2, bounds2, window):
+def backward_is_missing() -> bool:
+    """Whether the backward has still to be compiled, and would then be kept: it takes as long as all other kernels."""
+    return jit.is_missing(_backward)
+
+
+def inference(
+    x: Array,
+    depthwise: Array,
+    bias1: Array | None,
+    bounds1: Bounds,
+    pointwise: Array,
+    bias2: Array | None,
+    bounds2: Bounds,
+    window: Window,
+) -> Array:
     """y (N,O,OH,OW) of a block without batch norm; nothing is kept, and an image goes through in the cache."""
     y = np.empty((len(x), *window.output, len(pointwise)), x.dtype)
-    step = _taps(depthwise), fill(bias1, x.shape[1], x.dtype), limits(bounds1, x.dtype)
-    mix = layout.readonly(pointwise), room_for_panels(pointwise, transposed=True)
-    how = fill(bias2, len(pointwise), x.dtype), limits(bounds2, x.dtype)
-    share = max(1, -(-len(mix[1]) * min(len(x), FEW_IMAGES) // FEW_IMAGES))
-    _infer(layout.nhwc(x), *step, *_steps(window), *mix, *how, share, y)
+    panels, start1 = empty_panels(pointwise, transposed=True), whole_panels(bias1, x.shape[1], x.dtype)
+    taken = Weights(channels_last(depthwise).reshape(-1), layout.readonly(pointwise), panels, start1)
+    start2, strip = (
+        whole_panels(bias2, len(pointwise), x.dtype),
+        -(-len(panels) * min(len(x), FEW_IMAGES) // FEW_IMAGES),
+    )
+    how = bounds_as(x.dtype, bounds1), bounds_as(x.dtype, bounds2), max(1, strip)
+    _infer(layout.nhwc(x), taken, start2, frame_of(window), *how, y)
     return layout.nchw(y)
 
 
-def _taps(depthwise):
-    return taps_of(depthwise).reshape(-1)
-
-
-def _limits(bounds, dtype):
-    return limits(bounds[0], dtype), limits(bounds[1], dtype)
-
-
-def _steps(window):
-    (top, _), (left, _) = window.padding
-    return (top, left), window.stride, window.dilation
+# ---- compiled ---------------------------------------------------------------------------------------------------
 
 
 @kernel
-def _forward(
-    images,
-    taps,
-    zero,
-    corner,
-    stride,
-    dilation,
-    w,
-    panels,
-    norm1,
-    norm2,
-    eps,
-    bounds1,
-    bounds2,
-    block,
-    strip,
-    sums1,
-    sums2,
-    d,
-    p,
-    y,
-):
+def _forward(images, weights, frame, bn1, bn2, rows, sums1, sums2, d, p, y):
     n, channels, pixels, of_image = d.shape[0], d.shape[3], p.shape[0], d.shape[1] * d.shape[2]
+    depthwise, pointwise, panels, zero = weights
 
-    for k in prange(n + panels.shape[0]):  # filter
+    for k in prange(n + panels.shape[0]):
         if k >= n:
-            cut_panel(w, True, k - n, panels)
+            pack_panel(pointwise, True, k - n, panels)
         else:
-            correlate(images[k], taps, zero, corner, stride, dilation, d[k])
+            correlate(images[k], depthwise, zero, frame, d[k])
             if sums1.shape[0] > 0:
                 of_d, to = pointer(d, k * of_image * channels), pointer(sums1, k * 3 * channels)
-                norm_rows.differences(of_d, channels, of_image, channels, to, channels)
+                shifted_sums(of_d, channels, of_image, channels, to)
     if sums1.shape[0] > 0:
-        set_statistics(norm1, sums1, of_image, pixels)
-    set_scale(norm1, eps[0])
+        set_statistics(bn1, sums1, of_image, pixels)
+    set_scale(bn1)
 
-    for piece in prange((pixels + block - 1) // block * groups_of(panels)):
-        mix(piece, block, d, norm1, bounds1, panels, zero, p, sums2)
+    for piece in prange((pixels + rows.product - 1) // rows.product * strips_of(panels)):
+        pointwise_forward(piece, rows.product, d, bn1, panels, zero, p, sums2)
     if sums2.shape[0] > 0:
-        set_statistics(norm2, sums2, block, pixels)
-    set_scale(norm2, eps[1])
+        set_statistics(bn2, sums2, rows.product, pixels)
+    set_scale(bn2)
 
-    for k in prange((pixels + strip - 1) // strip):  # finish
-        activate(k, strip, p, norm2, bounds2, y)
+    for k in prange((pixels + rows.norm - 1) // rows.norm):
+        normalise_block(k, rows.norm, p, bn2, y)
 
 
 @kernel
-def _backward(
-    dy,
-    images,
-    d,
-    p,
-    taps,
-    zero,
-    corner,
-    stride,
-    dilation,
-    w,
-    panels,
-    norm1,
-    norm2,
-    counts,
-    eps,
-    bounds1,
-    bounds2,
-    unbounded,
-    block,
-    strip,
-    sums1,
-    sums2,
-    factors1,
-    factors2,
-    of_norm1,
-    of_norm2,
-    partial1,
-    partial2,
-    h,
-    dx,
-    dw1,
-    dw2,
-):
+def _backward(dy, images, d, p, weights, frame, bn1, bn2, counts, rows, scratch, found):
     n, pixels = d.shape[0], p.shape[0]
-    set_scale(norm1, eps[0])
-    set_scale(norm2, eps[1])
+    depthwise, pointwise, panels, zero = weights
+    sums1, sums2, factors1, factors2, h, partial1, partial2 = scratch
+    dx, dw1, dw2, of_norm1, of_norm2 = found
+    set_scale(bn1)
+    set_scale(bn2)
 
-    strips = sums2.shape[0]
-    for k in prange(strips + panels.shape[0]):
-        if k < strips:
-            slopes(k, strip, dy, p, norm2, bounds2, sums2)
+    blocks = sums2.shape[0]
+    for k in prange(blocks + panels.shape[0]):
+        if k < blocks:
+            backward_sums_of_block(k, rows.norm, dy, p, bn2, sums2)
         else:
-            cut_panel(w, False, k - strips, panels)
-    gradients(sums2, norm2, eps[1], counts[1], of_norm2, factors2)
+            pack_panel(pointwise, False, k - blocks, panels)
+    backward_factors(sums2, bn2, counts[1], of_norm2, factors2)
 
-    for piece in prange((pixels + block - 1) // block * groups_of(panels)):
-        to = h, partial2, sums1
-        unmix(piece, block, dy, p, norm2, bounds2, factors2, panels, zero, d, norm1, bounds1, *to)
-    gradients(sums1, norm1, eps[0], counts[0], of_norm1, factors1)
+    for piece in prange((pixels + rows.product - 1) // rows.product * strips_of(panels)):
+        of_p = dy, (d, p), bn1, bn2, factors2, panels, zero
+        pointwise_backward(piece, rows.product, *of_p, h, partial2, sums1)
+    backward_factors(sums1, bn1, counts[0], of_norm1, factors1)
 
-    back = 2 * dilation[0] - corner[0], 2 * dilation[1] - corner[1]
     for k in prange(n):
-        how = taps, zero, corner, back, stride, dilation
-        unfilter(k, h, images, d, norm1, factors1, unbounded, *how, dx, partial1)
+        depthwise_backward(k, h, images, d, bn1, factors1, depthwise, zero, frame, dx, partial1)
 
     pieces = pieces_of(dw2)
     for k in prange(pieces + pieces_of(dw1)):
@@ -244,27 +276,30 @@ def _backward(
 
 
 @kernel
-def _infer(images, taps, bias, bounds1, corner, stride, dilation, w, panels, start, bounds2, share, y):
-    """A piece of work is an image, or `share` panels of one: then each piece computes the depthwise step anew."""
-    pixels, outputs, channels, width = y.shape[1] * y.shape[2], y.shape[3], images.shape[3], panels.shape[2]
+def _infer(images, weights, bias2, frame, bounds1, bounds2, strip, y):
+    """A piece of work is an image, or `strip` panels of one: then each piece computes the depthwise step anew."""
+    (_, height, width, outputs), channels = y.shape, images.shape[3]
+    depthwise, pointwise, panels, bias1 = weights
     for k in prange(panels.shape[0]):
-        cut_panel(w, True, k, panels)
-    parts = (panels.shape[0] + share - 1) // share
-    for piece in prange(images.shape[0] * parts):
-        n, first = piece // parts, piece % parts * share
-        d = np.empty((y.shape[1], y.shape[2], channels), y.dtype)
-        correlate(images[n], taps, bias, corner, stride, dilation, d)
-        of_d, of_y = pointer(d, 0), pointer(y, n * pixels * outputs + first * width)
-        if norm_rows.cuts(bounds1):
-            norm_rows.cut(of_d, channels, pixels, channels, bounds1)
-        for k in range(first, min(first + share, panels.shape[0])):
-            of_w, of_start, column = (
-                pointer(panels, k * channels * width),
-                pointer(start, k * width),
-                k * width,
+        pack_panel(pointwise, True, k, panels)
+    strips, across, pixels = (panels.shape[0] + strip - 1) // strip, panels.shape[2], height * width
+    for piece in prange(images.shape[0] * strips):
+        n, first = piece // strips, piece % strips * strip
+        d = np.empty((height, width, channels), y.dtype)
+        correlate(images[n], depthwise, bias1, frame, d)
+        of_d, of_y = pointer(d, 0), pointer(y, n * pixels * outputs)
+        if is_bounded(bounds1):
+            clamp_rows(of_d, channels, pixels, channels, bounds1)
+        for k in range(first, min(first + strip, panels.shape[0])):
+            panel, start, column = (
+                pointer(panels, k * channels * across),
+                pointer(bias2, k * across),
+                k * across,
             )
-            to, how = pointer(y, n * pixels * outputs + column), (of_w, of_start)
-            multiply(of_d, channels, pixels, (0, 0, 1), (1, 1, channels), *how, to, outputs, outputs - column)
-        if norm_rows.cuts(bounds2):
-            norm_rows.cut(of_y, outputs, pixels, min(outputs - first * width, share * width), bounds2)
-        keep(d)
+            to, columns = advance(of_y, column), outputs - column
+            multiply_rows(of_d, channels, panel, start, pixels, columns, to, outputs)
+        if is_bounded(bounds2):
+            column = first * across
+            columns = min(outputs - column, strip * across)
+            clamp_rows(advance(of_y, column), outputs, pixels, columns, bounds2)
+        keep_alive(d)

@@ -1,6 +1,6 @@
 """ReLU and ReLU6 over a flat row of numbers: cut to [0, ceiling], and the gradient of that.
 
-Optimizations: blocks of a flat row, whatever the shape, without a branch in the loop, so that the compiler makes
+Optimizations: pieces of a flat row, whatever the shape, without a branch in the loop, so that the compiler makes
 vectors of it. After a batch norm neither is called: the activation rides along there (:mod:`norm`).
 """
 
@@ -11,7 +11,7 @@ from npdsconv import layout
 from npdsconv.kernels.machine.jit import kernel, prange
 from npdsconv.shapes import Array
 
-BLOCK = 16384  # numbers in one piece of work
+NUMBERS = 16384  # in one piece of work
 
 
 def clamp(x: Array, ceiling: float) -> Array:
@@ -29,8 +29,8 @@ def clamp_gradient(dy: Array, x: Array, ceiling: float) -> Array:
 @kernel
 def _clamp(x, ceiling, y):
     zero = x.dtype.type(0)
-    for block in prange((x.shape[0] + BLOCK - 1) // BLOCK):
-        first, last = block * BLOCK, min(x.shape[0], (block + 1) * BLOCK)
+    for piece in prange((x.shape[0] + NUMBERS - 1) // NUMBERS):
+        first, last = piece * NUMBERS, min(x.shape[0], (piece + 1) * NUMBERS)
         a, b = x[first:last], y[first:last]
         for k in range(a.shape[0]):
             value = a[k]
@@ -41,8 +41,8 @@ def _clamp(x, ceiling, y):
 @kernel
 def _clamp_gradient(dy, x, ceiling, dx):
     zero, unbounded = x.dtype.type(0), ceiling == np.inf
-    for block in prange((x.shape[0] + BLOCK - 1) // BLOCK):
-        first, last = block * BLOCK, min(x.shape[0], (block + 1) * BLOCK)
-        slope, a, b = dy[first:last], x[first:last], dx[first:last]
+    for piece in prange((x.shape[0] + NUMBERS - 1) // NUMBERS):
+        first, last = piece * NUMBERS, min(x.shape[0], (piece + 1) * NUMBERS)
+        a, b, c = dy[first:last], x[first:last], dx[first:last]
         for k in range(a.shape[0]):
-            b[k] = slope[k] if a[k] > zero and (unbounded or a[k] < ceiling) else zero
+            c[k] = a[k] if b[k] > zero and (unbounded or b[k] < ceiling) else zero

@@ -1,31 +1,57 @@
 """Standard convolution: every output pixel is one row of a matrix product, read straight from the image.
 
 In channels-last memory the KW·C numbers under one row of the kernel are neighbours. So the row of im2col's matrix that
-belongs to a pixel need not be written down: it is KH straight runs of a zero-bordered copy of the image, and the tiles
-of the product read them there. Forward, dx and dw are three such products.
+belongs to a pixel need not be written down: it is KH straight runs of a padded copy of the image, and the tiles of the
+product read them there. Forward, dx and dw are three such products.
 
-Optimizations: no columns in memory, whose traffic was most of the time; one bordered image at a time, which stays in
-the L2 cache; dx is forward with dy spread out by the stride and the kernel rotated by 180 degrees; a batch norm that
-follows gets its sums from forward, and its dx is computed in the cache, image by image, where only dw needs it.
+Optimizations: no columns in memory, whose traffic was most of the time; one padded image at a time, which stays in the
+L2 cache; dx is forward over dy, whose pixels lie apart by the stride, with the kernel rotated by 180 degrees; a batch
+norm that follows gets its sums from forward, and its dx is computed in the cache, image by image, where only dw needs
+it.
 """
 
-# mypy: ignore-errors
+# mypy: disable-error-code="no-untyped-def"
+from typing import NamedTuple
+
 import numpy as np
 
 from npdsconv import layout
 from npdsconv.kernels.machine.jit import each, kernel, prange, serial
-from npdsconv.kernels.machine.lanes import LANES, add, advance, keep, load_some, pointer, store_some
-from npdsconv.kernels.machine.micro_kernel import FEW
+from npdsconv.kernels.machine.lanes import (
+    LANES,
+    add,
+    advance,
+    keep_alive,
+    load_masked,
+    pointer,
+    store_masked,
+)
+from npdsconv.kernels.machine.micro_kernel import FEW_ROWS
 from npdsconv.kernels.norm import Through
-from npdsconv.kernels.parts import norm_rows
-from npdsconv.kernels.parts.border import lay
-from npdsconv.kernels.parts.norm_channels import affine
-from npdsconv.kernels.parts.norm_rows import UNBOUNDED, Bounds, limits
-from npdsconv.kernels.parts.partial import add_up
-from npdsconv.kernels.parts.product import fill, multiply, pack, panels
-from npdsconv.shapes import Array, Window
+from npdsconv.kernels.parts.batch_norm_channels import BatchNorm, affine
+from npdsconv.kernels.parts.batch_norm_rows import (
+    UNBOUNDED,
+    Bounds,
+    backward_dx,
+    bounds_as,
+    clamp_rows,
+    is_bounded,
+    shifted_sums,
+)
+from npdsconv.kernels.parts.frame import frame_of, frame_of_input_gradient
+from npdsconv.kernels.parts.padded_copy import padded_copy
+from npdsconv.kernels.parts.partial_sums import add_up
+from npdsconv.kernels.parts.product import multiply, pack, pack_matrix, whole_panels
+from npdsconv.shapes import Array, Pair, Window
 
 IMAGES = 4  # that share one partial sum of dw: work is split by shape, never by threads
+
+
+class Packed(NamedTuple):
+    """The weights of each group of channels, and what its sums start from."""
+
+    w: Array  # (G, panels, KH, KW, C/G, width)
+    start: Array  # (G, panels·width)
 
 
 def forward(
@@ -37,28 +63,25 @@ def forward(
     bounds: Bounds = UNBOUNDED,
     sums: Array | None = None,
 ) -> Array:
-    """y (N,O,OH,OW), cut to the bounds. `sums` (N,3,O), if given, receive each image's `norm_rows.differences`."""
+    """y (N,O,OH,OW), cut to the bounds. `sums` (N,3,O), if given, receive each image's `shifted_sums`."""
     outputs, inputs = w.shape[:2]
-    (top, bottom), (left, right) = window.padding
-    bordered = (x.shape[2] + top + bottom, x.shape[3] + left + right)
     matrices = w.reshape(groups, outputs // groups, inputs, *window.kernel).transpose(0, 3, 4, 2, 1)
+    packed = _pack(matrices, np.zeros(outputs, x.dtype) if b is None else b)
     y = np.empty((len(x), *window.output, outputs), x.dtype)
-    starts = np.zeros(outputs, x.dtype) if b is None else b
-    how = bordered, (top, left), (1, 1), *_panels(matrices, starts), window.stride, window.dilation
     sums = np.empty((0, 3, outputs), x.dtype) if sums is None else sums
-    _correlate(layout.nhwc(x), *how, limits(bounds, x.dtype), sums, y)
+    how = frame_of(window), (1, 1), _padded_size(x.shape, window), bounds_as(x.dtype, bounds)
+    _correlate(layout.nhwc(x), packed, *how, sums, y)
     return layout.nchw(y)
 
 
 def input_gradient(dy: Array, w: Array, shape: tuple[int, ...], window: Window, groups: int) -> Array:
     n, c, h, width = shape
-    (top, _), (left, _) = window.padding
-    corner = (window.span[0] - 1 - top, window.span[1] - 1 - left)
-    bordered = (h + window.span[0] - 1, width + window.span[1] - 1)
+    padded_size = (h + window.span[0] - 1, width + window.span[1] - 1)
     rotated = w[:, :, ::-1, ::-1].reshape(groups, len(w) // groups, *w.shape[1:]).transpose(0, 3, 4, 1, 2)
+    packed = _pack(rotated, np.zeros(c, dy.dtype))
     dx = np.empty((n, h, width, c), dy.dtype)
-    how = bordered, corner, window.stride, *_panels(rotated, np.zeros(c, dy.dtype)), (1, 1), window.dilation
-    _correlate(layout.nhwc(dy), *how, limits(UNBOUNDED, dy.dtype), np.empty((0, 3, c), dy.dtype), dx)
+    how = frame_of_input_gradient(window), window.stride, padded_size, bounds_as(dy.dtype, UNBOUNDED)
+    _correlate(layout.nhwc(dy), packed, *how, np.empty((0, 3, c), dy.dtype), dx)
     return layout.nchw(dx)
 
 
@@ -67,23 +90,27 @@ def weight_gradient(
 ) -> Array:
     """dw from dy, which is first taken `through` a batch norm if there is one, image by image."""
     outputs, inputs, kh, kw = shape
-    (top, bottom), (left, right) = window.padding
-    bordered = (x.shape[2] + top + bottom, x.shape[3] + left + right)
     partial = np.zeros((max(1, -(-len(x) // IMAGES)), groups, kh, kw, inputs, outputs // groups), x.dtype)
-    nothing = np.empty((0, outputs), x.dtype)
-    p, norm, factors, bounds = through or (layout.readonly(nothing), nothing, nothing, UNBOUNDED)
-    how = bordered, (top, left), fill(None, 1, x.dtype), window.stride, window.dilation
-    to_dp = p, norm, factors, limits(bounds, x.dtype)
-    _correlate_weights(layout.nhwc(x), layout.nhwc(dy), *to_dp, *how, partial)
+    if through is None:
+        nothing = np.empty((0, outputs), x.dtype)
+        no_norm = BatchNorm(nothing, 0.0, *bounds_as(x.dtype, UNBOUNDED))
+        through = Through(layout.readonly(nothing), no_norm, nothing)
+    how = frame_of(window), _padded_size(x.shape, window), whole_panels(None, 1, x.dtype)
+    _correlate_weights(layout.nhwc(x), layout.nhwc(dy), through, *how, partial)
     return np.ascontiguousarray(add_up(partial).transpose(0, 4, 3, 1, 2)).reshape(shape)
 
 
-def _panels(matrices: Array, start: Array) -> tuple[Array, Array]:
-    """Weights (G, KH, KW, K, O/G) as (G, panels, KH, KW, K, width), and the sums' start (G, panels·width)."""
+def _padded_size(shape: tuple[int, ...], window: Window) -> Pair:
+    (top, bottom), (left, right) = window.padding
+    return shape[2] + top + bottom, shape[3] + left + right
+
+
+def _pack(matrices: Array, start: Array) -> Packed:
+    """Weights (G, KH, KW, C/G, O/G), and the sums' start (O,)."""
     groups, kh, kw, inputs, per_group = matrices.shape
-    cut = np.stack([panels(m.reshape(-1, per_group)) for m in matrices])
-    starts = np.stack([fill(part, per_group, start.dtype) for part in start.reshape(groups, per_group)])
-    return cut.reshape(*cut.shape[:2], kh, kw, inputs, cut.shape[-1]), starts
+    panels = np.stack([pack_matrix(m.reshape(-1, per_group)) for m in matrices])
+    starts = np.stack([whole_panels(s, per_group, start.dtype) for s in start.reshape(groups, per_group)])
+    return Packed(panels.reshape(*panels.shape[:2], kh, kw, inputs, panels.shape[-1]), starts)
 
 
 @serial
@@ -92,102 +119,104 @@ def _runs(channels, inputs, taps, dilation):
 
     Without dilation and groups they are neighbours: one run.
     """
-    if dilation[1] == 1 and inputs == channels:
+    if dilation == 1 and inputs == channels:
         return 1, taps * inputs, 0
-    return taps, inputs, dilation[1] * channels
+    return taps, inputs, dilation * channels
 
 
 @kernel(pieces=each)
-def _correlate(images, bordered, corner, spread, w, start, stride, dilation, bounds, sums, y):
-    """y[i, j, o] = start[o] + Σ w[u, v, c, o] · border[i·sh + u·dh, j·sw + v·dw, c], for each group of channels."""
-    channels, (oh, ow, outputs) = images.shape[3], y.shape[1:]
-    groups, across, kh, kw, inputs, width = w.shape
-    line = bordered[1] * channels
-    runs, length, distance = _runs(channels, inputs, kw, dilation)
-    steps, counts = (dilation[0] * line, distance, 1), (kh, runs, length)
-    per_group = outputs // groups
-    size = images.shape[1], images.shape[2]
+def _correlate(images, packed, frame, apart, padded_size, bounds, sums, y):
+    """y[i, j, o] = start[o] + Σ w[u, v, c, o] · padded[i·sh + u·dh, j·sw + v·dw, c], for each group of channels."""
+    (_, height, width, channels), (oh, ow, outputs), (w, start) = images.shape, y.shape[1:], packed
+    groups, across, kh, kw, inputs, panel_width = w.shape
+    line, per_group = padded_size[1] * channels, outputs // groups
+    runs, length, distance = _runs(channels, inputs, kw, frame.dw)
+    steps, counts = (frame.dh * line, distance, 1), (kh, runs, length)
     for n in prange(images.shape[0]):
-        border = np.zeros(bordered[0] * line, y.dtype)
-        image = pointer(images, n * size[0] * size[1] * channels)
-        lay(image, size, channels, pointer(border, 0), bordered, corner, spread)
+        padded = np.zeros(padded_size[0] * line, y.dtype)
+        image, of_padded = pointer(images, n * height * width * channels), pointer(padded, 0)
+        corner = frame.top, frame.left
+        padded_copy(image, (height, width), channels, corner, apart, padded_size, of_padded)
         for k in range(groups * across):
-            g, first = k // across, k % across * width
-            of_w, of_start = pointer(w, k * kh * kw * inputs * width), pointer(start, k * width)
+            g, first = k // across, k % across * panel_width
+            panel = pointer(w, k * kh * kw * inputs * panel_width), pointer(start, k * panel_width)
             for i in range(oh):
-                of_x = pointer(border, i * stride[0] * line + g * inputs)
+                of_x = advance(of_padded, i * frame.sh * line + g * inputs)
                 of_y = pointer(y, (n * oh + i) * ow * outputs + g * per_group + first)
-                multiply(
-                    of_x,
-                    stride[1] * channels,
-                    ow,
-                    steps,
-                    counts,
-                    of_w,
-                    of_start,
-                    of_y,
-                    outputs,
-                    per_group - first,
-                )
-        if norm_rows.cuts(bounds):
-            norm_rows.cut(pointer(y, n * oh * ow * outputs), outputs, oh * ow, outputs, bounds)
+                terms = frame.sw * channels, steps, counts
+                multiply(of_x, *terms, *panel, ow, per_group - first, of_y, outputs)
+        of_y = pointer(y, n * oh * ow * outputs)
+        if is_bounded(bounds):
+            clamp_rows(of_y, outputs, oh * ow, outputs, bounds)
         if sums.shape[0] > 0:
-            of_y, to = pointer(y, n * oh * ow * outputs), pointer(sums, n * 3 * outputs)
-            norm_rows.differences(of_y, outputs, oh * ow, outputs, to, outputs)
-        keep(border)
+            shifted_sums(of_y, outputs, oh * ow, outputs, pointer(sums, n * 3 * outputs))
+        keep_alive(padded)
+
+
+class Sizes(NamedTuple):
+    """How many numbers lie where, for dw."""
+
+    line: int  # in a row of a padded image
+    channels: int  # of an image, of all groups
+    oh: int
+    ow: int
+    outputs: int  # of all groups
+    kh: int
+    kw: int
+    inputs: int  # of one group
+    per_group: int  # outputs of one group
 
 
 @serial
-def _weights_of_image(
-    border, bordered, channels, dy, shape, g, geometry, panel, across, zero, stride, dilation, product
-):
-    """product[u, v, c, o] = Σ border[i·sh + u·dh, j·sw + v·dw, g·C + c] · dy[i, j, g·O + o]; all are pointers."""
-    (oh, ow, outputs), (kh, kw, inputs, per_group) = shape, geometry
-    line = bordered[1] * channels
-    runs, length, distance = _runs(channels, inputs, kw, dilation)
-    steps, counts = (stride[0] * line, 0, stride[1] * channels), (oh, 1, ow)
-    for first in range(0, per_group, across):
-        pack(advance(dy, g * per_group + first), outputs, oh * ow, per_group - first, panel, across)
+def _weights_of_group(g, padded, dy, sizes, frame, zero, width, packed, product):
+    """product[u, v, c, o] = Σ padded[i·sh + u·dh, j·sw + v·dw, g·C + c] · dy[i, j, g·O + o]; all are pointers."""
+    line, channels, oh, ow, outputs, kh, kw, inputs, per_group = sizes
+    runs, length, distance = _runs(channels, inputs, kw, frame.dw)
+    steps, counts = (frame.sh * line, 0, frame.sw * channels), (oh, 1, ow)
+    for first in range(0, per_group, width):
+        columns = per_group - first
+        pack(advance(dy, g * per_group + first), outputs, oh * ow, columns, width, packed)
         for u in range(kh):
             for run in range(runs):
-                of_x = advance(border, u * dilation[0] * line + run * distance + g * inputs)
+                of_x = advance(padded, u * frame.dh * line + run * distance + g * inputs)
                 row = (u * runs + run) * length
                 # A run shorter than a tile is computed with what lies beyond it; the next run overwrites the excess.
-                count, to = max(length, FEW), advance(product, row * per_group + first)
-                multiply(of_x, 1, count, steps, counts, panel, zero, to, per_group, per_group - first)
+                count, to = max(length, FEW_ROWS), advance(product, row * per_group + first)
+                multiply(of_x, 1, steps, counts, packed, zero, count, columns, to, per_group)
 
 
 @kernel
-def _correlate_weights(
-    images, dy, p, norm, factors, bounds, bordered, corner, zero, stride, dilation, partial
-):
+def _correlate_weights(images, dy, through, frame, padded_size, zero, partial):
+    (count, height, width, channels), (_, oh, ow, outputs) = images.shape, dy.shape
     chunks, groups, kh, kw, inputs, per_group = partial.shape
-    count, height, width, channels = images.shape
-    shape, geometry, across = dy.shape[1:], (kh, kw, inputs, per_group), zero.shape[0]
-    pixels, numbers = shape[0] * shape[1], kh * kw * inputs * per_group
+    pixels, numbers, panel_width = oh * ow, kh * kw * inputs * per_group, zero.shape[0]
+    p, (table, _, low, high), factors = through
     for chunk in prange(chunks):
-        border = np.zeros(bordered[0] * bordered[1] * channels + FEW, dy.dtype)
-        panel = np.empty(pixels * across + LANES, dy.dtype)
-        product = np.empty(numbers + FEW * per_group, dy.dtype)
-        dp = np.empty(pixels * shape[2] if p.shape[0] > 0 else 0, dy.dtype)
-        of_border, of_panel, of_product = pointer(border, 0), pointer(panel, 0), pointer(product, 0)
+        padded = np.zeros(padded_size[0] * padded_size[1] * channels + FEW_ROWS, dy.dtype)
+        packed = np.empty(pixels * panel_width + LANES, dy.dtype)
+        product = np.empty(numbers + FEW_ROWS * per_group, dy.dtype)
+        dp = np.empty(pixels * outputs if p.shape[0] > 0 else 0, dy.dtype)
+        of_padded, of_packed, of_product = pointer(padded, 0), pointer(packed, 0), pointer(product, 0)
+        sizes = Sizes(padded_size[1] * channels, channels, oh, ow, outputs, kh, kw, inputs, per_group)
         for n in range(chunk * IMAGES, min(count, (chunk + 1) * IMAGES)):
-            image, slope = pointer(images, n * height * width * channels), pointer(dy, n * pixels * shape[2])
-            lay(image, (height, width), channels, of_border, bordered, corner, (1, 1))
+            image, of_dy = pointer(images, n * height * width * channels), pointer(dy, n * pixels * outputs)
+            corner = frame.top, frame.left
+            padded_copy(image, (height, width), channels, corner, (1, 1), padded_size, of_padded)
             if p.shape[0] > 0:
-                of_p, how = pointer(p, n * pixels * shape[2]), (affine(norm, 0), bounds, pointer(factors, 0))
-                norm_rows.combine(
-                    slope, shape[2], of_p, shape[2], pixels, shape[2], *how, pointer(dp, 0), shape[2]
+                of_p, of_dp, bounds = pointer(p, n * pixels * outputs), pointer(dp, 0), (low, high)
+                backward_dx(
+                    of_dy, of_p, pixels, outputs, affine(table, 0), bounds, pointer(factors, 0), of_dp
                 )
-                slope = pointer(dp, 0)
+                of_dy = of_dp
             for g in range(groups):
-                how = of_panel, across, pointer(zero, 0), stride, dilation
-                _weights_of_image(of_border, bordered, channels, slope, shape, g, geometry, *how, of_product)
+                how = sizes, frame, pointer(zero, 0), panel_width
+                _weights_of_group(g, of_padded, of_dy, *how, of_packed, of_product)
                 total = pointer(partial, (chunk * groups + g) * numbers)
                 for k in range(0, numbers, LANES):
                     rest = numbers - k
-                    store_some(rest, total, k, add(load_some(rest, total, k), load_some(rest, of_product, k)))
-        keep(border)
-        keep(panel)
-        keep(product)
-        keep(dp)
+                    both = add(load_masked(rest, total, k), load_masked(rest, of_product, k))
+                    store_masked(rest, total, k, both)
+        keep_alive(padded)
+        keep_alive(packed)
+        keep_alive(product)
+        keep_alive(dp)

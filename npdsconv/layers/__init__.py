@@ -1,6 +1,11 @@
 """Layers own parameters and remember by closure: ``y, backward = layer.forward(x, train=True)``."""
 
-from npdsconv.layers.activations import ReLU, ReLU6
+from npdsconv.layers.activations import (
+    HardSwish,
+    ReLU,
+    ReLU6,
+    Sigmoid,
+)
 from npdsconv.layers.base import Buffer, Layer, Parameter, Pullback, pullback
 from npdsconv.layers.composite import Residual, Sequential, set_impl
 from npdsconv.layers.convolution import Conv2d, ConvTranspose2d, DepthwiseConv2d, Linear, PointwiseConv2d
@@ -20,6 +25,7 @@ __all__ = [
     "Dropout",
     "Flatten",
     "GlobalAvgPool2d",
+    "HardSwish",
     "Layer",
     "Linear",
     "MaxPool2d",
@@ -30,6 +36,7 @@ __all__ = [
     "ReLU6",
     "Residual",
     "Sequential",
+    "Sigmoid",
     "pullback",
     "set_impl",
 ]

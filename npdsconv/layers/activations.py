@@ -44,7 +44,29 @@ class ReLU6(Activation):
     name = "relu6"
 
 
-ACTIVATIONS: dict[str, type[Activation]] = {kind.name: kind for kind in (ReLU, ReLU6)}
+@final
+class HardSwish(Activation):
+    """x·min(max(x + 3, 0), 6)/6."""
+
+    name = "hard_swish"
+
+
+@final
+class Sigmoid(Activation):
+    """1/(1 + exp(-x))."""
+
+    name = "sigmoid"
+
+
+ACTIVATIONS: dict[str, type[Activation]] = {
+    kind.name: kind
+    for kind in (
+        ReLU,
+        ReLU6,
+        HardSwish,
+        Sigmoid,
+    )
+}
 
 
 def activation_name(layer: Layer | None) -> str | None:

@@ -1,6 +1,15 @@
 """Pure functions, arrays in and arrays out: every op is a forward and a backward that remember nothing."""
 
-from npdsconv.ops.activations import relu, relu6, relu6_backward, relu_backward
+from npdsconv.ops.activations import (
+    hard_swish,
+    hard_swish_backward,
+    relu,
+    relu6,
+    relu6_backward,
+    relu_backward,
+    sigmoid,
+    sigmoid_backward,
+)
 from npdsconv.ops.avg_pooling import avg_pool2d, avg_pool2d_backward
 from npdsconv.ops.dense import linear, linear_backward
 from npdsconv.ops.depthwise import depthwise_conv2d, depthwise_conv2d_backward
@@ -31,6 +40,8 @@ __all__ = [
     "dropout_backward",
     "global_avg_pool2d",
     "global_avg_pool2d_backward",
+    "hard_swish",
+    "hard_swish_backward",
     "im2col",
     "linear",
     "linear_backward",
@@ -44,6 +55,8 @@ __all__ = [
     "relu_backward",
     "separable_block",
     "separable_block_backward",
+    "sigmoid",
+    "sigmoid_backward",
     "softmax",
     "softmax_cross_entropy",
     "softmax_cross_entropy_backward",

@@ -1,6 +1,8 @@
-"""ReLU and ReLU6: cut to [0, ∞) and to [0, 6].
+"""Activations: functions of each number by itself, for arrays of any shape.
 
-Both have kinks, where the derivative does not exist; we take 0 there, as PyTorch does.
+ReLU and ReLU6 cut to an interval, so they can ride along in kernels that have just computed their argument. The others
+have ops and layers of their own. Where there is a kink the derivative does not exist: ReLU and ReLU6 take 0 there, as
+PyTorch does, and the hard functions that of the side where they are straight.
 """
 
 from collections.abc import Callable
@@ -29,60 +31,106 @@ def check_cut(op: str, activation: str | None, name: str = "activation") -> Boun
     return BOUNDS[activation]
 
 
-class CutTier(NamedTuple):
-    """One implementation of cutting to [0, ceiling]."""
-
-    forward: Callable[[Array, float], Array]  # (x, ceiling) -> y
-    backward: Callable[[Array, Array, float], Array]  # (dy, x, ceiling) -> dx
+# ---- NumPy: each as a value and a slope --------------------------------------------------------------------------
 
 
-# ---- NumPy ----------------------------------------------------------------------------------------------------
+class Formula(NamedTuple):
+    """An activation in NumPy."""
+
+    value: Callable[[Array], Array]
+    slope: Callable[[Array], Array]  # its derivative
 
 
-def _numpy(x: Array, ceiling: float) -> Array:
-    return np.clip(x, x.dtype.type(0), x.dtype.type(ceiling))
+def _cut(low: float, high: float) -> Formula:
+    """Cut to [low, high]."""
+    return Formula(
+        lambda x: np.clip(x, x.dtype.type(low), x.dtype.type(high)),
+        lambda x: (x > low) & ((x < x.dtype.type(high)) | (high == np.inf)),
+    )
 
 
-def _numpy_backward(dy: Array, x: Array, ceiling: float) -> Array:
-    return dy * ((x > 0) & ((x < x.dtype.type(ceiling)) | (ceiling == np.inf)))
+def _hard_swish(x: Array) -> Array:
+    return np.maximum(x, -3) * np.clip(x + 3, 0, 6) / 6  # of -inf too: -3 · 0, not -inf · 0
 
 
-# ---- compiled -------------------------------------------------------------------------------------------------
+def _hard_swish_slope(x: Array) -> Array:
+    return np.where(x <= -3, 0, np.where(x >= 3, 1, (2 * x + 3) / 6)).astype(x.dtype)
 
 
-def _loops(x: Array, ceiling: float) -> Array:
+def _sigmoid(x: Array) -> Array:
+    e = np.exp(-np.abs(x))  # exp of a negative number cannot overflow
+    return np.where(x >= 0, 1, e) / (1 + e)
+
+
+def _sigmoid_slope(x: Array) -> Array:
+    return _sigmoid(x) * _sigmoid(-x)
+
+
+FORMULAS = {
+    "relu": _cut(*BOUNDS["relu"]),
+    "relu6": _cut(*BOUNDS["relu6"]),
+    "hard_swish": Formula(_hard_swish, _hard_swish_slope),
+    "sigmoid": Formula(_sigmoid, _sigmoid_slope),
+}
+
+
+# ---- the tiers ---------------------------------------------------------------------------------------------------
+
+
+class ActivationTier(NamedTuple):
+    """One implementation of all activations."""
+
+    forward: Callable[[str, Array], Array]  # (name, x) -> y
+    backward: Callable[[str, Array, Array], Array]  # (name, dy, x) -> dx
+
+
+def _numpy(name: str, x: Array) -> Array:
+    return FORMULAS[name].value(x)
+
+
+def _numpy_backward(name: str, dy: Array, x: Array) -> Array:
+    return dy * FORMULAS[name].slope(x)
+
+
+def _loops(name: str, x: Array) -> Array:
     from npdsconv.kernels.loops import elementwise
 
-    return elementwise.clamp(x, ceiling)
+    return elementwise.forward(name, x)
 
 
-def _loops_backward(dy: Array, x: Array, ceiling: float) -> Array:
+def _loops_backward(name: str, dy: Array, x: Array) -> Array:
     from npdsconv.kernels.loops import elementwise
 
-    return elementwise.clamp_gradient(dy, x, ceiling)
+    return elementwise.backward(name, dy, x)
 
 
-def _numba(x: Array, ceiling: float) -> Array:
+def _numba(name: str, x: Array) -> Array:
+    """Tuned where it cuts. The others wait for memory: there the plain loop is as fast as any."""
+    if name not in BOUNDS:
+        return _loops(name, x)
     from npdsconv.kernels import elementwise
 
-    return elementwise.clamp(x, ceiling)
+    return elementwise.clamp(x, BOUNDS[name][1])
 
 
-def _numba_backward(dy: Array, x: Array, ceiling: float) -> Array:
+def _numba_backward(name: str, dy: Array, x: Array) -> Array:
+    if name not in BOUNDS:
+        return _loops_backward(name, dy, x)
     from npdsconv.kernels import elementwise
 
-    return elementwise.clamp_gradient(dy, x, ceiling)
+    return elementwise.clamp_gradient(dy, x, BOUNDS[name][1])
 
 
-# ---- the public pairs -----------------------------------------------------------------------------------------
-
-_NUMPY = CutTier(_numpy, _numpy_backward)
+_NUMPY = ActivationTier(_numpy, _numpy_backward)
 IMPLS = {
     "naive": _NUMPY,
     "im2col": _NUMPY,
-    "loops": CutTier(_loops, _loops_backward),
-    "numba": CutTier(_numba, _numba_backward),
+    "loops": ActivationTier(_loops, _loops_backward),
+    "numba": ActivationTier(_numba, _numba_backward),
 }
+
+
+# ---- the public pairs --------------------------------------------------------------------------------------------
 
 
 def relu(x: Array, *, impl: str = "numba") -> Array:
@@ -99,12 +147,12 @@ def relu(x: Array, *, impl: str = "numba") -> Array:
     >>> relu(np.array([-1.0, 0, 2]), impl="numpy")
     array([0., 0., 2.])
     """
-    return _cut("relu", x, np.inf, impl)
+    return _forward("relu", x, impl)
 
 
 def relu_backward(dy: Array, x: Array, *, impl: str = "numba") -> Array:
     """``dx = dy where x > 0, else 0``."""
-    return _cut_backward("relu_backward", dy, x, np.inf, impl)
+    return _backward("relu", dy, x, impl)
 
 
 def relu6(x: Array, *, impl: str = "numba") -> Array:
@@ -114,12 +162,48 @@ def relu6(x: Array, *, impl: str = "numba") -> Array:
     ----------
     Howard et al., *MobileNets*, arXiv:1704.04861.
     """
-    return _cut("relu6", x, 6.0, impl)
+    return _forward("relu6", x, impl)
 
 
 def relu6_backward(dy: Array, x: Array, *, impl: str = "numba") -> Array:
     """``dx = dy where 0 < x < 6, else 0``."""
-    return _cut_backward("relu6_backward", dy, x, 6.0, impl)
+    return _backward("relu6", dy, x, impl)
+
+
+def hard_swish(x: Array, *, impl: str = "numba") -> Array:
+    """``y = x · min(max(x + 3, 0), 6) / 6``: 0 up to -3, x from 3 on, a parabola between. `impl` as for :func:`relu`.
+
+    References
+    ----------
+    Howard et al., *Searching for MobileNetV3*, ICCV 2019, arXiv:1905.02244.
+
+    Examples
+    --------
+    >>> hard_swish(np.array([-4.0, -1.5, 0, 1.5, 4]), impl="numpy")
+    array([-0.   , -0.375,  0.   ,  1.125,  4.   ])
+    """
+    return _forward("hard_swish", x, impl)
+
+
+def hard_swish_backward(dy: Array, x: Array, *, impl: str = "numba") -> Array:
+    """``dx = dy · (2x + 3)/6 where -3 < x < 3``, 0 below and dy above."""
+    return _backward("hard_swish", dy, x, impl)
+
+
+def sigmoid(x: Array, *, impl: str = "numba") -> Array:
+    """``y = 1 / (1 + exp(-x))``, between 0 and 1, without overflow. `impl` as for :func:`relu`.
+
+    Examples
+    --------
+    >>> sigmoid(np.array([-1000.0, 0, 1000]), impl="numpy")
+    array([0. , 0.5, 1. ])
+    """
+    return _forward("sigmoid", x, impl)
+
+
+def sigmoid_backward(dy: Array, x: Array, *, impl: str = "numba") -> Array:
+    """``dx = dy · y · (1 - y)``, with y = sigmoid(x)."""
+    return _backward("sigmoid", dy, x, impl)
 
 
 class Function(NamedTuple):
@@ -129,18 +213,24 @@ class Function(NamedTuple):
     backward: Callable[..., Array]  # (dy, x, *, impl) -> dx
 
 
-FUNCTIONS = {"relu": Function(relu, relu_backward), "relu6": Function(relu6, relu6_backward)}
+FUNCTIONS = {
+    "relu": Function(relu, relu_backward),
+    "relu6": Function(relu6, relu6_backward),
+    "hard_swish": Function(hard_swish, hard_swish_backward),
+    "sigmoid": Function(sigmoid, sigmoid_backward),
+}
 """Every activation by its name."""
 
 
-def _cut(op: str, x: Array, ceiling: float, impl: str) -> Array:
-    chosen = tier(op, IMPLS, impl)
-    check_floats(op, x=x)
-    return chosen.forward(x, ceiling)
+def _forward(name: str, x: Array, impl: str) -> Array:
+    chosen = tier(name, IMPLS, impl)
+    check_floats(name, x=x)
+    return chosen.forward(name, x)
 
 
-def _cut_backward(op: str, dy: Array, x: Array, ceiling: float, impl: str) -> Array:
+def _backward(name: str, dy: Array, x: Array, impl: str) -> Array:
+    op = f"{name}_backward"
     chosen = tier(op, IMPLS, impl)
     check_floats(op, dy=dy, x=x)
     check_shape(op, "dy", dy, x.shape, "the shape of x")
-    return chosen.backward(dy, x, ceiling)
+    return chosen.backward(name, dy, x)

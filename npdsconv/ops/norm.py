@@ -17,7 +17,7 @@ import numpy as np
 
 from npdsconv.ops._tiers import Gradient, tier
 from npdsconv.ops.activations import BOUNDS, Bounds, check_cut
-from npdsconv.shapes import Array, check_floats, check_ndim, check_needs, check_shape
+from npdsconv.shapes import Array, check_floats, check_ndim, check_needs, check_number, check_shape
 
 _AXES = (0, 2, 3)
 
@@ -160,7 +160,7 @@ def batch_norm2d(
     mean, var : (C,), both or neither
         The statistics to use. Left out, they are those of `x`: the mean over n, i, j and the variance with
         divisor N·H·W. Keeping running statistics is the layer's business.
-    eps : float
+    eps : float, at least 0
     activation : None, "relu" or "relu6"
         What is applied to the result, in the same pass over memory.
     impl : "naive", "im2col" or "numpy" (all three NumPy), "loops" (compiled, to be read) or "numba" (tuned)
@@ -235,6 +235,7 @@ def batch_norm2d_backward(
     """
     op = "batch_norm2d_backward"
     chosen, bounds = tier(op, IMPLS, impl), check_cut(op, activation)
+    check_number(op, "eps", eps, 0)
     _check(op, x, weight, mean=mean, var=var, **({} if bias is None else {"bias": bias}))
     if mean is None or var is None:
         raise TypeError(f"{op}: mean and var must be what batch_norm2d returned, got None")
@@ -266,6 +267,7 @@ def check_batch_norm(
 ) -> Bounds:
     """What batch norm is given fits together, and statistics are given or can be had; the activation's bounds."""
     bounds = check_cut(op, activation)
+    check_number(op, "eps", eps, 0)
     _check(op, x, weight, bias=bias, mean=mean, var=var)
     if (mean is None) != (var is None):
         raise ValueError(f"{op}: give both mean and var, or neither")

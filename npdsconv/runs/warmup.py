@@ -69,11 +69,10 @@ def _helper(model: Sequential) -> Iterator[subprocess.Popen[bytes] | None]:
 
     That takes as long as all the rest. The caller may fail or be interrupted: then the process ends too.
     """
-    from npdsconv.kernels.block import _backward as slow
-    from npdsconv.kernels.machine import jit
+    from npdsconv.kernels.block import backward_is_missing
 
     blocks = [layer for layer in model.modules() if isinstance(layer, DepthwiseSeparableConv2d)]
-    needed = any(block.pointwise.impl == "numba" for block in blocks) and jit.is_missing(slow)
+    needed = any(block.pointwise.impl == "numba" for block in blocks) and backward_is_missing()
     if not needed or (os.cpu_count() or 1) < 2:
         yield None
         return

@@ -234,13 +234,13 @@ def test_help_is_cheap(arguments):
 
 
 def test_rooms_are_attributes_that_load_when_they_are_named():
-    lines = fresh(
+    lines = loaded(
         "import npdsconv as nc\n"
-        "loaded = lambda *rooms: [f'npdsconv.{r}' in sys.modules for r in rooms]\n"
+        "there = lambda *rooms: [f'npdsconv.{r}' in sys.modules for r in rooms]\n"
         "assert set(nc._ROOMS) <= set(dir(nc)), 'completion shows them'\n"
-        "print(loaded('layers', 'optim', 'train'))\n"
+        "print(there('layers', 'optim', 'train'))\n"
         "print(nc.optim.Adam.__name__, nc.layers.ReLU.__name__)\n"
-        "print(loaded('layers', 'optim', 'train'))\n"
+        "print(there('layers', 'optim', 'train'))\n"
         "for room in nc._ROOMS: assert getattr(nc, room) is sys.modules[f'npdsconv.{room}']"
     )
     assert lines == ["[False, False, False]", "Adam ReLU", "[True, True, False]", "heavy: []"]

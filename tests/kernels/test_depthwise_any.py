@@ -8,6 +8,7 @@ import pytest
 from npdsconv import depthwise_conv2d, depthwise_conv2d_backward
 from npdsconv.kernels import depthwise, depthwise_any
 from npdsconv.kernels.machine import jit
+from npdsconv.kernels.parts.frame import Frame
 
 KERNELS = [(5, 5), (7, 7), (1, 1), (1, 3), (4, 2), (2, 5), (9, 1)]
 STEPS = [
@@ -63,7 +64,7 @@ def test_an_image_in_bands(channels, stride):
     """So large that a tile does not hold all of its rows."""
     size, kernel = (90, 120), (2, 2)
     output = 90 // stride[0], 120 // stride[1]
-    plan = depthwise_any.plan(120, channels, kernel, (0, 0), (1, 1), stride, (1, 1), output)
+    plan = depthwise_any.plan(120, channels, kernel, Frame(0, 0, *stride, 1, 1), (1, 1), output)
     assert 1 < plan.band < output[0]
     assert plan.band < plan.rows < 90
     rng = np.random.default_rng((channels, *stride))
@@ -104,7 +105,7 @@ def test_depth_multipliers_take_the_general_loops(monkeypatch):
     def never(*args):
         raise AssertionError("a vector loop was called")
 
-    for name in ("_correlate_3x3_all", "_spread_3x3_all", "_correlate_any_all"):
+    for name in ("_correlate_3x3_all", "_correlate_transposed_3x3_all", "_correlate_any_all"):
         monkeypatch.setattr(depthwise, name, never)
     rng = np.random.default_rng(4)
     x, w = rng.standard_normal((2, 3, 6, 7)), rng.standard_normal((3, 2, 3, 3))

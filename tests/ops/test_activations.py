@@ -26,6 +26,32 @@ def test_activations_by_hand(impl, dtype):
 
 
 @with_every_impl
+@with_both_dtypes
+def test_hard_swish_by_hand(impl, dtype):
+    x = np.array([-np.inf, -4, -3, -1.5, 0, 1.5, 3, 4, np.inf, np.nan], dtype)
+    dy = np.array([7, 6, 5, 4, 3, 2, 1, 8, 9, 1], dtype)
+    y = npdsconv.hard_swish(x, impl=impl)
+    equal(y, np.array([0, 0, 0, -0.375, 0, 1.125, 3, 4, np.inf, np.nan], dtype))
+    dx = npdsconv.hard_swish_backward(dy, x, impl=impl)
+    equal(dx, np.array([0, 0, 0, 0, 1.5, 2, 1, 8, 9, np.nan], dtype))
+
+
+@with_every_impl
+@with_both_dtypes
+def test_sigmoid_by_hand(impl, dtype):
+    x = np.array([-np.inf, -1000, 0, np.log(3), -np.log(3), 1000, np.inf, np.nan], dtype)
+    dy = np.array([7, 6, 4, 16, 32, 3, 2, 1], dtype)
+    close = {"rtol": 1e-6, "atol": 0}
+    np.testing.assert_allclose(npdsconv.sigmoid(x, impl=impl), [0, 0, 0.5, 0.75, 0.25, 1, 1, np.nan], **close)
+    dx = npdsconv.sigmoid_backward(dy, x, impl=impl)
+    np.testing.assert_allclose(dx, [0, 0, 1, 3, 6, 0, 0, np.nan], **close)
+    assert dx.dtype == dtype
+    if dtype == np.float64:  # far from 0 nothing is lost where there is room for it
+        tail = npdsconv.sigmoid(np.array([-40.0]), impl=impl)
+        np.testing.assert_allclose(tail, [4.248354255291589e-18], rtol=1e-14)
+
+
+@with_every_impl
 def test_activations_pass_a_nan_on_and_infinities_are_cut(impl):
     x = np.array([np.nan, np.inf, -np.inf])
     equal(npdsconv.relu(x, impl=impl), np.array([np.nan, np.inf, 0]))

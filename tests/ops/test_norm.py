@@ -141,6 +141,7 @@ def test_batch_norm_backward_names_missing_statistics():
 
 @cases(
     ((X, C, C), {"impl": "blas"}, ValueError, "impl must be one of naive, im2col, loops, numba, got 'blas'"),
+    ((X, C, C), {"eps": -0.1}, ValueError, "eps must be a number in [0, inf), got -0.1"),
     ((X[0], C, C), {}, ValueError, "x must have axes (N, C, H, W), got shape (4, 7, 6)"),
     ((X, C[:3], C), {}, ValueError, "weight has shape (3,), expected (4,) (C)"),
     ((X, C, C[:1]), {}, ValueError, "bias has shape (1,), expected (4,) (C)"),
@@ -167,6 +168,7 @@ def test_batch_norm2d(arguments, options, error, message):
 
 @cases(
     ((X, X, C, C, C), {"impl": "blas"}, ValueError, "impl must be one of naive, im2col, loops, numba, got 'blas'"),
+    ((X, X, C, C, C), {"eps": -1e-5}, ValueError, "eps must be a number in [0, inf), got -1e-05"),
     ((X[1:], X, C, C, C), {}, ValueError, "dy has shape (1, 4, 7, 6), expected (2, 4, 7, 6) (N, C, H, W)"),
     ((X, X, C[1:], C, C), {}, ValueError, "weight has shape (3,), expected (4,) (C)"),
     ((X, X, C, C[1:], C), {}, ValueError, "mean has shape (3,), expected (4,) (C)"),

@@ -1,6 +1,8 @@
-"""ReLU and ReLU6, for any shape: all numbers as one row."""
+"""Activations, for any shape: all numbers as one row. Where nothing is tuned further, the fast tier runs these too."""
 
 # mypy: disable-error-code="no-untyped-def"
+import math
+
 import numpy as np
 
 from npdsconv import layout
@@ -8,15 +10,19 @@ from npdsconv.kernels.machine.jit import kernel, prange
 from npdsconv.shapes import Array
 
 
-def clamp(x: Array, ceiling: float) -> Array:
+def forward(name: str, x: Array) -> Array:
+    """The activation of every number of x."""
+    value, _, *how = KERNELS[name]
     y = np.empty(x.size, x.dtype)
-    cut(layout.flat(x), x.dtype.type(ceiling), y)
+    value(layout.flat(x), *map(x.dtype.type, how), y)
     return layout.unflat(y, x.shape)
 
 
-def clamp_gradient(dy: Array, x: Array, ceiling: float) -> Array:
+def backward(name: str, dy: Array, x: Array) -> Array:
+    """dy times the activation's derivative at x."""
+    _, gradient, *how = KERNELS[name]
     dx = np.empty(x.size, x.dtype)
-    cut_gradient(layout.flat(dy), layout.flat(x), x.dtype.type(ceiling), dx)
+    gradient(layout.flat(dy), layout.flat(x), *map(x.dtype.type, how), dx)
     return layout.unflat(dx, x.shape)
 
 
@@ -30,3 +36,41 @@ def cut(x, ceiling, y):
 def cut_gradient(dy, x, ceiling, dx):
     for k in prange(x.shape[0]):  # owns dx[k]
         dx[k] = dy[k] if x[k] > 0 and (x[k] < ceiling or ceiling == np.inf) else 0
+
+
+@kernel
+def hard_swish(x, three, y):
+    for k in prange(x.shape[0]):  # owns y[k]
+        z = -three if x[k] < -three else x[k]
+        gate = three if z > three else z
+        y[k] = z * (gate + three) / (three + three)
+
+
+@kernel
+def hard_swish_gradient(dy, x, three, dx):
+    for k in prange(x.shape[0]):  # owns dx[k]
+        slope = (x[k] + x[k] + three) / (three + three)
+        dx[k] = 0 if x[k] <= -three else dy[k] if x[k] >= three else dy[k] * slope
+
+
+@kernel
+def sigmoid(x, one, y):
+    for k in prange(x.shape[0]):  # owns y[k]
+        e = math.exp(-abs(x[k]))  # of a negative number: it cannot overflow
+        y[k] = (one if x[k] >= 0 else e) / (one + e)
+
+
+@kernel
+def sigmoid_gradient(dy, x, one, dx):
+    for k in prange(x.shape[0]):  # owns dx[k]
+        e = math.exp(-abs(x[k]))
+        dx[k] = dy[k] * e / ((one + e) * (one + e))
+
+
+# Each with the constants it takes, which have to be of the arrays' dtype.
+KERNELS = {
+    "relu": (cut, cut_gradient, np.inf),
+    "relu6": (cut, cut_gradient, 6),
+    "hard_swish": (hard_swish, hard_swish_gradient, 3),
+    "sigmoid": (sigmoid, sigmoid_gradient, 1),
+}

@@ -16,18 +16,20 @@ iteration owns what it writes, and partial sums are added in a fixed order.
 
 import hashlib
 import os
-import pickle
 import shutil
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import wraps
 from pathlib import Path
 from typing import Any
 
 import numba
 from numba import prange
+from numba.core.caching import FunctionCache
+from numba.core.compiler_lock import global_compiler_lock
 from platformdirs import user_cache_path
 
 __all__ = [
@@ -42,8 +44,7 @@ __all__ = [
 ]
 
 _LAUNCH = threading.Lock()
-_DAMAGED = (EOFError, pickle.UnpicklingError, ImportError, AttributeError, IndexError, ValueError)
-_KEPT_DIGESTS = 3
+_KEPT, _UNUSED = 3, 30 * 24 * 3600.0  # cache folders, seconds: one goes when both are exceeded
 _CONFIG: Any = numba.config
 
 # No fastmath=True, which makes isnan(x) false; contraction (a fused multiply-add) is all our loops want.
@@ -52,6 +53,9 @@ _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {
 _PRANGE_ONLY = dict.fromkeys(
     ("comprehension", "reduction", "inplace_binop", "setitem", "numpy", "stencil", "fusion"), False
 ) | {"prange": True}
+# LLVM's level for our kernels: 2 compiles in a fifth less time than 3, and the loops are as fast. They say themselves
+# what to unroll and which vectors to use, so level 3 finds nothing to do in them.
+_LEVEL = type(_CONFIG.OPT)(min(_CONFIG.OPT, 2))
 
 
 # ---- the cache of compiled code -------------------------------------------------------------------------------
@@ -61,7 +65,7 @@ def _make_folder() -> Path | None:
     """A folder for this very version of the kernels, or None where nothing can be written.
 
     Numba's own cache does not notice an edited callee in another file. A folder named after a digest of every
-    kernel source does.
+    kernel source does. Folders of other versions may be in use by other processes: only what is old goes.
     """
     sources = sorted(Path(__file__).parents[1].rglob("*.py"))
     digest = hashlib.sha256(b"\0".join(p.read_bytes() for p in sources)).hexdigest()[:16]
@@ -73,10 +77,11 @@ def _make_folder() -> Path | None:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder) as probe:
             probe.write(bytes(1 << 20))  # on a full disk a file can be made, but not filled
-        os.utime(folder)
-        digests = [p for p in base.iterdir() if p.is_dir() and len(p.name) == len(digest)]
-        for old in sorted(digests, key=lambda p: p.stat().st_mtime)[:-_KEPT_DIGESTS]:
-            shutil.rmtree(old, ignore_errors=True)
+        os.utime(folder)  # used now
+        used = {p: p.stat().st_mtime for p in base.iterdir() if p.is_dir() and len(p.name) == len(digest)}
+        for old in sorted(used, key=used.__getitem__)[:-_KEPT]:
+            if used[old] < time.time() - _UNUSED:
+                shutil.rmtree(old, ignore_errors=True)
     except OSError:
         return None
     return folder
@@ -90,34 +95,65 @@ def cache_folder() -> Path | None:
     return _FOLDER
 
 
+class _Cache(FunctionCache):
+    """Numba's cache of one function. What cannot be read is compiled anew; what cannot be written is not kept.
+
+    A truncated file surfaces as one of many exceptions. All that is caught here is reading: nothing has run yet.
+    """
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        try:
+            return super().load_overload(sig, target_context)
+        except Exception:
+            # The code itself will be written over; an index that cannot be read has to go.
+            with suppress(OSError):
+                Path(self._cache_file._index_path).unlink(missing_ok=True)
+            return None
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        with suppress(OSError):  # the disk is full, or the folder gone
+            super().save_overload(sig, data)
+
+    def is_empty(self) -> bool:
+        try:
+            return not self._cache_file._load_index()
+        except Exception:
+            return True
+
+
 def is_missing(launch: Any) -> bool:
     """Whether a kernel has still to be compiled, for any dtype, and would then be kept in the cache."""
-    if _FOLDER is None or _CONFIG.DISABLE_JIT:
-        return False
-    function = launch.__wrapped__
-    name = f"{function.__module__.rpartition('.')[2]}.{function.__qualname__}"
-    return not any(_FOLDER.rglob(f"{name}-*.nbi"))
+    cache = getattr(getattr(launch, "compiled", None), "_cache", None)
+    return isinstance(cache, _Cache) and cache.is_empty()
 
 
 @contextmanager
-def _caching_here() -> Iterator[None]:
-    """Numba reads its cache folder from a global setting, at decoration; it is set only for that moment."""
-    before, _CONFIG.CACHE_DIR = _CONFIG.CACHE_DIR, str(_FOLDER or "")
+def _setting(name: str, value: Any) -> Iterator[None]:
+    """One of Numba's global settings for a moment, and then as it was."""
+    before = getattr(_CONFIG, name)
+    setattr(_CONFIG, name, value)
     try:
         yield
     finally:
-        _CONFIG.CACHE_DIR = before
+        setattr(_CONFIG, name, before)
 
 
-# LLVM's level for a launch that has to compile: 2 takes a fifth less time than 3, and the loops are as fast. They say
-# themselves what to unroll and which vectors to use, so level 3 finds nothing to do in them.
-_LEVEL = type(_CONFIG.OPT)(min(_CONFIG.OPT, 2))
-
-
-def _wipe_cache() -> None:
+def _compiled(function: Callable, options: dict[str, Any]) -> Any:
+    """Numba's dispatcher for `function`, with a cache and an LLVM level of our own."""
+    dispatcher: Any = numba.njit(function, **options)
+    if _CONFIG.DISABLE_JIT:
+        return dispatcher
     if _FOLDER is not None:
-        shutil.rmtree(_FOLDER, ignore_errors=True)
-        _FOLDER.mkdir(parents=True, exist_ok=True)
+        with _setting("CACHE_DIR", str(_FOLDER)), suppress(OSError, RuntimeError):
+            dispatcher._cache = _Cache(function)
+    compile = dispatcher.compile
+
+    def at_our_level(signature: Any) -> Any:
+        with global_compiler_lock, _setting("OPT", _LEVEL):  # under the lock nobody else compiles
+            return compile(signature)
+
+    dispatcher.compile = at_our_level
+    return dispatcher
 
 
 # ---- the two decorators ---------------------------------------------------------------------------------------
@@ -130,9 +166,8 @@ def serial(function: Callable | None = None, *, inline: bool = False, alone: boo
     """
     if function is None:
         return lambda f: serial(f, inline=inline, alone=alone)
-    inside: dict[str, Any] = {"no_cpython_wrapper": not alone, "no_cfunc_wrapper": True}
-    with _caching_here():
-        return numba.njit(function, cache=_FOLDER is not None, forceinline=inline, **inside, **_OPTIONS)
+    wrappers = {"no_cpython_wrapper": not alone, "no_cfunc_wrapper": True}
+    return _compiled(function, {**_OPTIONS, **wrappers, "forceinline": inline})
 
 
 def kernel(
@@ -145,14 +180,8 @@ def kernel(
     """
     if function is None:
         return lambda f: kernel(f, pieces=pieces, exact=exact)
-    with _caching_here():
-        options = {
-            **_OPTIONS,
-            "parallel": _PRANGE_ONLY,
-            "cache": _FOLDER is not None,
-            "no_cfunc_wrapper": True,
-        }
-        compiled = numba.njit(function, **{**options, "fastmath": False} if exact else options)
+    options = {**_OPTIONS, "parallel": _PRANGE_ONLY, "no_cfunc_wrapper": True}
+    compiled = _compiled(function, {**options, "fastmath": False} if exact else options)
 
     @wraps(function)
     def launch(*args: Any) -> Any:
@@ -161,16 +190,9 @@ def kernel(
             wanted = most if pieces is None else max(1, min(most, pieces(*args)))
             if wanted != now:  # setting it costs as much as all else here
                 numba.set_num_threads(wanted)
-            before, _CONFIG.OPT = _CONFIG.OPT, _LEVEL
             try:
                 return compiled(*args)
-            except _DAMAGED:
-                # A truncated cache file surfaces here, as one of many exceptions. Compile afresh, once; an error
-                # of the kernel itself comes back on the second call.
-                _wipe_cache()
-                return compiled(*args)
             finally:
-                _CONFIG.OPT = before
                 if wanted != most:
                     numba.set_num_threads(most)
 

@@ -5,25 +5,27 @@ it can prove nothing. So a loop written number by number reads its nine weights 
 functions a kernel says what it means: `load` sixteen neighbouring numbers, `multiply_add` them to a sum, `store` it.
 What is loaded stays loaded, and a loop over pixels can hand the columns of its window on to the next pixel.
 
-    pointer(a, i)            where number i of the contiguous array `a` lies
-    advance(p, i)            i numbers further on
-    aligned(p)               at most sixteen numbers further on, where a cache line begins
-    one(p, i)                the i-th number, alone
-    keep(a)                  `a` is still needed here, by its pointers: its memory is not freed before
-    copy(p, q, n)            write the n numbers at p to q
-    clear(p, n)              write n zeros
-    load(p, i)               sixteen numbers from the i-th on, counted from there
-    load_if(inside, p, i)    the same, or sixteen zeros where `inside` is false
-    load_some(n, p, i)       the first n of them, and zeros for the rest; n may be any number
-    store(p, i, v)           write them
-    store_some(n, p, i, v)   write the first n
-    fetch(p, i)              ask for them: they will be needed soon
-    zeros(p)                 sixteen zeros
-    everywhere(p, a)         sixteen times the number a
-    add, subtract            of two
-    multiply_add(x, y, z)    x·y + z
-    clamp(x, low, high)      x cut to [low, high]; a NaN stays a NaN
-    inside(g, x, low, high)  g where low < x < high, else zero: the gradient of clamp
+    pointer(a, i)                     where number i of the contiguous array `a` lies
+    advance(p, i)                     i numbers further on
+    aligned(p)                        at most sixteen numbers further on, where a cache line begins
+    keep_alive(a)                     `a` is still needed here, by its pointers: its memory is not freed before
+    copy(p, q, n)                     write the n numbers at p to q
+    clear(p, n)                       write n zeros
+    prefetch(p, i)                    bring them into the cache: they will be needed soon
+
+    load(p, i)                        sixteen numbers from the i-th on, counted from there
+    load_if(present, p, i)            the same, or sixteen zeros where `present` is false
+    load_masked(n, p, i)              the first n of them, and zeros for the rest; n may be any number
+    load_one(p, i)                    the i-th number, alone
+    store(p, i, v)                    write sixteen numbers
+    store_masked(n, p, i, v)          write the first n
+
+    zeros(p)                          sixteen zeros, of the type that p points to
+    broadcast(p, a)                   sixteen times the number a, in that type
+    add, subtract                     of two
+    multiply_add(x, y, z)             x·y + z
+    clamp(x, low, high)               x cut to [low, high]; a NaN stays a NaN
+    clamp_gradient(dy, x, low, high)  dy where low < x < high, else zero
 
 No index is checked, and a pointer keeps nothing alive: both are for kernels that have checked their shapes. Sixteen
 float32 fill one AVX-512 register; for other machines, and for float64, LLVM splits them. With the JIT disabled a
@@ -34,11 +36,14 @@ every array that is handed to a function, even one that is inlined: inside loops
 """
 
 # mypy: ignore-errors
-from llvmlite import ir
-from numba import config, types
-from numba.core import cgutils
-from numba.extending import intrinsic, models, register_model
+from typing import Any
 
+from llvmlite import ir
+from numba import config, extending, types
+from numba.core import cgutils
+from numba.extending import models, register_model
+
+intrinsic: Any = extending.intrinsic  # to a type checker what it makes could be called from Python only
 LANES = 16
 LINE = 64  # bytes: a vector that lies in two lines of the cache takes two loads
 
@@ -96,7 +101,7 @@ def aligned(typing, p):
 
 
 @intrinsic
-def one(typing, p, i):
+def load_one(typing, p, i):
     def emit(context, builder, signature, args):
         return builder.load(builder.gep(args[0], [args[1]]))
 
@@ -104,7 +109,7 @@ def one(typing, p, i):
 
 
 @intrinsic
-def keep(typing, a):
+def keep_alive(typing, a):
     def emit(context, builder, signature, args):
         return context.get_dummy_value()
 
@@ -139,7 +144,7 @@ def load(typing, p, i):
 
 
 @intrinsic
-def load_if(typing, inside, p, i):
+def load_if(typing, present, p, i):
     def emit(context, builder, signature, args):
         # A choice of addresses costs one instruction; a branch for each load cost up to five times the loop.
         size = _bytes(p.dtype)
@@ -161,15 +166,14 @@ def store(typing, p, i, v):
 
 
 @intrinsic
-def fetch(typing, p, i):
+def prefetch(typing, p, i):
     def emit(context, builder, signature, args):
         byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
         shape = ir.FunctionType(ir.VoidType(), (byte, number, number, number))
         function = builder.module.declare_intrinsic("llvm.prefetch", (byte,), shape)
         where = builder.bitcast(builder.gep(args[0], [args[1]]), byte)
-        builder.call(
-            function, [where, *(ir.Constant(number, n) for n in (0, 3, 1))]
-        )  # to read, to keep, data
+        to_read, for_long, data = (ir.Constant(number, n) for n in (0, 3, 1))
+        builder.call(function, [where, to_read, for_long, data])
         return context.get_dummy_value()
 
     return types.void(p, types.intp), emit
@@ -183,21 +187,21 @@ def zeros(typing, p):
     return Lanes(p.dtype)(p), emit
 
 
-def filled(builder, vector, value):
+def emit_broadcast(builder, vector, value):
     """LLVM code for a vector that holds one number in all its places."""
     undefined, places = ir.Constant(vector, ir.Undefined), ir.VectorType(ir.IntType(32), vector.count)
     single = builder.insert_element(undefined, value, ir.IntType(32)(0))
     return builder.shuffle_vector(single, undefined, ir.Constant(places, None))
 
 
-def below(builder, limit, lanes, before=0):
+def emit_mask(builder, limit, lanes, before=0):
     """LLVM code for a mask: true for the lanes with lane + before < limit."""
     index = ir.VectorType(ir.IntType(64), lanes)
     numbers = ir.Constant(index, [before + k for k in range(lanes)])
-    return builder.icmp_signed("<", numbers, filled(builder, index, limit))
+    return builder.icmp_signed("<", numbers, emit_broadcast(builder, index, limit))
 
 
-def masked(builder, what, vector, returns, *args):
+def emit_masked(builder, what, vector, returns, *args):
     """LLVM code for a masked "load" or "store" of a vector."""
     bits = 32 if isinstance(vector.element, ir.FloatType) else 64
     shape = ir.FunctionType(returns, [a.type for a in args])
@@ -206,29 +210,31 @@ def masked(builder, what, vector, returns, *args):
 
 
 @intrinsic
-def everywhere(typing, p, a):
+def broadcast(typing, p, a):
     def emit(context, builder, signature, args):
-        return filled(builder, _vector(p.dtype), args[1])
+        return emit_broadcast(builder, _vector(p.dtype), args[1])
 
     return Lanes(p.dtype)(p, p.dtype), emit
 
 
 @intrinsic
-def load_some(typing, n, p, i):
+def load_masked(typing, n, p, i):
     def emit(context, builder, signature, args):
         where, vector = _address(builder, p.dtype, *args[1:]), _vector(p.dtype)
         size, nothing = ir.IntType(32)(_bytes(p.dtype)), ir.Constant(vector, None)
-        return masked(builder, "load", vector, vector, where, size, below(builder, args[0], LANES), nothing)
+        return emit_masked(
+            builder, "load", vector, vector, where, size, emit_mask(builder, args[0], LANES), nothing
+        )
 
     return Lanes(p.dtype)(types.intp, p, types.intp), emit
 
 
 @intrinsic
-def store_some(typing, n, p, i, v):
+def store_masked(typing, n, p, i, v):
     def emit(context, builder, signature, args):
         where, size = _address(builder, p.dtype, *args[1:3]), ir.IntType(32)(_bytes(p.dtype))
-        mask = below(builder, args[0], LANES)
-        masked(builder, "store", _vector(p.dtype), ir.VoidType(), args[3], where, size, mask)
+        mask = emit_mask(builder, args[0], LANES)
+        emit_masked(builder, "store", _vector(p.dtype), ir.VoidType(), args[3], where, size, mask)
         return context.get_dummy_value()
 
     return types.void(types.intp, p, types.intp, v), emit
@@ -259,11 +265,11 @@ def clamp(typing, x, low, high):
 
 
 @intrinsic
-def inside(typing, g, x, low, high):
+def clamp_gradient(typing, dy, x, low, high):
     def emit(context, builder, signature, args):
-        g, x, low, high = args
+        dy, x, low, high = args
         between = builder.and_(builder.fcmp_ordered(">", x, low), builder.fcmp_ordered("<", x, high))
-        return builder.select(between, g, ir.Constant(g.type, None))
+        return builder.select(between, dy, ir.Constant(dy.type, None))
 
     return x(x, x, x, x), emit
 
@@ -289,10 +295,10 @@ if config.DISABLE_JIT:
     def aligned(p):
         return p
 
-    def one(p, i):
+    def load_one(p, i):
         return p[i]
 
-    def keep(a):
+    def keep_alive(a):
         pass
 
     def copy(p, q, n):
@@ -304,13 +310,13 @@ if config.DISABLE_JIT:
     def load(p, i):
         return p[i : i + LANES].copy()
 
-    def load_if(inside, p, i):
-        return load(p, i) if inside else zeros(p)
+    def load_if(present, p, i):
+        return load(p, i) if present else zeros(p)
 
     def store(p, i, v):
         p[i : i + LANES] = v
 
-    def fetch(p, i):
+    def prefetch(p, i):
         pass
 
     def zeros(p):
@@ -320,16 +326,16 @@ if config.DISABLE_JIT:
         with np.errstate(all="ignore"):  # compiled code does not warn either
             return x * y + z
 
-    def load_some(n, p, i):
+    def load_masked(n, p, i):
         v, n = zeros(p), max(0, min(n, LANES))
         v[:n] = p[i : i + n]
         return v
 
-    def store_some(n, p, i, v):
+    def store_masked(n, p, i, v):
         n = max(0, min(n, LANES))
         p[i : i + n] = v[:n]
 
-    def everywhere(p, a):
+    def broadcast(p, a):
         return np.full(LANES, a, p.dtype)
 
     add, subtract = np.add, np.subtract
@@ -337,5 +343,5 @@ if config.DISABLE_JIT:
     def clamp(x, low, high):
         return np.minimum(np.maximum(x, low), high)
 
-    def inside(g, x, low, high):
-        return np.where((x > low) & (x < high), g, np.zeros_like(g))
+    def clamp_gradient(dy, x, low, high):
+        return np.where((x > low) & (x < high), dy, np.zeros_like(dy))

@@ -1,6 +1,6 @@
-"""Turning a square of sixteen by sixteen numbers over, in registers.
+"""The transpose of a square of sixteen by sixteen numbers, in registers.
 
-    turn(p, step, q, q_step)    write the square whose rows begin `step` numbers apart at p to q, its rows as columns
+    transpose(p, p_step, q, q_step)    write the square at p, whose rows lie `p_step` apart, to q, its rows as columns
 
 Four rounds: the first exchanges the upper right quarter of the square with the lower left one, the next does the same
 in each quarter, and so on down to single numbers.
@@ -11,13 +11,12 @@ Optimizations: 64 shuffles of vectors for 256 numbers, where a loop reads and wr
 # mypy: ignore-errors
 from llvmlite import ir
 from numba import config, types
-from numba.extending import intrinsic
 
-from npdsconv.kernels.machine.lanes import LANES
+from npdsconv.kernels.machine.lanes import LANES, intrinsic
 
 
 def _exchanged(builder, upper, lower, size):
-    """Two rows after a round: every second block of `size` lanes of the first is exchanged with the one below."""
+    """Two rows after a round: every second run of `size` lanes of the first is exchanged with the one below."""
     places = ir.VectorType(ir.IntType(32), LANES)
     first = [k if not k & size else LANES + k - size for k in range(LANES)]
     second = [k + size if not k & size else LANES + k for k in range(LANES)]
@@ -25,7 +24,7 @@ def _exchanged(builder, upper, lower, size):
 
 
 @intrinsic
-def turn(typing, p, step, q, q_step):
+def transpose(typing, p, p_step, q, q_step):
     def emit(context, builder, signature, args):
         vector = ir.VectorType(ir.FloatType() if p.dtype == types.float32 else ir.DoubleType(), LANES)
         size = p.dtype.bitwidth // 8
@@ -35,10 +34,11 @@ def turn(typing, p, step, q, q_step):
             return builder.bitcast(where, vector.as_pointer())
 
         rows = [builder.load(row(args[0], args[1], k), align=size) for k in range(LANES)]
-        for block in (8, 4, 2, 1):
+        for size_of_run in (8, 4, 2, 1):
             for k in range(LANES):
-                if not k & block:
-                    rows[k], rows[k + block] = _exchanged(builder, rows[k], rows[k + block], block)
+                if not k & size_of_run:
+                    pair = rows[k], rows[k + size_of_run]
+                    rows[k], rows[k + size_of_run] = _exchanged(builder, *pair, size_of_run)
         for k in range(LANES):
             builder.store(rows[k], row(args[2], args[3], k), align=size)
         return context.get_dummy_value()
@@ -48,6 +48,6 @@ def turn(typing, p, step, q, q_step):
 
 if config.DISABLE_JIT:
 
-    def turn(p, step, q, q_step):
+    def transpose(p, p_step, q, q_step):
         for k in range(LANES):
-            q[k : k + (LANES - 1) * q_step + 1 : q_step] = p[k * step : k * step + LANES]
+            q[k : k + (LANES - 1) * q_step + 1 : q_step] = p[k * p_step : k * p_step + LANES]

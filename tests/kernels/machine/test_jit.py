@@ -6,6 +6,7 @@ Tests that compile do so in a fresh process, with a cache of their own and the s
 import json
 import os
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import helpers
@@ -14,6 +15,7 @@ import pytest
 
 from npdsconv.kernels.machine import jit
 
+DAY = 24 * 3600.0
 compiles = pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="nothing is compiled without the JIT")
 
 # As small as a kernel can be: compiling takes half a second.
@@ -27,6 +29,7 @@ def twice(x):
 @kernel
 def double(x, y):
     if x.shape[0] == 0:
+        y[0] += 1
         raise ValueError("nothing to double")
     for k in prange(x.shape[0]):
         y[k] = twice(x[k])
@@ -99,21 +102,57 @@ for path in files("*.twice-*"):
     path.write_bytes(path.read_bytes()[:100])
 run()
 outcomes += [run()]
-try:
-    own_kernel.double(np.zeros(0), np.zeros(0))
-except ValueError as error:
-    outcomes += [str(error)]
 report(outcomes)
 """
 
 
 @compiles
-def test_damaged_files_are_wiped_and_compiled_again(fresh, tmp_path):
-    """Truncated as by a crash: a miss, then a hit on the file that took its place. Real errors still come through."""
+def test_what_is_damaged_is_compiled_again(fresh, tmp_path):
+    """Truncated as by a crash: a miss, then a hit on the file that took its place."""
     outcomes, _, *files = fresh(HARM, NUMBA_CACHE_DIR=tmp_path)
-    assert outcomes[:-1] == [[0, 1], [1, 0]] * 3 + [[1, 0]]
-    assert outcomes[-1] == "nothing to double"
-    assert files == [0, 0], "no way to tell a real ValueError from damage, so the cache is wiped"
+    assert outcomes == [[0, 1], [1, 0]] * 3 + [[1, 0]]
+    assert files == [2, 2]
+
+
+FAIL = """
+run()
+before, runs = files("*"), np.zeros(1)
+try:
+    own_kernel.double(np.zeros(0), runs)
+except ValueError as error:
+    report([str(error), runs[0], files("*") == before])
+"""
+
+
+@compiles
+def test_a_kernel_that_fails_is_not_run_again_and_costs_no_file(fresh, tmp_path):
+    outcome, *_ = fresh(FAIL, NUMBA_CACHE_DIR=tmp_path)
+    assert outcome == ["nothing to double", 1, True]
+
+
+LEVELS = """
+from numba.core import event
+class Levels(event.Listener):
+    seen = []
+    def on_start(self, event):
+        self.seen.append([event.data["dispatcher"].py_func.__name__, int(numba.config.OPT)])
+    def on_end(self, event):
+        pass
+event.register("numba:compile", Levels())
+def theirs(x):
+    return x + 1
+before = int(numba.config.OPT)
+run()
+numba.njit(theirs)(1)
+report([before, int(numba.config.OPT), sorted(Levels.seen)])
+"""
+
+
+@compiles
+def test_only_our_own_kernels_are_compiled_at_our_level(fresh, tmp_path):
+    (before, after, seen), *_ = fresh(LEVELS, NUMBA_CACHE_DIR=tmp_path)
+    assert before == after
+    assert seen == [["double", min(2, before)], ["theirs", before], ["twice", min(2, before)]]
 
 
 LIMIT_FILES = """
@@ -137,6 +176,38 @@ def test_where_nothing_can_be_written_there_is_no_cache(fresh, tmp_path, reason)
     assert files == [0, 0]
 
 
+FULL_AFTER_IMPORT = """
+import resource
+before = resource.getrlimit(resource.RLIMIT_FSIZE)
+resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
+first = run()
+resource.setrlimit(resource.RLIMIT_FSIZE, before)
+report([first, run(), run()])
+"""
+
+
+@compiles
+def test_a_disk_that_fills_up_later_costs_the_cache_and_not_the_run(fresh, tmp_path):
+    pytest.importorskip("resource")
+    outcome, *_ = fresh(FULL_AFTER_IMPORT, NUMBA_CACHE_DIR=tmp_path)
+    assert outcome == [[0, 1], [0, 1], [1, 0]]
+
+
+@compiles
+def test_processes_share_a_cache(tmp_path, fresh):
+    """They compile, read and write the same files at the same time, ten times each."""
+    code = """
+for _ in range(10):
+    for path in files("*.nb?"):
+        path.unlink(missing_ok=True)
+    run()
+report(run())
+"""
+    with ThreadPoolExecutor(3) as pool:
+        outcomes = list(pool.map(lambda _: fresh(code, NUMBA_CACHE_DIR=tmp_path), range(3)))
+    assert {sum(outcome) for outcome, *_ in outcomes} == {1}
+
+
 # ---- the folder: no compiling ----
 
 
@@ -149,8 +220,8 @@ def versions(tmp_path, monkeypatch):
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "cache"))
 
     def folder(text):
-        for older in (tmp_path / "cache").glob("npdsconv/*"):  # let ten seconds pass
-            os.utime(older, (older.stat().st_mtime - 10,) * 2)
+        for older in (tmp_path / "cache").glob("npdsconv/*"):  # let twenty days pass
+            os.utime(older, (older.stat().st_mtime - 20 * DAY,) * 2)
         (sources / "some.py").write_text(text)
         made = jit._make_folder()
         assert made.is_dir()
@@ -169,7 +240,7 @@ def test_a_folder_is_named_after_the_text_of_the_kernels(versions, tmp_path):
     assert versions("x = 1") != first
 
 
-def test_three_versions_are_kept(versions):
+def test_three_versions_are_kept_and_all_of_the_last_thirty_days(versions):
     folders = [versions(f"x = {k}") for k in range(5)]
     (folders[4] / "compiled.nbc").write_text("")
     assert [folder.exists() for folder in folders] == [False, False, True, True, True]
@@ -177,6 +248,16 @@ def test_three_versions_are_kept(versions):
     assert versions("x = 5").exists()
     assert [folder.exists() for folder in folders] == [False, False, True, False, True]
     assert (folders[4] / "compiled.nbc").exists()
+
+
+def test_many_versions_on_one_day_leave_each_other_alone(versions):
+    """Three checkouts, all in use: a fourth must not take a cache away."""
+    folders = []
+    for k in range(6):
+        folders.append(versions(f"x = {k}"))
+        for folder in folders:
+            os.utime(folder)
+    assert all(folder.exists() for folder in folders)
 
 
 def test_what_others_put_there_is_left_alone(versions, tmp_path):
@@ -198,6 +279,6 @@ def test_numbas_own_setting_is_restored():
     jit.serial(nothing)
     jit.kernel(nothing)
     assert before == numba.config.CACHE_DIR
-    with pytest.raises(ZeroDivisionError), jit._caching_here():
-        1 / (str(jit.cache_folder() or "") != numba.config.CACHE_DIR)
+    with pytest.raises(ZeroDivisionError), jit._setting("CACHE_DIR", "elsewhere"):
+        1 / (numba.config.CACHE_DIR != "elsewhere")
     assert before == numba.config.CACHE_DIR

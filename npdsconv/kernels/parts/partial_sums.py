@@ -4,14 +4,14 @@ Optimizations: pieces of the result, not of the partial sums, so that a piece of
 all its terms go by; a few numbers are left to NumPy.
 """
 
-# mypy: ignore-errors
+# mypy: disable-error-code="no-untyped-def"
 import numpy as np
 
 from npdsconv.kernels.machine.jit import kernel, prange, serial
-from npdsconv.kernels.machine.lanes import LANES, add, clear, load_some, pointer, store_some
+from npdsconv.kernels.machine.lanes import LANES, add, clear, load_masked, pointer, store_masked
 from npdsconv.shapes import Array
 
-PIECE = 2048  # numbers of the result in one piece of work
+NUMBERS = 2048  # of the result in one piece of work
 SMALL = 1 << 14  # below so many numbers a launch costs more than it saves
 
 
@@ -34,16 +34,18 @@ def _add_up(partial, total):
 
 @serial
 def pieces_of(total):
-    return (total.size + PIECE - 1) // PIECE
+    return (total.size + NUMBERS - 1) // NUMBERS
 
 
 @serial
 def add_piece(partial, piece, total):
     """A piece of the total (…) of partial sums (terms, …); without terms it is zero."""
-    numbers, first = total.size, piece * PIECE
-    some, to = min(numbers - first, PIECE), pointer(total, first)
-    clear(to, some)
+    first = piece * NUMBERS
+    count, to = min(total.size - first, NUMBERS), pointer(total, first)
+    clear(to, count)
     for k in range(partial.shape[0]):
-        terms = pointer(partial, k * numbers + first)
-        for i in range(0, some, LANES):
-            store_some(some - i, to, i, add(load_some(some - i, to, i), load_some(some - i, terms, i)))
+        terms = pointer(partial, k * total.size + first)
+        for i in range(0, count, LANES):
+            store_masked(
+                count - i, to, i, add(load_masked(count - i, to, i), load_masked(count - i, terms, i))
+            )
