@@ -387,6 +387,8 @@ def _resizing() -> Iterator[Case]:
         (2, 4, 7, 5),
         bilinear=True,
     )
+    yield _op("upsample2d", ops.upsample2d, ops.upsample2d_backward, _X[..., :3], bilinear=True, scale=(3, 2))
+    yield _layer("Upsample2d", lambda r: layers.Upsample2d((2, 3)), (2, 4, 3, 5), bilinear=True)
 
 
 CASES: tuple[Case, ...] = (

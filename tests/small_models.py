@@ -19,6 +19,7 @@ from npdsconv.layers import (
     ReLU6,
     Residual,
     Sequential,
+    Upsample2d,
     set_impl,
 )
 from npdsconv.models import mobilenet_v2, separable_cnn, small_cnn
@@ -66,6 +67,7 @@ def _models():
         Conv2d(2, 4, 3, stride=2, rng=rng),
         ConvTranspose2d(4, 6, (3, 2), stride=(2, 3), padding=((1, 0), (0, 1)), groups=2, rng=rng),
         ReLU(),
+        Upsample2d((1, 2)),
     )
     return {
         "larger": (larger, (2, 9, 7)),

@@ -24,6 +24,7 @@ from npdsconv.layers import (
     PointwiseConv2d,
     Residual,
     Sequential,
+    Upsample2d,
 )
 from npdsconv.layers.activations import Activation
 from npdsconv.layers.fusion import fuse
@@ -227,6 +228,13 @@ def _pooling(layer: MaxPool2d | AvgPool2d, shape: Shape) -> Cost:
 def _global_average(layer: GlobalAvgPool2d, shape: Shape) -> Cost:
     _check(layer, shape, "C, H, W")
     return _single(layer, shape, (shape[0], 1, 1))
+
+
+@cost.register
+def _upsample(layer: Upsample2d, shape: Shape) -> Cost:
+    _check(layer, shape, "C, H, W")
+    c, h, w = shape
+    return _single(layer, shape, (c, h * layer.scale[0], w * layer.scale[1]))
 
 
 @cost.register

@@ -10,7 +10,7 @@ from npdsconv.layers.base import Buffer, Layer, Parameter, Pullback, pullback
 from npdsconv.layers.composite import Residual, Sequential, set_impl
 from npdsconv.layers.convolution import Conv2d, ConvTranspose2d, DepthwiseConv2d, Linear, PointwiseConv2d
 from npdsconv.layers.norm import BatchNorm2d
-from npdsconv.layers.pooling import AvgPool2d, GlobalAvgPool2d, MaxPool2d
+from npdsconv.layers.pooling import AvgPool2d, GlobalAvgPool2d, MaxPool2d, Upsample2d
 from npdsconv.layers.separable import DepthwiseSeparableConv2d
 from npdsconv.layers.shaping import Dropout, Flatten
 
@@ -37,6 +37,7 @@ __all__ = [
     "Residual",
     "Sequential",
     "Sigmoid",
+    "Upsample2d",
     "pullback",
     "set_impl",
 ]

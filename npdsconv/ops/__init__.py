@@ -22,6 +22,7 @@ from npdsconv.ops.pointwise import pointwise_conv2d, pointwise_conv2d_backward
 from npdsconv.ops.regularization import dropout, dropout_backward
 from npdsconv.ops.standard import conv2d, conv2d_backward
 from npdsconv.ops.transposed import conv_transpose2d, conv_transpose2d_backward
+from npdsconv.ops.upsampling import upsample2d, upsample2d_backward
 from npdsconv.ops.windows import col2im, im2col
 
 __all__ = [
@@ -60,4 +61,6 @@ __all__ = [
     "softmax",
     "softmax_cross_entropy",
     "softmax_cross_entropy_backward",
+    "upsample2d",
+    "upsample2d_backward",
 ]

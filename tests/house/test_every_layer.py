@@ -26,6 +26,7 @@ from npdsconv.layers import (
     PointwiseConv2d,
     ReLU,
     ReLU6,
+    Upsample2d,
 )
 
 
@@ -117,6 +118,12 @@ CASES = {
         (2, 3, 6, 5),
         lambda l, x: ops.avg_pool2d(x, (3, 2), count_include_pad=False, **POOL),
         lambda l, dy, x: (ops.avg_pool2d_backward(dy, x, (3, 2), count_include_pad=False, **POOL),),
+    ),
+    "upsample2d": Case(
+        lambda: Upsample2d((2, 3), impl="im2col"),
+        (2, 3, 4, 5),
+        lambda l, x: ops.upsample2d(x, (2, 3), impl="im2col"),
+        lambda l, dy, x: (ops.upsample2d_backward(dy, x, (2, 3), impl="im2col"),),
     ),
     "global_avg_pool2d": Case(
         GlobalAvgPool2d,
