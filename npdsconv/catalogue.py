@@ -374,6 +374,19 @@ def _models() -> Iterator[Case]:
     )
 
 
+def _branches() -> Iterator[Case]:
+    """Layers that read their input more than once."""
+    yield _layer(
+        "Concat",
+        lambda r: layers.Concat(
+            layers.Conv2d(4, 5, (3, 2), padding="same", rng=r),
+            layers.Sequential(layers.PointwiseConv2d(4, 3, rng=r), layers.BatchNorm2d(3), layers.ReLU()),
+            layers.Sequential(),
+        ),
+        (2, 4, 5, 6),
+    )
+
+
 def _resizing() -> Iterator[Case]:
     """What makes images larger."""
     pair = ops.conv_transpose2d, ops.conv_transpose2d_backward
@@ -407,4 +420,5 @@ CASES: tuple[Case, ...] = (
     *_composites(),
     *_models(),
     *_resizing(),
+    *_branches(),
 )

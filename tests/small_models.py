@@ -6,6 +6,7 @@ from helpers import settled
 from npdsconv.layers import (
     AvgPool2d,
     BatchNorm2d,
+    Concat,
     Conv2d,
     ConvTranspose2d,
     DepthwiseSeparableConv2d,
@@ -69,7 +70,16 @@ def _models():
         ReLU(),
         Upsample2d((1, 2)),
     )
+    branches = Sequential(
+        Concat(
+            Conv2d(2, 3, (2, 3), stride=2, rng=rng),
+            Sequential(MaxPool2d(2), Conv2d(2, 4, (1, 2), padding="valid", rng=rng), BatchNorm2d(4), ReLU()),
+        ),
+        Concat(Sequential(), DepthwiseSeparableConv2d(7, 5, 3, padding=1, rng=rng)),
+        PointwiseConv2d(12, 3, rng=rng),
+    )
     return {
+        "branches": (branches, (2, 9, 10)),
         "larger": (larger, (2, 9, 7)),
         "residual": (residual, (2, 9, 10)),
         "separable": (separable_cnn(2, 3, width=0.125, dropout=0.1, rng=rng), (2, 7, 6)),

@@ -10,6 +10,7 @@ from npdsconv.complexity.formulas import conv_macs, depthwise_macs, linear_macs,
 from npdsconv.layers import (
     AvgPool2d,
     BatchNorm2d,
+    Concat,
     Conv2d,
     ConvTranspose2d,
     DepthwiseConv2d,
@@ -72,12 +73,13 @@ class Row(NamedTuple):
     def kept_bytes(self) -> int:
         """By how much this layer changes what a training step has to keep for its backward pass.
 
-        That is its output, which the backward of the next layer reads, with three exceptions. `Flatten` shows the same
+        That is its output, which the backward of the next layer reads, with four exceptions. `Flatten` shows the same
         numbers in another shape: 0. `Dropout` reads its mask and not its input, so its output takes the place of
         its input and the mask, one byte a number, is added. `Residual` reads neither of what it adds: the sum takes
-        the place of the body's result, and the result of a shortcut layer is let go, a negative number. And what the
-        fast tier fuses keeps nothing: a batch norm before its activation, and all that lies between the depthwise and
-        the pointwise step of a separable block, which backward computes again.
+        the place of the body's result, and the result of a shortcut layer is let go, a negative number. `Concat` takes
+        the place of its branches' results, and only what a branch passes on unchanged is there twice. And what the fast
+        tier fuses keeps nothing: a batch norm before its activation, and all that lies between the depthwise and the
+        pointwise step of a separable block, which backward computes again.
         """
         # One case is missed: Dropout at the head of one branch, while the other branch reads the same array.
         numbers = prod(self.output)
@@ -90,6 +92,8 @@ class Row(NamedTuple):
                 return numbers if self.layer.p else 0
             case Residual():
                 return 0 if self.layer.shortcut is None else -4 * numbers
+            case Concat():
+                return 4 * prod(self.input) * sum(_passes(branch) for branch in self.layer.branches)
         return 4 * numbers
 
     @property
@@ -123,6 +127,11 @@ def _check(layer: Layer, shape: Shape, axes: str, channels: int | None = None) -
     if channels is not None and shape[0] != channels:
         what = "features" if len(shape) == 1 else "channels"
         raise ValueError(f"{kind}: takes {channels} {what}, got {shape[0]} in shape {shape}")
+
+
+def _passes(layer: Layer) -> bool:
+    """Whether the result is the input itself, not a new array."""
+    return isinstance(layer, Sequential) and all(map(_passes, layer))
 
 
 def _biases(bias: Parameter | None, outputs: int) -> int:
@@ -268,6 +277,25 @@ def _residual(layer: Residual, shape: Shape) -> Cost:
         raise ValueError(f"Residual: the body gives {output}, the shortcut {skip}: they must be equal")
     added = Row(layer, output, output, held=prod(shape) + waiting)
     return output, [*_inside("body", rows, waiting), *_inside("shortcut", through), added]
+
+
+@cost.register
+def _concat(layer: Concat, shape: Shape) -> Cost:
+    """The branches, each while the results of those before it wait, and one row for what joins them."""
+    rows: list[Row] = []
+    outputs: list[Shape] = []
+    waiting = 0
+    for k, branch in enumerate(layer.branches):
+        output, more = cost(branch, shape)
+        outputs.append(output)
+        if output[1:] != outputs[0][1:]:
+            raise ValueError(
+                f"Concat: branch 0 gives {outputs[0]}, branch {k} {output}: only channels may differ"
+            )
+        rows += _inside(f"branches.{k}", more, waiting)
+        waiting += 0 if _passes(branch) else prod(output)
+    joined = (sum(output[0] for output in outputs), *outputs[0][1:])
+    return joined, [*rows, Row(layer, shape, joined, held=waiting)]
 
 
 def _inside(name: str, rows: list[Row], held: int = 0) -> Iterator[Row]:

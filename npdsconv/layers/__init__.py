@@ -7,7 +7,7 @@ from npdsconv.layers.activations import (
     Sigmoid,
 )
 from npdsconv.layers.base import Buffer, Layer, Parameter, Pullback, pullback
-from npdsconv.layers.composite import Residual, Sequential, set_impl
+from npdsconv.layers.composite import Concat, Residual, Sequential, set_impl
 from npdsconv.layers.convolution import Conv2d, ConvTranspose2d, DepthwiseConv2d, Linear, PointwiseConv2d
 from npdsconv.layers.norm import BatchNorm2d
 from npdsconv.layers.pooling import AvgPool2d, GlobalAvgPool2d, MaxPool2d, Upsample2d
@@ -18,6 +18,7 @@ __all__ = [
     "AvgPool2d",
     "BatchNorm2d",
     "Buffer",
+    "Concat",
     "Conv2d",
     "ConvTranspose2d",
     "DepthwiseConv2d",
