@@ -385,6 +385,22 @@ def _branches() -> Iterator[Case]:
         ),
         (2, 4, 5, 6),
     )
+    yield _op(
+        "scale_channels",
+        ops.scale_channels,
+        ops.scale_channels_backward,
+        _X,
+        _normal(2, 4, 1, 1),
+        bilinear=True,
+        numpy=True,
+    )
+    squeeze = partial(layers.SqueezeExcite, 4, 3)
+    yield _layer("SqueezeExcite", lambda r: squeeze(rng=r), (2, 4, 5, 6))
+    yield _layer(
+        "SqueezeExcite hard_swish",
+        lambda r: squeeze(activation="hard_swish", gate="hard_swish", rng=r),
+        (2, 4, 5, 6),
+    )
 
 
 def _resizing() -> Iterator[Case]:

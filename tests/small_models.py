@@ -20,6 +20,7 @@ from npdsconv.layers import (
     ReLU6,
     Residual,
     Sequential,
+    SqueezeExcite,
     Upsample2d,
     set_impl,
 )
@@ -76,6 +77,7 @@ def _models():
             Sequential(MaxPool2d(2), Conv2d(2, 4, (1, 2), padding="valid", rng=rng), BatchNorm2d(4), ReLU()),
         ),
         Concat(Sequential(), DepthwiseSeparableConv2d(7, 5, 3, padding=1, rng=rng)),
+        SqueezeExcite(12, 5, rng=rng),
         PointwiseConv2d(12, 3, rng=rng),
     )
     return {

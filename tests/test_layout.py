@@ -19,6 +19,7 @@ from npdsconv.layers import (
     ReLU,
     Residual,
     Sequential,
+    SqueezeExcite,
     pullback,
 )
 from npdsconv.models import mobilenet_v2, separable_cnn
@@ -155,12 +156,17 @@ def with_dropout_and_residuals():
 
 
 def with_branches():
-    """The default model with branches in the middle, one of them the input itself."""
+    """The default model with branches in the middle, one of them the input itself, and squeeze-and-excite."""
     model, rng = separable_cnn(width=0.25, rng=0), np.random.default_rng(0)
     wide = Concat(model[4], Sequential(Conv2d(16, 16, 1, rng=rng), BatchNorm2d(16), ReLU()))
     narrow = Sequential(PointwiseConv2d(32, 16, bias=False, rng=rng), BatchNorm2d(16), ReLU())
     return Sequential(
-        *model[:4], wide, Concat(narrow, Sequential()), PointwiseConv2d(48, 32, rng=rng), *model[6:]
+        *model[:4],
+        wide,
+        SqueezeExcite(32, 4, rng=rng),
+        Concat(narrow, Sequential()),
+        PointwiseConv2d(48, 32, rng=rng),
+        *model[6:],
     )
 
 

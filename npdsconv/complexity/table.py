@@ -25,6 +25,7 @@ from npdsconv.layers import (
     PointwiseConv2d,
     Residual,
     Sequential,
+    SqueezeExcite,
     Upsample2d,
 )
 from npdsconv.layers.activations import Activation
@@ -253,11 +254,15 @@ def _flatten(layer: Flatten, shape: Shape) -> Cost:
 
 @cost.register
 def _chain(layer: Sequential | DepthwiseSeparableConv2d, shape: Shape) -> Cost:
+    return _in_turn(layer, shape, layer.fused)
+
+
+def _in_turn(layer: Layer, shape: Shape, fused: bool = True) -> Cost:
     """The children one after another. Whoever called the chain holds its input until the chain is done."""
     rows: list[Row] = []
     x, rest, names = shape, [child for _, child in layer.children()], [name for name, _ in layer.children()]
     while rest:
-        step, count = fuse(rest, (1, *x), True, layer.fused)
+        step, count = fuse(rest, (1, *x), True, fused)
         for child in rest[:count]:
             x, more = cost(child, x)
             if any(child is hidden for hidden in step.hidden):
@@ -265,6 +270,13 @@ def _chain(layer: Sequential | DepthwiseSeparableConv2d, shape: Shape) -> Cost:
             rows += _inside(names.pop(0), more, held=prod(shape) if rows else 0)
         del rest[:count]
     return x, rows
+
+
+@cost.register
+def _squeeze_excite(layer: SqueezeExcite, shape: Shape) -> Cost:
+    """The children, which give a number a channel, and one row for the product."""
+    scale, rows = _in_turn(layer, shape)
+    return shape, [*rows, Row(layer, shape, shape, held=prod(scale))]
 
 
 @cost.register

@@ -13,6 +13,7 @@ from npdsconv.layers.norm import BatchNorm2d
 from npdsconv.layers.pooling import AvgPool2d, GlobalAvgPool2d, MaxPool2d, Upsample2d
 from npdsconv.layers.separable import DepthwiseSeparableConv2d
 from npdsconv.layers.shaping import Dropout, Flatten
+from npdsconv.layers.squeeze_excite import SqueezeExcite
 
 __all__ = [
     "AvgPool2d",
@@ -38,6 +39,7 @@ __all__ = [
     "Residual",
     "Sequential",
     "Sigmoid",
+    "SqueezeExcite",
     "Upsample2d",
     "pullback",
     "set_impl",

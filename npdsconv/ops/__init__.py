@@ -20,6 +20,7 @@ from npdsconv.ops.max_pooling import max_pool2d, max_pool2d_backward
 from npdsconv.ops.norm import batch_norm2d, batch_norm2d_backward
 from npdsconv.ops.pointwise import pointwise_conv2d, pointwise_conv2d_backward
 from npdsconv.ops.regularization import dropout, dropout_backward
+from npdsconv.ops.scaling import scale_channels, scale_channels_backward
 from npdsconv.ops.standard import conv2d, conv2d_backward
 from npdsconv.ops.transposed import conv_transpose2d, conv_transpose2d_backward
 from npdsconv.ops.upsampling import upsample2d, upsample2d_backward
@@ -54,6 +55,8 @@ __all__ = [
     "relu6",
     "relu6_backward",
     "relu_backward",
+    "scale_channels",
+    "scale_channels_backward",
     "separable_block",
     "separable_block_backward",
     "sigmoid",

@@ -169,6 +169,7 @@ def _layers(rng: np.random.Generator) -> Iterator[tuple[str, Layer]]:
     yield "MaxPool2d", layers.MaxPool2d(2)
     yield "AvgPool2d", layers.AvgPool2d(2)
     yield "Upsample2d", layers.Upsample2d(2)
+    yield "SqueezeExcite", layers.SqueezeExcite(4, 2, rng=rng)
     yield "GlobalAvgPool2d", layers.GlobalAvgPool2d()
     for activation in ("relu", "relu6", None):
         block = layers.DepthwiseSeparableConv2d(

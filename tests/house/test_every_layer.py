@@ -26,6 +26,7 @@ from npdsconv.layers import (
     PointwiseConv2d,
     ReLU,
     ReLU6,
+    SqueezeExcite,
     Upsample2d,
 )
 
@@ -54,6 +55,26 @@ def _keep(layer, x, passes=0):
     mask = layer._mask(x.shape)
     layer.counter.value[...] = counter
     return mask
+
+
+def _excitation(layer, x):
+    """The numbers of the channels, and all that lies before them."""
+    weights, how = (layer.reduce, layer.expand), {"impl": "im2col"}
+    z = ops.global_avg_pool2d(x, **how)
+    u = ops.pointwise_conv2d(z, weights[0].weight.value, weights[0].bias.value, **how)
+    a = ops.hard_swish(u, **how)
+    v = ops.pointwise_conv2d(a, weights[1].weight.value, weights[1].bias.value, **how)
+    return z, u, a, v, ops.sigmoid(v, **how)
+
+
+def _excitation_backward(layer, dy, x):
+    (z, u, a, v, s), how = _excitation(layer, x), {"impl": "im2col"}
+    straight, ds = ops.scale_channels_backward(dy, x, s, **how)
+    dv = ops.sigmoid_backward(ds, v, **how)
+    da, dw2, db2 = ops.pointwise_conv2d_backward(dv, a, layer.expand.weight.value, **how)
+    du = ops.hard_swish_backward(da, u, **how)
+    dz, dw1, db1 = ops.pointwise_conv2d_backward(du, z, layer.reduce.weight.value, **how)
+    return straight + ops.global_avg_pool2d_backward(dz, x, **how), dw1, db1, dw2, db2
 
 
 CASES = {
@@ -130,6 +151,12 @@ CASES = {
         (2, 3, 6, 5),
         lambda l, x: ops.global_avg_pool2d(x),
         lambda l, dy, x: (ops.global_avg_pool2d_backward(dy, x),),
+    ),
+    "squeeze_excite": Case(
+        lambda: SqueezeExcite(3, 2, activation="hard_swish", gate="sigmoid", rng=0, impl="im2col"),
+        (2, 3, 6, 5),
+        lambda l, x: ops.scale_channels(x, _excitation(l, x)[-1], impl="im2col"),
+        lambda l, dy, x: _excitation_backward(l, dy, x),
     ),
     "flatten": Case(
         Flatten,
@@ -236,6 +263,7 @@ def test_layers_are_made_the_same_from_the_same_generator():
         lambda rng: PointwiseConv2d(2, 3, rng=rng),
         lambda rng: Linear(2, 3, rng=rng),
         lambda rng: DepthwiseSeparableConv2d(2, 3, 3, rng=rng),
+        lambda rng: SqueezeExcite(3, 2, rng=rng),
         lambda rng: Dropout(0.5, rng=rng),
     ):
         a, b, c = (make(np.random.default_rng(seed)).state_dict() for seed in (1, 1, 2))
