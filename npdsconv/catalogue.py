@@ -374,6 +374,20 @@ def _models() -> Iterator[Case]:
     )
 
 
+def _sequences() -> Iterator[Case]:
+    """Layers of (N, C, L)."""
+    window: dict[str, Any] = {"stride": 2, "padding": (2, 1), "dilation": 3}
+    yield _layer(
+        "Conv1d", lambda r: layers.Conv1d(4, 6, 3, groups=2, rng=r, **window), (2, 4, 11), bilinear=True
+    )
+    yield _layer(
+        "DepthwiseConv1d",
+        lambda r: layers.DepthwiseConv1d(4, 3, depth_multiplier=3, rng=r, **window),
+        (2, 4, 11),
+        bilinear=True,
+    )
+
+
 def _branches() -> Iterator[Case]:
     """Layers that read their input more than once."""
     yield _layer(
@@ -437,4 +451,5 @@ CASES: tuple[Case, ...] = (
     *_models(),
     *_resizing(),
     *_branches(),
+    *_sequences(),
 )

@@ -22,6 +22,7 @@ Pair = tuple[int, int]
 Padding = tuple[Pair, Pair]
 Stride = int | Pair
 PaddingLike = int | Pair | tuple[Pair, Pair] | str
+SidesLike = int | Pair | str
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 OPTIONAL = ("b", "mean", "var")  # arguments that an op can do without
@@ -101,6 +102,19 @@ def parse_padding(op: str, padding: PaddingLike) -> Padding | Literal["same"]:
         f"{op}: padding must be an int, (height, width), ((top, bottom), (left, right)), "
         f'"valid" or "same", got {padding!r}'
     )
+
+
+def parse_sides(op: str, padding: SidesLike) -> Pair | Literal["same"]:
+    """Every form of a sequence's padding as (left, right); "same" stays, since it depends on the length."""
+    if padding == "same":
+        return "same"
+    if padding == "valid":
+        return 0, 0
+    is_pair = isinstance(padding, tuple | list) and len(padding) == 2
+    parts: Any = padding if is_pair else (padding, padding)
+    if not all(_is_int(side) for side in parts):
+        raise ValueError(f'{op}: padding must be an int, (left, right), "valid" or "same", got {padding!r}')
+    return pair(op, "padding", parts, 0)
 
 
 def _same(size: int, span: int, stride: int) -> Pair:

@@ -7,8 +7,10 @@ from npdsconv.layers import (
     AvgPool2d,
     BatchNorm2d,
     Concat,
+    Conv1d,
     Conv2d,
     ConvTranspose2d,
+    DepthwiseConv1d,
     DepthwiseSeparableConv2d,
     Dropout,
     Flatten,
@@ -80,12 +82,20 @@ def _models():
         SqueezeExcite(12, 5, rng=rng),
         PointwiseConv2d(12, 3, rng=rng),
     )
+    sequences = Sequential(
+        Conv1d(2, 4, 3, stride=2, padding=(2, 1), groups=2, rng=rng),
+        ReLU(),
+        DepthwiseConv1d(4, 3, depth_multiplier=2, padding="same", dilation=2, rng=rng),
+        Flatten(),
+        Linear(8 * 6, 3, rng=rng),
+    )
     return {
         "branches": (branches, (2, 9, 10)),
         "larger": (larger, (2, 9, 7)),
         "residual": (residual, (2, 9, 10)),
         "separable": (separable_cnn(2, 3, width=0.125, dropout=0.1, rng=rng), (2, 7, 6)),
         "small": (small_cnn(1, 4, width=0.25, size=8, rng=rng), (1, 8, 8)),
+        "sequences": (sequences, (2, 11)),
         "v2": (mobilenet_v2(0.1, 2, 3, rng=rng), (2, 9, 7)),
     }
 

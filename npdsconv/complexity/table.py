@@ -11,8 +11,10 @@ from npdsconv.layers import (
     AvgPool2d,
     BatchNorm2d,
     Concat,
+    Conv1d,
     Conv2d,
     ConvTranspose2d,
+    DepthwiseConv1d,
     DepthwiseConv2d,
     DepthwiseSeparableConv2d,
     Dropout,
@@ -202,6 +204,25 @@ def _depthwise(layer: DepthwiseConv2d, shape: Shape) -> Cost:
 
 
 @cost.register
+def _conv1d(layer: Conv1d, shape: Shape) -> Cost:
+    o, c_group, k = layer.weight.value.shape
+    c = c_group * layer.groups
+    _check(layer, shape, "C, L", c)
+    size = _pixels(layer, (c, 1, shape[1]), (1, k))
+    params = o * c_group * k + _biases(layer.bias, o)
+    return _single(layer, shape, (o, size[1]), params, conv_macs(c, o, (1, k), size, layer.groups))
+
+
+@cost.register
+def _depthwise1d(layer: DepthwiseConv1d, shape: Shape) -> Cost:
+    c, m, k = layer.weight.value.shape
+    _check(layer, shape, "C, L", c)
+    size = _pixels(layer, (c, 1, shape[1]), (1, k))
+    params = c * m * k + _biases(layer.bias, c * m)
+    return _single(layer, shape, (c * m, size[1]), params, depthwise_macs(c, (1, k), size, m))
+
+
+@cost.register
 def _pointwise(layer: PointwiseConv2d, shape: Shape) -> Cost:
     o, c = layer.weight.value.shape
     _check(layer, shape, "C, H, W", c)
@@ -315,7 +336,11 @@ def _inside(name: str, rows: list[Row], held: int = 0) -> Iterator[Row]:
         yield row._replace(name=f"{name}.{row.name}" if row.name else name, held=row.held + held)
 
 
-def _pixels(layer: Conv2d | DepthwiseConv2d | MaxPool2d | AvgPool2d, shape: Shape, kernel: Pair) -> Pair:
+def _pixels(
+    layer: Conv1d | Conv2d | DepthwiseConv1d | DepthwiseConv2d | MaxPool2d | AvgPool2d,
+    shape: Shape,
+    kernel: Pair,
+) -> Pair:
     """(OH, OW) by the output-size rule."""
     how = layer.geometry()
     kind, stride, padding, dilation = (

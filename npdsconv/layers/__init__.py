@@ -9,6 +9,7 @@ from npdsconv.layers.activations import (
 from npdsconv.layers.base import Buffer, Layer, Parameter, Pullback, pullback
 from npdsconv.layers.composite import Concat, Residual, Sequential, set_impl
 from npdsconv.layers.convolution import Conv2d, ConvTranspose2d, DepthwiseConv2d, Linear, PointwiseConv2d
+from npdsconv.layers.convolution1d import Conv1d, DepthwiseConv1d
 from npdsconv.layers.norm import BatchNorm2d
 from npdsconv.layers.pooling import AvgPool2d, GlobalAvgPool2d, MaxPool2d, Upsample2d
 from npdsconv.layers.separable import DepthwiseSeparableConv2d
@@ -20,8 +21,10 @@ __all__ = [
     "BatchNorm2d",
     "Buffer",
     "Concat",
+    "Conv1d",
     "Conv2d",
     "ConvTranspose2d",
+    "DepthwiseConv1d",
     "DepthwiseConv2d",
     "DepthwiseSeparableConv2d",
     "Dropout",

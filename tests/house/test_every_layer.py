@@ -13,8 +13,10 @@ from npdsconv import layers, ops
 from npdsconv.layers import (
     AvgPool2d,
     BatchNorm2d,
+    Conv1d,
     Conv2d,
     ConvTranspose2d,
+    DepthwiseConv1d,
     DepthwiseConv2d,
     DepthwiseSeparableConv2d,
     Dropout,
@@ -41,7 +43,18 @@ class Case(NamedTuple):
 
 
 WINDOW = {"stride": (2, 1), "padding": ((1, 0), (0, 2)), "dilation": (1, 2), "impl": "im2col"}
+ROW = {"stride": 2, "padding": (2, 1), "dilation": 3, "impl": "im2col"}
+IMAGE = {"stride": (1, 2), "padding": ((0, 0), (2, 1)), "dilation": (1, 3), "impl": "im2col"}
 POOL = {"stride": (1, 2), "padding": (1, 0), "impl": "im2col"}
+
+
+def _row(x):
+    return x[:, :, None]
+
+
+def _lines(gradients):
+    dx, dw, db = gradients
+    return dx[:, :, 0], dw[:, :, 0], db
 
 
 def _statistics(layer, x):
@@ -95,6 +108,22 @@ CASES = {
         (2, 3, 6, 5),
         lambda l, x: ops.depthwise_conv2d(x, l.weight.value, l.bias.value, **WINDOW),
         lambda l, dy, x: ops.depthwise_conv2d_backward(dy, x, l.weight.value, **WINDOW),
+    ),
+    "conv1d": Case(
+        lambda: Conv1d(4, 6, 3, groups=2, rng=0, **ROW),
+        (3, 4, 9),
+        lambda l, x: ops.conv2d(_row(x), _row(l.weight.value), l.bias.value, groups=2, **IMAGE)[:, :, 0],
+        lambda l, dy, x: _lines(
+            ops.conv2d_backward(_row(dy), _row(x), _row(l.weight.value), groups=2, **IMAGE)
+        ),
+    ),
+    "depthwise_conv1d": Case(
+        lambda: DepthwiseConv1d(3, 3, depth_multiplier=2, rng=0, **ROW),
+        (2, 3, 9),
+        lambda l, x: ops.depthwise_conv2d(_row(x), _row(l.weight.value), l.bias.value, **IMAGE)[:, :, 0],
+        lambda l, dy, x: _lines(
+            ops.depthwise_conv2d_backward(_row(dy), _row(x), _row(l.weight.value), **IMAGE)
+        ),
     ),
     "pointwise_conv2d": Case(
         lambda: PointwiseConv2d(3, 4, rng=np.random.default_rng(0), impl="im2col"),
@@ -261,6 +290,8 @@ def test_layers_are_made_the_same_from_the_same_generator():
         lambda rng: ConvTranspose2d(2, 3, 3, rng=rng),
         lambda rng: DepthwiseConv2d(2, 3, rng=rng),
         lambda rng: PointwiseConv2d(2, 3, rng=rng),
+        lambda rng: Conv1d(2, 3, 3, rng=rng),
+        lambda rng: DepthwiseConv1d(2, 3, rng=rng),
         lambda rng: Linear(2, 3, rng=rng),
         lambda rng: DepthwiseSeparableConv2d(2, 3, 3, rng=rng),
         lambda rng: SqueezeExcite(3, 2, rng=rng),
