@@ -118,10 +118,14 @@ def roofline_table(section: dict[str, Any]) -> str:
 
 
 def scaling_table(section: dict[str, Any]) -> str:
-    """Where the two kinds of convolution take the same time, and the ratio at both ends of each sweep."""
+    """Where the two kinds of convolution take the same time, and the ratio at both ends of each sweep.
+
+    On the first of the measured numbers of threads, as the figure beside it.
+    """
     head = ["", "equal at", "separable / standard at the ends", "multiply-adds there"]
     cells = []
-    for sweep in section["sweeps"]:
+    first = section["sweeps"][0]["threads"]
+    for sweep in [sweep for sweep in section["sweeps"] if sweep["threads"] == first]:
         ends = [sweep["points"][0], sweep["points"][-1]]
         times = [f"{p['separable']['median'] / p['standard']['median']:.2f} at {p['value']}" for p in ends]
         counts = [f"{p['separable']['flops'] / p['standard']['flops']:.2f}" for p in ends]

@@ -23,21 +23,27 @@ PACKAGE = Path(npdsconv.__file__).parent
 ROOMS = {
     "shapes": (4.0, 0, INPUT),
     "layout": (2.8, 1, INPUT),
+    "init": (5.0, 1, KERNEL),
     "kernels": (2.8, 2, INPUT),
     "ops": (2.8, 3, INPUT),
-    "init": (4.8, 3, KERNEL),
+    "versions": (1.1, 3, PALE),
     "layers": (3.8, 4, KERNEL),
-    "models": (2.6, 5, KERNEL),
-    "complexity": (0.4, 5, PALE),
-    "optim": (5.0, 5, KERNEL),
-    "data": (6.8, 5, WINDOW),
-    "metrics": (8.4, 5, WINDOW),
+    "text": (0.5, 4, PALE),
+    "models": (2.4, 5, KERNEL),
+    "complexity": (0.5, 5, PALE),
+    "optim": (4.8, 5, KERNEL),
+    "data": (6.6, 5, WINDOW),
+    "metrics": (8.3, 5, WINDOW),
     "train": (5.8, 6, WINDOW),
-    "checkpoint": (7.2, 7, OUTPUT),
-    "runs": (5.4, 8, OUTPUT),
-    "gradcheck": (0.2, 7, PALE),
-    "catalogue": (0.9, 8, PALE),
-    "cli": (4.0, 9, OUTPUT),
+    "gradcheck": (1.98, 6, PALE),
+    "plots": (0.5, 6, PALE),
+    "catalogue": (3.2, 7, PALE),
+    "lessons": (0.5, 8, OUTPUT),
+    "bench": (4.2, 9, OUTPUT),
+    "checkpoint": (7.8, 6, OUTPUT),
+    "runs": (6.6, 8, OUTPUT),
+    "malloc": (4.9, 7, PALE),
+    "cli": (4.2, 10, OUTPUT),
 }
 
 
@@ -104,15 +110,15 @@ def house() -> Figure:
     for y, word, colour in words:
         ax.text(9.4, y, word, ha="left", va="center", fontsize=10, color=colour, style="italic")
     ax.text(
-        -0.1,
-        6.1,
+        0.5,
+        9.3,
         "questions\nabout layers",
         ha="center",
         va="center",
         color=PALE,
         style="italic",
     )
-    ax.set(xlim=(-0.9, 11.9), ylim=(-0.5, 9.4))
+    ax.set(xlim=(-0.9, 11.9), ylim=(-0.5, 10.6))
     return figure
 
 
@@ -121,7 +127,7 @@ def house() -> Figure:
 
 def walk() -> Figure:
     """The recipe network as slabs: height and width of a picture, number of channels."""
-    rows = summary(recipe("mnist5k").build_model(), (1, 28, 28)).rows
+    rows = summary(recipe("mnist5k").build_model((1, 28, 28), classes=10), (1, 28, 28)).rows
     ends = [r for r in rows if r.name == "2" or r.name.endswith(".activation") or r.name in ("7", "9")]
     names = ("stem", "block 3", "block 4", "block 5", "block 6", "mean", "logits")
     stages = [("image", rows[0].input), *zip(names, (r.output for r in ends), strict=True)]
@@ -263,7 +269,7 @@ def memory_order() -> Figure:
 
 def roofline() -> Figure:
     """The roof, and the computed intensities of one block's steps and of the standard convolution in its place."""
-    model = recipe("mnist5k").build_model()
+    model = recipe("mnist5k").build_model((1, 28, 28), classes=10)
     both = [row for each in (model, standard_twin(model, rng=0)) for row in summary(each, (1, 28, 28)).rows]
     wanted = {
         "depthwise": next(r for r in both if r.name == "4.depthwise"),

@@ -255,7 +255,7 @@ def roofline(report: Mapping[str, Any], *, threads: int | None = None) -> "Figur
     return fig
 
 
-def scaling(report: Mapping[str, Any]) -> "Figure":
+def scaling(report: Mapping[str, Any], *, threads: int | None = None) -> "Figure":
     """Time against each size, standard against separable convolution; a dot and a line mark where they are equal.
 
     Below, the ratio of the times beside the ratio of the multiply-adds.
@@ -263,9 +263,13 @@ def scaling(report: Mapping[str, Any]) -> "Figure":
     Parameters
     ----------
     report : what `measured` returns, with the section "scaling"
+    threads : which of the measured numbers of threads; None: the first
     """
-    section = _section("scaling", report)
-    sweeps = section["sweeps"]
+    sweeps = _section("scaling", report)["sweeps"]
+    threads = next((sweep["threads"] for sweep in sweeps), 0) if threads is None else threads
+    sweeps = [sweep for sweep in sweeps if sweep["threads"] == threads]
+    if not sweeps:
+        raise ValueError(f"plots.scaling: nothing was measured on {threads} threads")
     fig = _figure(3.1 * len(sweeps), 5)
     grid = fig.subplots(2, len(sweeps), sharex="col", sharey="row", squeeze=False)
     for (above, below), found in zip(grid.T, sweeps, strict=True):
@@ -303,7 +307,7 @@ def scaling(report: Mapping[str, Any]) -> "Figure":
     grid[1, 0].set_ylabel("separable / standard")
     grid[0, 0].legend(frameon=False, fontsize=9)
     grid[1, 0].legend(frameon=False, fontsize=9)
-    fig.suptitle(_where(report, section["threads"]), fontsize=9)
+    fig.suptitle(_where(report, threads), fontsize=9)
     return fig
 
 

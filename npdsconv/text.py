@@ -1,4 +1,4 @@
-"""Plain tables, as text and as HTML: words to the left, numbers to the right, the last row a total."""
+"""Plain tables, as text and as HTML: words to the left, numbers to the right."""
 
 import html
 from collections.abc import Iterable, Sequence
@@ -15,25 +15,40 @@ def show(value: Cell) -> str:
     return f"{value:.3f}" if isinstance(value, float) else value
 
 
-def as_text(header: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:
-    """The table in fixed width."""
+def line(cells: Iterable[Cell], columns: Sequence[str]) -> str:
+    """One line of a table that is printed row by row; `as_text` knows all rows, and finds the columns itself.
+
+    Parameters
+    ----------
+    cells : one for each column
+    columns : side and width of each, as in format strings: ``"<12"`` for words, ``">7"`` for numbers
+
+    >>> line(("mnist", 60000, 0.5, None), ("<8", ">7", ">6", ">4"))
+    'mnist      60,000   0.500     -'
+    """
+    return "  ".join(format(show(cell), column) for cell, column in zip(cells, columns, strict=True)).rstrip()
+
+
+def as_text(header: Sequence[str], rows: Iterable[Sequence[Cell]], *, total: bool = True) -> str:
+    """The table in fixed width; with `total`, a rule sets the last row apart.
+
+    >>> print(as_text(("digit", "images"), [("one", 7), ("two", 12)], total=False))
+    digit  images
+    -------------
+    one         7
+    two        12
+    """
     rows = list(rows)
     lines = [list(header), *([show(cell) for cell in row] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    left = _words(rows)
-    aligned = [
-        "  ".join(
-            cell.ljust(width) if at_left else cell.rjust(width)
-            for cell, width, at_left in zip(line, widths, left, strict=True)
-        ).rstrip()
-        for line in lines
-    ]
+    columns = [f"{'<' if left else '>'}{width}" for left, width in zip(_words(rows), widths, strict=True)]
     rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
-    return "\n".join([aligned[0], rule, *aligned[1:-1], rule, aligned[-1]])
+    head, *body = [line(cells, columns) for cells in lines]
+    return "\n".join([head, rule, *body[:-1], *([rule] if total else []), *body[-1:]])
 
 
 def as_html(header: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:
-    """The same table for a notebook."""
+    """The same table for a notebook; the last row is a total."""
     rows = list(rows)
     sides = ["left" if at_left else "right" for at_left in _words(rows)]
 

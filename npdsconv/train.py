@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from npdsconv.data import Augment, Split, batches, to_float
+from npdsconv.data import Augment, Split, batches, steps_per_epoch, to_float
 from npdsconv.layers import Layer, pullback
 from npdsconv.metrics import confusion_matrix
 from npdsconv.ops.losses import softmax, softmax_cross_entropy, softmax_cross_entropy_backward
@@ -239,17 +239,6 @@ def epochs(
 def fit(model: Layer, split: Split, optimizer: Optimizer, **settings: Any) -> list[EpochResult]:
     """Run `epochs`, with the same arguments, to the end and return all its results."""
     return list(epochs(model, split, optimizer, **settings))
-
-
-def steps_per_epoch(images: int, batch_size: int, *, drop_last: bool = False) -> int:
-    """How many batches an epoch has: what a schedule needs to know.
-
-    >>> steps_per_epoch(4000, 128), steps_per_epoch(4000, 128, drop_last=True)
-    (32, 31)
-    """
-    if batch_size < 1:
-        raise ValueError(f"steps_per_epoch: batch size {batch_size} is below 1")
-    return images // batch_size if drop_last else -(-images // batch_size)
 
 
 def evaluate(model: Layer, images: Array, labels: Array, *, batch_size: int = 256) -> Evaluation:

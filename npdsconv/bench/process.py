@@ -1,13 +1,13 @@
 """One library in one process: the side that asks. The side that answers is `worker`."""
 
 import json
-import os
 import subprocess
 import sys
 from contextlib import suppress
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+
+from npdsconv.runs import processes
 
 # How many threads a matrix product takes is read from these when a process starts.
 _POOLS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
@@ -30,11 +30,7 @@ class Process:
 
     def __init__(self, library: str, threads: int, *, keep: bool = True) -> None:
         self.library, self.threads = library, threads
-        root = str(Path(__file__).parents[2])  # the child shall find the very package that runs here
-        paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
-        environment = (
-            os.environ | dict.fromkeys(_POOLS, str(threads)) | {"PYTHONPATH": os.pathsep.join(paths)}
-        )
+        environment = processes.environment() | dict.fromkeys(_POOLS, str(threads))
         self._process = subprocess.Popen(
             [sys.executable, "-m", "npdsconv.bench.worker", library, str(threads), str(int(keep))],
             stdin=subprocess.PIPE,

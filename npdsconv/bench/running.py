@@ -5,11 +5,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from npdsconv.bench import inference, machine, ops, peak_memory, roofline, scaling, table, training
+from npdsconv import text
+from npdsconv.bench import inference, machine, ops, roofline, scaling, table, training
 from npdsconv.bench.measuring import Arena
 from npdsconv.bench.opponents import require
 from npdsconv.bench.workloads import Workload
+from npdsconv.runs import peak_memory
 
+SCALING = (">10", ">25", ">25", ">5", ">13")  # the columns of a sweep
 BUSY = 0.05  # share of the cores taken by others, above which figures are not to be trusted
 
 
@@ -110,33 +113,36 @@ class Run:
             )
             rows = self._rows("roofline", roofline.workloads(), threads=[n], against=[])
             width = max((len(row["workload"]) for row in rows), default=0)
-            print(f"\n{'':{width}}  FLOPs/byte  GFLOP/s    GB/s  of the lower ceiling" if rows else "")
+            columns = (f"<{width}", ">10", ">7", ">6", ">20")
+            head = ("", "FLOPs/byte", "GFLOP/s", "GB/s", "of the lower ceiling")
+            print("\n" + text.line(head, columns) if rows else "")
             for row in rows:
                 row["attained"] = a = roofline.attained(row, ceiling)
-                print(
-                    f"{row['workload']:{width}}  {a['intensity']:10.2f}  {a['flops_per_second'] / 1e9:7.1f}  "
-                    f"{a['bytes_per_second'] / 1e9:6.1f}  {a['share']:.0%}"
-                )
+                speed, traffic = a["flops_per_second"] / 1e9, a["bytes_per_second"] / 1e9
+                cells = (f"{a['intensity']:.2f}", f"{speed:.1f}", f"{traffic:.1f}", f"{a['share']:.0%}")
+                print(text.line((row["workload"], *cells), columns))
             section["rows"] += rows
         return section
 
     def scaling(self) -> dict[str, Any]:
-        n = self.threads[0]
-        section: dict[str, Any] = {"threads": n, "sweeps": []}
-        print(f"\nscaling, {_threads(n)}: forward and all gradients")
-        with Arena([], n, self.impls, keep=self.keep).open() as arena:
-            for quantity, values in scaling.SWEEPS.items():
-                if self.only not in quantity:
-                    continue
-                print(f"{quantity:>10}  {'standard':>25}  {'separable':>25}  ratio  multiply-adds")
-                points = []
-                for value in values:
-                    points.append(scaling.point(arena, quantity, value, self.seconds))
-                    print(_scaling_line(points[-1]), flush=True)
-                section["sweeps"].append(scaling.sweep(quantity, points))
-                crossover = section["sweeps"][-1]["crossover"]
-                print(f"{'':10}  " + (f"equal at {crossover:.3g}" if crossover else "no crossover"))
-        return section
+        quantities = [name for name in scaling.SWEEPS if self.only in name]
+        sweeps: list[dict[str, Any]] = []
+        for n in self.threads if quantities else ():
+            print(f"\nscaling, {_threads(n)}: forward and all gradients")
+            with Arena([], n, self.impls, keep=self.keep).open() as arena:
+                sweeps += [self._sweep(arena, n, quantity) for quantity in quantities]
+        return {"sweeps": sweeps}
+
+    def _sweep(self, arena: Arena, threads: int, quantity: str) -> dict[str, Any]:
+        print(text.line((quantity, "standard", "separable", "ratio", "multiply-adds"), SCALING))
+        points = []
+        for value in scaling.SWEEPS[quantity]:
+            points.append(scaling.point(arena, quantity, value, self.seconds))
+            print(_scaling_line(points[-1]), flush=True)
+        found = scaling.sweep(quantity, threads, points)
+        equal = found["crossover"]
+        print(f"{'':10}  " + (f"equal at {equal:.3g}" if equal else "no crossover"))
+        return found
 
     # ---- what they share ----
 
@@ -207,10 +213,9 @@ def _threads(n: int) -> str:
 
 def _scaling_line(point: dict[str, Any]) -> str:
     standard, separable = point["standard"], point["separable"]
-    return (
-        f"{point['value']:10}  {table.between(standard):>25}  {table.between(separable):>25}  "
-        f"{separable['median'] / standard['median']:5.2f}  {separable['flops'] / standard['flops']:.3f}"
-    )
+    ratio, counted = (separable[name] / standard[name] for name in ("median", "flops"))
+    times = (table.between(standard), table.between(separable))
+    return text.line((point["value"], *times, f"{ratio:.2f}", counted), SCALING)
 
 
 def write(report: dict[str, Any], folder: str) -> list[Path]:
@@ -230,7 +235,7 @@ def draw(report: Mapping[str, Any], folder: Path, prefix: str = "") -> list[Path
 
     written = []
     for name, figure in (("roofline", plots.roofline), ("scaling", plots.scaling)):
-        if name in report:
+        if name in report and (report[name].get("rows") or report[name].get("sweeps")):
             written.append(folder / f"{prefix}{name}.png")
             plots.save(figure(report), written[-1])
     return written

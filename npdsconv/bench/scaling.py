@@ -34,9 +34,15 @@ def point(arena: Arena, quantity: str, value: int, seconds: float) -> dict[str, 
     return found
 
 
-def sweep(quantity: str, points: list[dict[str, Any]]) -> dict[str, Any]:
+def sweep(quantity: str, threads: int, points: list[dict[str, Any]]) -> dict[str, Any]:
     """The points of one quantity, and where the two kinds take the same time."""
     values = [p["value"] for p in points]
     ratios = [p["separable"]["median"] / p["standard"]["median"] for p in points]
     base = {name: size for name, size in BASE.items() if name != quantity}
-    return {"quantity": quantity, "base": base, "points": points, "crossover": crossover(values, ratios)}
+    return {
+        "quantity": quantity,
+        "threads": threads,
+        "base": base,
+        "points": points,
+        "crossover": crossover(values, ratios),
+    }

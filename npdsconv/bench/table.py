@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-OPPONENT = 37  # characters: a time and the variant
+from npdsconv import text
 
 
 def duration(seconds: float) -> str:
@@ -40,31 +40,36 @@ def between(time: dict[str, Any]) -> str:
     )
 
 
-def header(columns: Sequence[str], impls: Sequence[str], width: int, *, rates: bool = True) -> str:
+def header(opponents: Sequence[str], impls: Sequence[str], width: int, *, rates: bool = True) -> str:
     """The first line; `rates`: whether the rows have FLOPs and bytes."""
-    cells = [f"{'':{width}}", f"{impls[0] if len(impls) > 1 else 'npdsconv':>25}"]
-    cells += ["GFLOP/s", f"{'GB/s':>6}"] if rates else []
-    for column in columns:
-        cells += [f"{column:<{OPPONENT}}", f"{'ratio':<16}", f"{'faster':<13}"]
-    return "  ".join(cells).rstrip()
+    cells = ["", impls[0] if len(impls) > 1 else "npdsconv", *(["GFLOP/s", "GB/s"] if rates else [])]
+    for opponent in opponents:
+        cells += [opponent, "ratio", "faster"]
+    return text.line(cells, _columns(opponents, width, rates))
 
 
-def line(row: dict[str, Any], columns: Sequence[str], width: int) -> str:
+def line(row: dict[str, Any], opponents: Sequence[str], width: int) -> str:
     """One workload: times of npdsconv, what that attains, and each opponent with the ratio and the winner."""
-    own = row["times"][0]
-    cells = [f"{row['workload']:{width}}", f"{between(own):>25}"]
-    if row["bytes"]:
-        cells.append(f"{row['flops'] / own['median'] / 1e9:7.1f}" if row["flops"] else f"{'':7}")
-        cells.append(f"{row['bytes'] / own['median'] / 1e9:6.1f}")
-    for column in columns:
-        found = row["ratios"].get(column)
+    own, rates = row["times"][0], bool(row["bytes"])
+    cells = [row["workload"], between(own)]
+    if rates:
+        cells.append(f"{row['flops'] / own['median'] / 1e9:.1f}" if row["flops"] else "")
+        cells.append(f"{row['bytes'] / own['median'] / 1e9:.1f}")
+    for opponent in opponents:
+        found = row["ratios"].get(opponent)
         if found is None:
-            cells += [f"{'-':<{OPPONENT}}", f"{'':16}", f"{'':13}"]
+            cells += ["-", "", ""]
             continue
-        time = f"{between(fastest(row, column))} {found['variant'].removesuffix(' folded')}"
-        ratio = f"{found['ratio']:.2f} ({found['q1']:.2f}-{found['q3']:.2f})"
-        cells += [f"{time:<{OPPONENT}}", f"{ratio:<16}", f"{winner(found, column):<13}"]
-    return "  ".join(cells).rstrip()
+        cells.append(f"{between(fastest(row, opponent))} {found['variant'].removesuffix(' folded')}")
+        cells.append(f"{found['ratio']:.2f} ({found['q1']:.2f}-{found['q3']:.2f})")
+        cells.append(winner(found, opponent))
+    return text.line(cells, _columns(opponents, width, rates))
+
+
+def _columns(opponents: Sequence[str], width: int, rates: bool) -> list[str]:
+    """Side and width of each column, wide enough for whatever is measured: rows are printed one by one."""
+    own = [f"<{width}", ">25", *([">7", ">6"] if rates else [])]
+    return own + [column for _ in opponents for column in ("<37", "<16", "<13")]
 
 
 def fastest(row: dict[str, Any], column: str) -> dict[str, Any]:

@@ -1,13 +1,18 @@
 """The command line: ``npdsconv COMMAND``. Each command has a module of its own with `add` and `run`.
 
-None of them imports Numba, SciPy or pyplot before it runs, so that ``--help`` stays quick.
+`run` prints for people and returns an `Outcome` for machines. None of the modules imports Numba or pyplot before it
+runs, so that ``--help`` stays quick.
 """
 
 import argparse
 import importlib
 import json
+import math
+import os
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext, redirect_stdout
+from typing import Any, NamedTuple, NoReturn
 
 from npdsconv import show_versions
 
@@ -32,29 +37,77 @@ EXAMPLES = """examples:
   npdsconv bench train --against torch        a training step, in turns with PyTorch
 """
 
+FAILED, BAD_INPUT, INTERRUPTED, PIPE_CLOSED = 1, 2, 130, 141  # the last two as shells count signals
+
+
+class Outcome(NamedTuple):
+    """What a command has found, which ``--json`` prints, and its exit code."""
+
+    report: dict[str, Any]
+    code: int = 0
+
+
+class _Parser(argparse.ArgumentParser):
+    """A mistake in the arguments is an error like any other: one line."""
+
+    def error(self, message: str) -> NoReturn:
+        command = self.prog.partition(" ")[2]
+        raise ValueError(f"{command and f'{command}: '}{message}; see {self.prog} --help")
+
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit code: 0, 1 (a check failed), 2 (bad input) or 130 (interrupted)."""
-    parser = argparse.ArgumentParser(
+    """Run the command line; returns the exit code.
+
+    0, or 1 (a check failed), 2 (bad input), 130 (interrupted), 141 (whoever read the output has gone).
+    """
+    try:
+        try:
+            return _main(argv)
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what Python flushes at its end
+        return PIPE_CLOSED
+
+
+def _main(argv: Sequence[str] | None) -> int:
+    parser = _parser()
+    try:
+        args = parser.parse_args(argv)
+        if args.command is None:
+            parser.print_help()
+            return 0
+        with redirect_stdout(sys.stderr) if args.json else nullcontext():
+            outcome = _module(args.command).run(args)
+        if args.json:
+            print(json.dumps(_plain(outcome.report), allow_nan=False), flush=True)
+        return outcome.code
+    except BrokenPipeError:
+        raise
+    except (ValueError, TypeError, OSError, FloatingPointError) as error:
+        print(f"npdsconv: error: {error}", file=sys.stderr)
+        return BAD_INPUT
+    except KeyboardInterrupt:
+        print("npdsconv: interrupted", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
         prog="npdsconv",
         description="Depthwise separable convolution in NumPy.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action=_Versions, nargs=0, help="show versions and machine, and exit")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     for name, summary in COMMANDS.items():
         command = commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
         _module(name).add(command)
-    args = parser.parse_args(argv)
-    try:
-        return _module(args.command).run(args)
-    except (ValueError, TypeError, OSError, FloatingPointError) as error:
-        print(f"npdsconv: error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("npdsconv: interrupted", file=sys.stderr)
-        return 130
+        command.add_argument(
+            "--json", action="store_true", help="print one JSON object, and all else on standard error"
+        )
+    return parser
 
 
 class _Versions(argparse.Action):
@@ -65,10 +118,14 @@ class _Versions(argparse.Action):
         parser.exit()
 
 
-def _module(command: str):  # type: ignore[no-untyped-def]
+def _module(command: str) -> Any:
     return importlib.import_module(f"npdsconv.cli.{command}")
 
 
-def print_json(values: dict) -> None:
-    """One machine-readable object, on one line."""
-    print(json.dumps(values), flush=True)
+def _plain(value: Any) -> Any:
+    """As JSON can hold it, which knows neither infinity nor NaN: null."""
+    if isinstance(value, dict):
+        return {name: _plain(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

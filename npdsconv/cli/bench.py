@@ -2,7 +2,7 @@
 
 import argparse
 
-from npdsconv.cli import print_json
+from npdsconv.cli import Outcome
 from npdsconv.ops._tiers import TIERS
 
 WHAT = {
@@ -59,12 +59,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--epoch", action="store_true", help="train: also a whole epoch of 60,000 images")
     parser.add_argument("--out", metavar="FOLDER", help="write bench.json and the figures there")
-    parser.add_argument(
-        "--json", action="store_true", help="print the results as one JSON object, as the last line"
-    )
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> Outcome:
     """Measure, print a table row by row, write what was asked for."""
     from npdsconv.bench import running
 
@@ -81,6 +78,4 @@ def run(args: argparse.Namespace) -> int:
     if args.out:
         for path in running.write(report, args.out):
             print(f"written: {path}")
-    if args.json:
-        print_json(report)
-    return 0
+    return Outcome(report)

@@ -4,7 +4,13 @@ import argparse
 
 import numpy as np
 
-from npdsconv import data
+from npdsconv import data, text
+from npdsconv.cli import Outcome
+
+SETS = {
+    "mnist5k": "4,000 digits to train and 1,000 to test, inside the package; its score is the mini test",
+    "mnist": "60,000 and 10,000; from --data-dir, NPDSCONV_DATA_DIR, the cache, or fetched (11 MB)",
+}
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -14,22 +20,23 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--picture", metavar="FILE", help="save a picture of some of its images")
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> Outcome:
     """Print what there is, or load one data set and print its sizes."""
     if args.name is None:
-        print(
-            "mnist5k   4,000 digits to train and 1,000 to test, inside the package; its score is the mini test"
-        )
-        print("mnist    60,000 and 10,000; from --data-dir, NPDSCONV_DATA_DIR, the cache, or fetched (11 MB)")
+        for name, what in SETS.items():
+            print(text.line((name, what), ("<7", "")))
         print("\nnpdsconv data NAME loads one and counts its images")
-        return 0
+        return Outcome({"sets": SETS})
     dataset = data.load(args.name, args.data_dir)
-    print(f"{'':6} {'images':>7}", *(f"{k:>6d}" for k in range(10)))
-    for label, split in (("train", dataset.train), ("test", dataset.test)):
-        print(f"{label:6} {len(split):7,}", *(f"{n:6,}" for n in np.bincount(split.labels, minlength=10)))
+    rows, report = [], {"name": args.name, "shape": dataset.shape, "classes": dataset.classes}
+    for half, split in (("train", dataset.train), ("test", dataset.test)):
+        counts = np.bincount(split.labels, minlength=dataset.classes).tolist()
+        rows.append((half, len(split), *counts))
+        report[half] = counts
+    print(text.as_text(("", "images", *map(str, range(dataset.classes))), rows, total=False))
     if args.picture:
         from npdsconv import plots
 
         plots.save(plots.digits(dataset.train.images, dataset.train.labels), args.picture)
         print(f"picture: {args.picture}")
-    return 0
+    return Outcome(report)

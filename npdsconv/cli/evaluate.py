@@ -3,9 +3,10 @@
 import argparse
 from typing import Literal
 
-from npdsconv import data, metrics, train
-from npdsconv.cli import print_json
-from npdsconv.runs.folder import latest_folder, load_model
+from npdsconv import data, metrics, text, train
+from npdsconv.cli import Outcome, which_run
+from npdsconv.runs.folder import load_model
+from npdsconv.runs.job import score_name
 from npdsconv.runs.recipe import RECIPES
 
 AVERAGES: tuple[Literal["macro", "micro"], ...] = ("macro", "micro")
@@ -13,19 +14,14 @@ AVERAGES: tuple[Literal["macro", "micro"], ...] = ("macro", "micro")
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument(
-        "run", nargs="?", metavar="RUN", help="run folder or checkpoint (default: the latest run)"
-    )
+    which_run.add(parser)
     parser.add_argument("--dataset", choices=RECIPES, help="default: the one it was trained on")
     parser.add_argument("--data-dir", metavar="FOLDER", help="where MNIST's four IDX files are")
-    parser.add_argument(
-        "--json", action="store_true", help="print the results as one JSON object, as the last line"
-    )
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> Outcome:
     """Print accuracy, precision, recall and F1 of each class, and the confusion matrix."""
-    path = args.run or latest_folder()
+    path = which_run.chosen("evaluate", args.place, args.run)
     model, recipe, saved = load_model(path)
     name = args.dataset or recipe.dataset
     if name == "mnist5k" and recipe.dataset == "mnist":
@@ -35,26 +31,26 @@ def run(args: argparse.Namespace) -> int:
         )
     test = data.load(name, args.data_dir).test
     result = train.evaluate(model, test.images, test.labels)
-    label = "mini test" if name == "mnist5k" else "test"
+    label = score_name(name)
     print(f"{path}: epoch {saved.meta['epoch']} of {recipe.epochs}, {label}, {len(test):,} images")
     print(f"accuracy {result.accuracy:.2%}   loss {result.loss:.4f}\n")
     print(metrics.report(test.labels, result.predictions))
     print("\nconfusion (rows: truth, columns: prediction)")
-    print("\n".join(" ".join(f"{n:5d}" for n in row) for row in result.confusion))
-    if args.json:
-        print_json(
-            {
-                "scored_on": label,
-                "accuracy": result.accuracy,
-                "loss": result.loss,
-                **{
-                    f"{measure.__name__}_{average}": measure(test.labels, result.predictions, average=average)
-                    for measure in (metrics.precision, metrics.recall, metrics.f1)
-                    for average in AVERAGES
-                },
-                "confusion": result.confusion.tolist(),
-                "epoch": saved.meta["epoch"],
-                "run": str(path),
-            }
-        )
-    return 0
+    digits = [str(k) for k in range(len(result.confusion))]
+    rows = [(k, *row) for k, row in zip(digits, result.confusion.tolist(), strict=True)]
+    print(text.as_text(("", *digits), rows, total=False))
+    return Outcome(
+        {
+            "scored_on": label,
+            "accuracy": result.accuracy,
+            "loss": result.loss,
+            **{
+                f"{measure.__name__}_{average}": measure(test.labels, result.predictions, average=average)
+                for measure in (metrics.precision, metrics.recall, metrics.f1)
+                for average in AVERAGES
+            },
+            "confusion": result.confusion.tolist(),
+            "epoch": saved.meta["epoch"],
+            "run": str(path),
+        }
+    )

@@ -3,7 +3,9 @@
 import argparse
 import sys
 
-from npdsconv.cli import print_json
+from npdsconv import text
+from npdsconv.cli import FAILED, Outcome
+from npdsconv.ops._tiers import TIERS
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -15,26 +17,22 @@ def add(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help='a case, a family such as "conv2d", a kind (op, layer, model), or all (the default)',
     )
-    parser.add_argument("--impl", choices=("naive", "im2col", "numba"), default="numba", help="tier to check")
-    parser.add_argument(
-        "--json", action="store_true", help="print the results as one JSON object, as the last line"
-    )
+    parser.add_argument("--impl", choices=TIERS, default="numba", help="tier to check (default numba)")
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> Outcome:
     """Print one table; exit code 1 if a gradient is wrong."""
     from npdsconv import catalogue
 
     cases = catalogue.run(args.names, impl=args.impl)
     width = max(len(case.name) for case in catalogue.select(args.names))
-    print(f"{'':6} {'':{width}}  {'max error':>9}  {'checked':>7}  {'kinks':>5}")
+    columns = ("<6", f"<{width}", ">9", ">7", ">5", "<6")
+    print(text.line(("", "", "max error", "checked", "kinks", ""), columns))
     results, failed, worst = [], [], 0.0
     for kind, name, report in cases:
         verdict = "ok" if report.ok else "FAILED"
-        print(
-            f"{kind:6} {name:{width}}  {report.max_error:9.1e}  {report.checked:7d}  {report.kinks:5d}  {verdict}",
-            flush=True,
-        )
+        cells = (kind, name, f"{report.max_error:.1e}", report.checked, report.kinks, verdict)
+        print(text.line(cells, columns), flush=True)
         results.append({"kind": kind, "name": name, **report.as_dict()})
         worst = max(worst, report.max_error)
         if not report.ok:
@@ -42,6 +40,4 @@ def run(args: argparse.Namespace) -> int:
     for name, report in failed:
         print(f"\n{name}\n{report}", file=sys.stderr)
     print(f"{len(results)} checked, {len(failed)} failed; worst error {worst:.1e}")
-    if args.json:
-        print_json({"ok": not failed, "results": results})
-    return 1 if failed else 0
+    return Outcome({"ok": not failed, "results": results}, code=FAILED if failed else 0)

@@ -5,50 +5,59 @@ from pathlib import Path
 
 import numpy as np
 
-from npdsconv import train
-from npdsconv.cli import print_json
+from npdsconv import text, train
+from npdsconv.cli import Outcome, which_run
 from npdsconv.data import images
-from npdsconv.runs.folder import latest_folder, load_model
+from npdsconv.runs.folder import is_run, load_model
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
+    which_run.add(parser)
+    kinds = ", ".join(sorted(suffix[1:] for suffix in images.SUFFIXES))
     parser.add_argument(
-        "pictures", nargs="+", metavar="PICTURE", help="PNG or PGM files, or folders of them; one digit each"
+        "pictures",
+        nargs="+",
+        metavar="PICTURE",
+        help=f"picture files, or folders of them; one digit each ({kinds})",
     )
-    parser.add_argument("--run", metavar="RUN", help="run folder or checkpoint (default: the latest run)")
     parser.add_argument("--save", metavar="FOLDER", help="keep the 28x28 pictures that the network saw")
-    parser.add_argument(
-        "--json", action="store_true", help="print the results as one JSON object, as the last line"
-    )
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> Outcome:
     """Print, for each picture, the digit and the probabilities of all ten."""
-    model, _, _ = load_model(args.run or latest_folder())
-    files = [file for path in args.pictures for file in images.list_images(path)]
+    place, pictures = _run_and_pictures(args)
+    model, _, _ = load_model(which_run.chosen("predict", place, args.run))
+    files = [file for path in pictures for file in images.list_images(path)]
     seen = [images.prepare(file) for file in files]
     probabilities = train.predict(model, np.stack(seen)[:, None])
-    width = max(len(str(file)) for file in files)
-    print(" " * width, "digit", *(f"{k:>5d}" for k in range(probabilities.shape[1])))
-    for file, p in zip(files, probabilities, strict=True):
-        print(f"{file!s:{width}}", f"{p.argmax():>5d}", *(f"{v:5.1%}" if v < 0.9995 else " 100%" for v in p))
+    digits = probabilities.argmax(axis=1).tolist()
+    classes = [str(k) for k in range(probabilities.shape[1])]
+    columns = (f"<{max(len(str(file)) for file in files)}", ">5", *[">6"] * len(classes))
+    print(text.line(("", "digit", *classes), columns))
+    for file, digit, p in zip(files, digits, probabilities, strict=True):
+        print(text.line((str(file), digit, *(f"{share:.1%}" for share in p)), columns))
     if args.save:
         _save(Path(args.save), files, seen)
-    if args.json:
-        print_json(
-            {
-                "predictions": [
-                    {
-                        "file": str(file),
-                        "digit": int(p.argmax()),
-                        "probabilities": [round(float(v), 6) for v in p],
-                    }
-                    for file, p in zip(files, probabilities, strict=True)
-                ]
-            }
-        )
-    return 0
+    found = zip(files, digits, probabilities, strict=True)
+    return Outcome(
+        {
+            "predictions": [
+                {"file": str(file), "digit": digit, "probabilities": [round(float(v), 6) for v in p]}
+                for file, digit, p in found
+            ]
+        }
+    )
+
+
+def _run_and_pictures(args: argparse.Namespace) -> tuple[str | None, list[str]]:
+    """What stands first is the run if it is one; otherwise it is a picture too."""
+    words = [*([args.place] if args.place else []), *args.pictures]
+    if not is_run(words[0]):
+        return None, words
+    if not words[1:]:
+        raise ValueError(f"predict: {words[0]} is a run: name pictures after it")
+    return words[0], words[1:]
 
 
 def _save(folder: Path, files: list[Path], seen: list[np.ndarray]) -> None:

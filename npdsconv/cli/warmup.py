@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
+from npdsconv.cli import Outcome
 from npdsconv.runs import warmup
 
 
@@ -19,14 +20,15 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> Outcome:
     """Compile, with progress; say how long it took, and where the cache is."""
     dtypes = warmup.DTYPES if args.dtype == "both" else (args.dtype,)
     before, began = _files(), time.perf_counter()
     for dtype in dtypes:
         compile_shown(f"compiling for {dtype}", warmup.steps(dtype))
-    print(_verdict(time.perf_counter() - began, len(_files() - before)))
-    return 0
+    seconds, new, folder = time.perf_counter() - began, len(_files() - before), _folder()
+    print(_verdict(seconds, new, folder))
+    return Outcome({"seconds": seconds, "kernels_compiled": new, "cache": folder and str(folder)})
 
 
 def compile_shown(title: str, steps: Iterable[str]) -> float:
@@ -64,8 +66,7 @@ def _files() -> set[Path]:
     return set() if folder is None else set(folder.rglob("*.nbc"))
 
 
-def _verdict(seconds: float, new: int) -> str:
-    folder = _folder()
+def _verdict(seconds: float, new: int, folder: Path | None) -> str:
     if folder is None:
         return (
             f"{seconds:.1f} s; nothing is kept, for the cache folder cannot be written: "

@@ -1,7 +1,7 @@
 """Data: two data sets of digits, batches, augmentation, and reading pictures of one's own."""
 
 from .augment import Affine
-from .batching import Augment, batches, to_float
+from .batching import Augment, batches, steps_per_epoch, to_float
 from .dataset import NAMES, Dataset, Split, holdout, load
 from .idx import read_idx
 
@@ -15,5 +15,6 @@ __all__ = [
     "holdout",
     "load",
     "read_idx",
+    "steps_per_epoch",
     "to_float",
 ]

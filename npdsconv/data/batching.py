@@ -110,11 +110,11 @@ def batches(
     size = _check_batches(images, labels, batch_size)
     n = len(labels)
     order = _hash.permutation(seed, epoch, _SHUFFLE_STREAM, n) if shuffle else np.arange(n)
-    stop = n - n % size if drop_last else n
+    steps = steps_per_epoch(n, size, drop_last=drop_last)
 
     def produce() -> Iterator[tuple[npt.NDArray[Any], npt.NDArray[np.int64]]]:
-        for start in range(0, stop, size):
-            index = order[start : start + size]
+        for step in range(steps):
+            index = order[step * size : (step + 1) * size]
             x = to_float(images[index])
             if augment is not None:
                 x = augment(x, seed=seed, epoch=epoch, index=index)
@@ -122,6 +122,17 @@ def batches(
 
     # A function of its own, so that the checks above run at the call and not at the first batch.
     return produce()
+
+
+def steps_per_epoch(images: int, batch_size: int, *, drop_last: bool = False) -> int:
+    """How many batches an epoch has: what a schedule needs to know.
+
+    >>> steps_per_epoch(4000, 128), steps_per_epoch(4000, 128, drop_last=True)
+    (32, 31)
+    """
+    if batch_size < 1:
+        raise ValueError(f"steps_per_epoch: batch size {batch_size} is below 1")
+    return images // batch_size if drop_last else -(-images // batch_size)
 
 
 def _check_batches(images: npt.NDArray[Any], labels: npt.NDArray[np.integer], batch_size: int) -> int:

@@ -67,6 +67,17 @@ class Dataset:
     train: Split
     test: Split
 
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of one image: what a network has to take."""
+        c, h, w = self.train.images.shape[1:]
+        return c, h, w
+
+    @property
+    def classes(self) -> int:
+        """How many classes there are to tell apart: the labels of `train` are below this number."""
+        return int(self.train.labels.max()) + 1
+
 
 def load(name: str, data_dir: str | os.PathLike[str] | None = None) -> Dataset:
     """Load a data set of handwritten digits.

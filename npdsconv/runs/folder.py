@@ -13,7 +13,7 @@ from pathlib import Path
 from npdsconv import checkpoint
 from npdsconv.checkpoint import Checkpoint
 from npdsconv.layers import Sequential
-from npdsconv.optim import Optimizer
+from npdsconv.runs.job import Job
 from npdsconv.runs.recipe import Recipe
 from npdsconv.train import EpochResult
 
@@ -72,13 +72,16 @@ class RunFolder:
         _replace(self.metrics, "\n".join(lines) + "\n")
         return recipe, saved
 
-    def record(
-        self, recipe: Recipe, model: Sequential, optimizer: Optimizer, result: EpochResult | None
-    ) -> None:
+    def record(self, job: Job, result: EpochResult | None) -> None:
         """Save the state, then add the epoch's line: a line never speaks of a state that was not saved."""
-        epoch = result.epoch if result else 0
         checkpoint.save(
-            self.checkpoint, model=model, optimizer=optimizer, epoch=epoch, recipe=recipe.as_dict()
+            self.checkpoint,
+            model=job.model,
+            optimizer=job.optimizer,
+            epoch=result.epoch if result else 0,
+            recipe=job.recipe.as_dict(),
+            shape=job.shape,
+            classes=job.classes,
         )
         if result:
             held = result.validation
@@ -102,19 +105,19 @@ def load_model(path: str | os.PathLike[str]) -> tuple[Sequential, Recipe, Checkp
     file = path / "checkpoint.npz" if path.is_dir() else path
     saved = checkpoint.load(file)
     recipe = recipe_of(saved, file)
-    model = recipe.build_model()
+    model = recipe.build_model(tuple(saved.meta["shape"]), saved.meta["classes"])
     model.load_state_dict(saved.state)
     return model, recipe, saved
 
 
 def recipe_of(saved: Checkpoint, file: Path) -> Recipe:
-    """The recipe that a checkpoint carries."""
+    """The recipe that a checkpoint carries, beside the shape of an image and the number of classes."""
     try:
-        return Recipe(**saved.meta["recipe"])
+        if saved.meta.keys() >= {"shape", "classes"}:
+            return Recipe(**saved.meta["recipe"])
     except (KeyError, TypeError):
-        raise ValueError(
-            f"{file} carries no recipe of this version: it was not written by `npdsconv train`"
-        ) from None
+        pass
+    raise ValueError(f"{file} carries no recipe of this version: it was not written by `npdsconv train`")
 
 
 def fresh_folder(recipe: Recipe) -> Path:
@@ -122,14 +125,21 @@ def fresh_folder(recipe: Recipe) -> Path:
     return next(path for path in _candidates(recipe) if not path.exists())
 
 
-def latest_folder() -> Path:
-    """The run under ``runs/`` that was written to last."""
+def is_run(path: str | os.PathLike[str]) -> bool:
+    """Whether a path names a run and not a picture: a folder with a checkpoint, or a checkpoint."""
+    return Path(path).suffix == ".npz" or RunFolder(path).checkpoint.exists()
+
+
+def latest_folder(*, trained: bool = False) -> Path:
+    """The run under ``runs/`` that was written to last; with `trained`, of those that have an epoch behind them."""
     found = sorted(Path("runs").glob("*/checkpoint.npz"), key=lambda p: p.stat().st_mtime)
-    if not found:
+    folders = [path.parent for path in found if not trained or RunFolder(path.parent).rows()]
+    if not folders:
+        what = "no run with a whole epoch" if trained and found else "no run"
         raise FileNotFoundError(
-            "there is no run in runs/: name its folder, or train one with `npdsconv train`"
+            f"there is {what} in runs/: name its folder, or train one with `npdsconv train`"
         )
-    return found[-1].parent
+    return folders[-1]
 
 
 def _candidates(recipe: Recipe) -> Iterator[Path]:

@@ -8,9 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from npdsconv import models, optim, train
-from npdsconv.data import Affine, Augment
+from npdsconv import models, optim
+from npdsconv.data import NAMES, Affine, Augment, steps_per_epoch
 from npdsconv.layers import Sequential, set_impl
+from npdsconv.ops._tiers import TIERS
+from npdsconv.runs import settings
+from npdsconv.runs.settings import ANGLE, COUNT, NOT_NEGATIVE, ONE_OR_TWO, POSITIVE, SHARE, setting
 from npdsconv.shapes import check_choice
 
 MODELS: dict[str, Callable[..., Sequential]] = {
@@ -21,56 +24,77 @@ MODELS: dict[str, Callable[..., Sequential]] = {
 }
 OPTIMIZERS = {"sgd": optim.SGD, "adam": optim.Adam, "adamw": optim.AdamW}
 SCHEDULES = ("one_cycle", "cosine", "step", "constant")
+GROUPS = ("data", "network", "training")
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Every setting that decides what a run computes. Two runs with equal recipes end with the same bits."""
+    """Every setting that decides what a run computes. Two runs with equal recipes end with the same bits.
 
-    dataset: str = "mnist5k"
-    model: str = "separable_cnn"
-    standard: bool = False  # train the model's standard-convolution twin instead
-    width: float = 1.0
-    stem_stride: int = (
-        2  # of separable_cnn: 2 is about twice as quick as 1, and as accurate on held-out images
+    Raises
+    ------
+    TypeError, ValueError
+        A setting of the wrong kind, or against its rule.
+    """
+
+    dataset: str = setting("mnist5k", "data", "what to learn; mnist5k comes with the package", NAMES)
+    hold_out: int = setting(
+        0,
+        "data",
+        "training images to measure with, in place of the test images: to choose settings",
+        NOT_NEGATIVE,
     )
-    dropout: float = 0.0
-    epochs: int = 30
-    batch_size: int = 64
-    optimizer: str = "adamw"
-    lr: float = 0.01
-    weight_decay: float = 0.0
-    schedule: str = "one_cycle"
-    warm_up: float = 0.25  # share of all steps in which the learning rate rises
-    label_smoothing: float = 0.0
-    rotate: float = 15.0  # degrees
-    shift: float = 2.0  # pixels
-    scale: float = 0.15  # share
-    shear: float = 11.0  # degrees
-    hold_out: int = 0  # training images to measure with, in place of the test images
-    seed: int = 0
-    impl: str = "numba"
+    rotate: float = setting(15.0, "data", "augmentation: degrees", NOT_NEGATIVE)
+    shift: float = setting(2.0, "data", "augmentation: pixels", NOT_NEGATIVE)
+    scale: float = setting(0.15, "data", "augmentation: share", SHARE)
+    shear: float = setting(11.0, "data", "augmentation: degrees", ANGLE)
+
+    model: str = setting("separable_cnn", "network", "network", MODELS)
+    standard: bool = setting(False, "network", "train the standard-convolution twin of the model")
+    width: float = setting(1.0, "network", "factor on its channel counts", POSITIVE)
+    # 2 is about twice as quick as 1, and as accurate on held-out images.
+    stem_stride: int = setting(
+        2, "network", "of separable_cnn: 2 halves the picture in the first convolution, 1 later", ONE_OR_TWO
+    )
+    dropout: float = setting(0.0, "network", "probability of dropping a unit before the dense layer", SHARE)
+    impl: str = setting("numba", "network", "tier of the layers", TIERS)
+
+    epochs: int = setting(30, "training", "passes over the training images", COUNT)
+    batch_size: int = setting(64, "training", "images in a step", COUNT)
+    optimizer: str = setting("adamw", "training", "optimiser", OPTIMIZERS)
+    lr: float = setting(0.01, "training", "highest learning rate", NOT_NEGATIVE)
+    weight_decay: float = setting(0.0, "training", "decay of the weights", NOT_NEGATIVE)
+    schedule: str = setting("one_cycle", "training", "course of the learning rate", SCHEDULES)
+    warm_up: float = setting(0.25, "training", "share of all steps in which the learning rate rises", SHARE)
+    label_smoothing: float = setting(0.0, "training", "share of the target spread over all classes", SHARE)
+    seed: int = setting(0, "training", "of initial weights, order of the images, augmentation", NOT_NEGATIVE)
 
     def __post_init__(self) -> None:
-        for name, known in (
-            ("model", MODELS),
-            ("optimizer", OPTIMIZERS),
-            ("schedule", SCHEDULES),
-            ("impl", ("naive", "im2col", "numba")),
-        ):
-            check_choice("recipe", name, getattr(self, name), known)
-        if self.epochs < 1:
-            raise ValueError(f"recipe: epochs must be at least 1, got {self.epochs}")
-        if not 0 <= self.warm_up < 1:
-            raise ValueError(f"recipe: warm_up must be in [0, 1), got {self.warm_up}")
+        settings.check("recipe", self)
 
-    def build_model(self) -> Sequential:
-        """The network with its initial weights, which depend on the seed."""
-        options: dict[str, Any] = {} if self.model == "small_cnn" else {"dropout": self.dropout}
+    def build_model(self, shape: tuple[int, int, int], classes: int) -> Sequential:
+        """The network with its initial weights, which depend on the seed.
+
+        Parameters
+        ----------
+        shape : (C, H, W) of one image, as ``Dataset.shape`` says
+        classes : how many there are, as ``Dataset.classes`` says
+
+        Raises
+        ------
+        ValueError
+            The network cannot take such images.
+        """
+        channels, height, width = shape
+        options: dict[str, Any] = {"dropout": self.dropout}
         if self.model == "separable_cnn":
             options["stem_stride"] = self.stem_stride
-        build = MODELS[self.model]
-        model = build(in_channels=1, classes=10, width=self.width, rng=self.seed, **options)
+        if self.model == "small_cnn":
+            if height != width:
+                raise ValueError(f"recipe: small_cnn takes square images, got {height}×{width}")
+            options = {"size": height}
+        options |= {"in_channels": channels, "classes": classes, "width": self.width}
+        model = MODELS[self.model](**options, rng=self.seed)
         if self.standard:
             model = models.standard_twin(model, rng=self.seed)
         set_impl(model, self.impl)
@@ -81,7 +105,7 @@ class Recipe:
 
     def build_schedule(self, images: int) -> optim.Schedule:
         """Factor on the learning rate as a function of the step, for a run over that many images an epoch."""
-        total = self.epochs * train.steps_per_epoch(images, self.batch_size)
+        total = self.epochs * steps_per_epoch(images, self.batch_size)
         if self.schedule == "one_cycle":
             return optim.one_cycle(max(total, 2), warm=self.warm_up)
         plain = {
@@ -113,7 +137,7 @@ def recipe(dataset: str = "mnist5k", **changes: Any) -> Recipe:
     3
     """
     check_choice("recipe", "dataset", dataset, RECIPES)
-    unknown = sorted(set(changes) - {f.name for f in dataclasses.fields(Recipe)})
-    if unknown:
-        raise ValueError(f"recipe: unknown settings {unknown}")
+    known = [field.name for field in dataclasses.fields(Recipe)]
+    for name in changes:
+        check_choice("recipe", "a setting", name, known)
     return dataclasses.replace(RECIPES[dataset], **changes)

@@ -106,6 +106,10 @@ def test_a_line_says_who_is_faster():
     assert "2.00 s (2.00-2.00) channels_last" in line
     assert "0.60 (0.55-0.65)" in line
     assert line.split()[-2:] == ["npdsconv", "-"]
+    head = table.header(["PyTorch", "ONNX Runtime"], ["numba"], 30)
+    assert head.index("PyTorch") == line.index("2.00 s")
+    assert head.index("ratio") == line.index("0.60 (")
+    assert head.index("ONNX") == len(line) - 1
     assert table.winner({"ratio": 1.3, "q1": 1.2, "q3": 1.4}, "PyTorch, BN folded") == "PyTorch"
     assert table.winner({"ratio": 1.1, "q1": 0.9, "q3": 1.4}, "PyTorch") == "level"
 

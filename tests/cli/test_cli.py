@@ -2,18 +2,21 @@
 
 import csv
 import json
+import os
+import shlex
 
 import numba
 import numpy as np
 import pytest
 from helpers import call, fresh
 
-from npdsconv import catalogue, checkpoint, cli, complexity, data, gradcheck, models, train
-from npdsconv.bench import peak_memory, training
-from npdsconv.data import Dataset
-from npdsconv.runs import recorded
+from npdsconv import catalogue, checkpoint, cli, data, gradcheck, models, train
+from npdsconv.complexity import summary
+from npdsconv.data import Dataset, Split
+from npdsconv.runs import peak, peak_memory, recorded
 from npdsconv.runs.recipe import recipe
 
+TRAIN = ["train", "--impl", "im2col"]
 SMALL = ["--width", "0.125", "--impl", "im2col", "--batch-size", "32", "--epochs", "3"]
 
 
@@ -27,11 +30,13 @@ def _few_digits(monkeypatch, tmp_path):
 
 
 def last_json(output):
-    return json.loads(output.splitlines()[-1])
+    """The one object that is all of standard output."""
+    (line,) = output.splitlines()
+    return json.loads(line)
 
 
 def test_train_writes_a_run_folder_and_ends_with_a_table(capsys, tmp_path):
-    code, out, _ = call(capsys, "train", *SMALL, "--json")
+    code, out, err = call(capsys, "train", *SMALL, "--json")
     report = last_json(out)
     folder = tmp_path / report["out"]
     assert code == 0
@@ -44,8 +49,9 @@ def test_train_writes_a_run_folder_and_ends_with_a_table(capsys, tmp_path):
     assert json.loads((folder / "config.json").read_text())["width"] == 0.125
     assert report["scored_on"] == "mini test"
     assert report["model"]["params"] < report["twin"]["params"]
-    assert "mini test" in out
-    assert "standard twin" in out
+    assert "mini test" in err
+    assert "standard twin" in err
+    assert "epoch  3/3" in err
     assert (folder / "learning_curve.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -116,6 +122,82 @@ def test_evaluate_the_latest_run(capsys):
     assert np.sum(report["confusion"]) == 59
 
 
+def test_the_run_is_named_in_the_same_way_everywhere(capsys, tmp_path):
+    from PIL import Image
+
+    trained = [last_json(call(capsys, "train", *SMALL, "--seed", k, "--json")[1]) for k in (1, 2)]
+    first, second = (report["out"] for report in trained)
+    assert trained[0]["loss"] != trained[1]["loss"]
+    digit = Image.fromarray(data.load("mnist5k").test.images[0, 0])
+    digit.resize((90, 90)).save(tmp_path / "a.png")
+    digit.resize((60, 60)).save(tmp_path / "b.png")
+
+    def asked(*argv):
+        code, out, err = call(capsys, *argv, "--json")
+        assert code == 0, err
+        return {key: value for key, value in last_json(out).items() if key != "run"}
+
+    pictures = ["a.png", "b.png"]
+    for path in (first, second):
+        named = asked("evaluate", path)
+        assert named == asked("evaluate", "--run", path) == asked("evaluate", f"{path}/checkpoint.npz")
+        read = asked("predict", path, *pictures)
+        assert [p["file"] for p in read["predictions"]] == pictures
+        assert (
+            read == asked("predict", "--run", path, *pictures) == asked("predict", *pictures, "--run", path)
+        )
+        assert read == asked("predict", f"{path}/checkpoint.npz", *pictures)
+    assert asked("evaluate") == asked("evaluate", second) != asked("evaluate", first)
+    assert asked("predict", "a.png") == asked("predict", second, "a.png") != asked("predict", first, "a.png")
+
+
+def test_a_run_without_a_whole_epoch_is_not_the_latest(capsys, monkeypatch):
+    def diverging(*args):
+        raise FloatingPointError("epochs: the loss is nan")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(train, "_step", diverging)
+        assert call(capsys, "train", *SMALL, "--out", "runs/diverged")[0] == 2
+    code, _, err = call(capsys, "evaluate")
+    assert (code, "there is no run with a whole epoch in runs/" in err) == (2, True)
+    trained = last_json(call(capsys, "train", *SMALL, "--json")[1])
+    os.utime("runs/diverged/checkpoint.npz")
+    assert last_json(call(capsys, "evaluate", "--json")[1])["run"] == trained["out"]
+
+
+def test_a_network_fits_the_images_and_classes_of_its_data(capsys, monkeypatch):
+    rng = np.random.default_rng(3)
+    halves = [Split(rng.integers(0, 256, (n, 2, 9, 9), np.uint8), np.arange(n) % 3) for n in (40, 15)]
+    monkeypatch.setattr(data, "load", lambda name, data_dir=None: Dataset(name, *halves))
+    for model in ("separable_cnn", "small_cnn"):
+        report = last_json(call(capsys, "train", *SMALL, "--model", model, "--out", model, "--json")[1])
+        built = recipe(model=model, width=0.125).build_model((2, 9, 9), 3)
+        costs = summary(built, (2, 9, 9))
+        assert report["model"] == {"params": costs.params, "macs": costs.macs}
+        measured = last_json(call(capsys, "evaluate", model, "--json")[1])
+        assert np.shape(measured["confusion"]) == (3, 3)
+        assert measured["loss"] == report["loss"]
+        assert call(capsys, "train", "--resume", "--out", model)[0] == 0
+
+
+def test_what_to_do_next_works_as_it_is_printed(capsys, tmp_path):
+    from PIL import Image
+
+    code, out, _ = call(capsys, "train", *SMALL, "--out", "my run")
+    _, _, told = out.partition("next:\n")
+    commands = [shlex.split(line.strip().split("  ")[0]) for line in told.splitlines()]
+    assert code == 0
+    assert [command[:2] for command in commands] == [
+        ["npdsconv", name] for name in ("evaluate", "predict", "train")
+    ]
+    Image.fromarray(data.load("mnist5k").test.images[0, 0]).save(tmp_path / "PICTURE", "png")
+    for command in commands:
+        code, out, err = call(capsys, *command[1:])
+        assert code == 0, err
+    assert "the standard-convolution twin, in my run/twin" in out
+    assert "--twin" not in out
+
+
 def test_evaluating_on_images_that_were_learned_is_refused(capsys):
     assert call(capsys, "train", "--dataset", "mnist", *SMALL, "--out", "run")[0] == 0
     code, _, err = call(capsys, "evaluate", "run", "--dataset", "mnist5k")
@@ -141,10 +223,15 @@ def test_predict_reads_pictures_and_saves_what_it_saw(capsys, tmp_path):
 
 
 def test_gradcheck_prints_a_table(capsys):
-    code, out, _ = call(capsys, "gradcheck", "linear", "--impl", "im2col", "--json")
+    code, out, err = call(capsys, "gradcheck", "linear", "--impl", "im2col", "--json")
     assert code == 0
     assert last_json(out)["ok"] is True
-    assert "linear" in out
+    assert "linear" in err
+    code, out, _ = call(capsys, "gradcheck", "linear", "--impl", "im2col")
+    head, *rows, last = out.splitlines()
+    assert len({len(row) for row in rows}) == 1
+    assert {row[: head.index("kinks") + 5][-1] for row in rows} == {"0"}
+    assert last.startswith(f"{len(rows)} checked, 0 failed; worst error ")
 
 
 def test_a_wrong_gradient_is_told_with_exit_code_1(capsys, monkeypatch):
@@ -159,47 +246,61 @@ def test_a_wrong_gradient_is_told_with_exit_code_1(capsys, monkeypatch):
             report = gradcheck.check(lambda x: x * 1.0, backward, np.linspace(-1, 2, 7))
             yield catalogue.Case("op", backward.__name__, lambda impl, report=report: report)
 
-    monkeypatch.setattr(catalogue, "CASES", tuple(cases()))
+    monkeypatch.setattr(catalogue.checks, "CASES", tuple(cases()))
     code, out, err = call(capsys, "gradcheck", "all", "--json")
     assert code == 1
-    assert out.count("FAILED") == 2
+    assert err.count("FAILED") >= 2
     assert last_json(out)["ok"] is False
     assert "doubled" in err
     assert "broken" in err
 
 
 def test_complexity_beside_the_twin(capsys):
-    code, out, _ = call(capsys, "complexity", "separable_cnn", "--input", "1x28x28", "--json")
+    code, out, err = call(capsys, "complexity", "separable_cnn", "--input", "1x28x28", "--json")
     report = last_json(out)
     assert code == 0
+    assert "PointwiseConv2d" in err
     assert report["model"]["params"] == 36298
     assert report["standard_twin"]["params"] == 278890
     assert report["model"]["flops"] == 2 * report["model"]["macs"]
 
 
+def test_complexity_counts_the_network_that_train_trains(capsys):
+    """Whatever the settings: both take them from the recipe."""
+    for extra in ([], ["--stem-stride", "1"]):
+        trained = last_json(call(capsys, "train", *SMALL[:-2], "--epochs", "1", *extra, "--json")[1])
+        counted = last_json(call(capsys, "complexity", "separable_cnn", *SMALL[:2], *extra, "--json")[1])
+        for theirs, mine in (("model", "model"), ("twin", "standard_twin")):
+            figures = {name: counted[mine][name] for name in ("params", "macs")}
+            assert {name: trained[theirs][name] for name in figures} == figures
+    default = last_json(call(capsys, "complexity", "separable_cnn", "--json")[1])
+    wide = last_json(call(capsys, "complexity", "separable_cnn", "--stem-stride", "1", "--json")[1])
+    assert (default["model"]["macs"], wide["model"]["macs"]) == (2_720_192, 2_889_536)
+
+
 def test_memory_of_a_training_step_is_counted_and_measured(capsys, monkeypatch):
-    monkeypatch.setattr(training, "REPEATS", 1)
+    monkeypatch.setattr(peak, "REPEATS", 1)
     size = ["--input", "2x28x26", "--classes", "3", "--width", "0.25", "--memory", "--batch-size", "50"]
     if not peak_memory.available() or numba.config.DISABLE_JIT:
         pytest.skip("only Linux tells the peak memory; without the JIT a step takes long")
-    code, out, _ = call(capsys, "complexity", "separable_cnn", *size, "--json")
+    code, out, err = call(capsys, "complexity", "separable_cnn", *size, "--json")
     step = last_json(out)["training_step"]
     assert code == 0
     assert step.keys() == {"batch_size", "counted_bytes", "peak_bytes"}
-    model = models.separable_cnn(2, 3, width=0.25)
-    assert step["counted_bytes"] == complexity.summary(model, (2, 28, 26)).training_bytes(50)
+    model = models.separable_cnn(2, 3, width=0.25, stem_stride=2)
+    assert step["counted_bytes"] == summary(model, (2, 28, 26)).training_bytes(50)
     assert 0.7 < step["peak_bytes"] / step["counted_bytes"] < 2
-    counted, peak = (f"{step[name] / 1e6:.1f} MB" for name in ("counted_bytes", "peak_bytes"))
-    line = f"training step, batch 50: activations counted {counted}, peak measured {peak}"
-    assert line in out.splitlines()
+    counted, measured = (f"{step[name] / 1e6:.1f} MB" for name in ("counted_bytes", "peak_bytes"))
+    line = f"training step, batch 50: activations counted {counted}, peak measured {measured}"
+    assert line in err.splitlines()
 
 
 def test_memory_of_a_training_step_where_it_cannot_be_measured(capsys, monkeypatch):
     monkeypatch.setattr(peak_memory, "available", lambda: False)
-    code, out, _ = call(capsys, "complexity", "small_cnn", "--memory", "--json")
+    code, out, err = call(capsys, "complexity", "small_cnn", "--memory", "--batch-size", "128", "--json")
     report = last_json(out)
     assert code == 0
-    assert "batch 128: activations counted 21.7 MB, peak not measured: only Linux tells it" in out
+    assert "batch 128: activations counted 21.7 MB, peak not measured: only Linux tells it" in err
     assert report["training_step"]["peak_bytes"] is None
     assert "training_step" not in last_json(call(capsys, "complexity", "small_cnn", "--json")[1])
 
@@ -207,8 +308,8 @@ def test_memory_of_a_training_step_where_it_cannot_be_measured(capsys, monkeypat
 def test_a_training_step_that_does_not_fit_is_not_tried(capsys, monkeypatch):
     monkeypatch.setattr(peak_memory, "available", lambda: True)
     monkeypatch.setattr(peak_memory, "free", lambda: 20_000_000)
-    monkeypatch.setattr(training, "peaks", lambda *a: [{"peaks": [{"bytes": 3_000_000}]}])
-    code, out, err = call(capsys, "complexity", "small_cnn", "--memory")
+    monkeypatch.setattr(peak, "training_peak", lambda *a: 3_000_000)
+    code, out, err = call(capsys, "complexity", "small_cnn", "--memory", "--batch-size", "128")
     assert code == 2
     assert (
         "batch 128 keeps 22 MB of activations, and 20 MB are free here: choose a smaller --batch-size" in err
@@ -229,9 +330,24 @@ def test_data_lists_and_counts(capsys, tmp_path):
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        (["train", "--epochs", "0"], "epochs must be at least 1, got 0"),
-        (["train", "--batch-size", "0", "--impl", "im2col"], "batch size 0 is below 1"),
-        (["train", "--lr", "-1", "--impl", "im2col"], "lr"),
+        ([*TRAIN, "--epochs", "0"], "recipe: epochs must be at least 1, got 0"),
+        ([*TRAIN, "--batch-size", "0"], "recipe: batch_size must be at least 1, got 0"),
+        ([*TRAIN, "--lr", "-1"], "recipe: lr must be at least 0, got -1.0"),
+        ([*TRAIN, "--lr", "nan"], "recipe: lr must be a finite number, got nan"),
+        ([*TRAIN, "--width", "0"], "recipe: width must be above 0, got 0.0"),
+        ([*TRAIN, "--stem-stride", "3"], "recipe: stem_stride must be 1 or 2, got 3"),
+        ([*TRAIN, "--dropout", "1"], "recipe: dropout must be in [0, 1), got 1.0"),
+        ([*TRAIN, "--label-smoothing", "2"], "recipe: label_smoothing must be in [0, 1), got 2.0"),
+        ([*TRAIN, "--shear", "90"], "recipe: shear must be in [0, 90), got 90.0"),
+        ([*TRAIN, "--seed", "-1"], "recipe: seed must be at least 0, got -1"),
+        (
+            [*TRAIN, "--epochs", "few"],
+            "train: argument --epochs: invalid int value: 'few'; see npdsconv train -",
+        ),
+        ([*TRAIN, "--model", "vgg"], "train: argument --model: invalid choice: 'vgg'"),
+        ([*TRAIN, "--wdith", "2"], "unrecognized arguments: --wdith 2; see npdsconv --help"),
+        (["tran"], "argument COMMAND: invalid choice: 'tran'"),
+        ([*TRAIN, "--threads", "100000"], "n must be an int from 1 to"),
         (["train", "--resume", "--out", "nowhere"], "no run to resume in nowhere"),
         (["train", "--resume"], "there is no run in runs/"),
         (["train", "--out", "file/below", *SMALL], "cannot write to file/below"),
@@ -242,7 +358,10 @@ def test_data_lists_and_counts(capsys, tmp_path):
         (["predict", "missing.png", "--run", "file"], "not a checkpoint"),
         (["gradcheck", "nothing"], "no case 'nothing'"),
         (["complexity", "separable_cnn", "--input", "28x28"], "--input must be CxHxW"),
-        (["complexity", "small_cnn", "--batch-size", "0"], "--batch-size must be at least 1, got 0"),
+        (["complexity", "small_cnn", "--batch-size", "0"], "batch_size must be at least 1, got 0"),
+        (["complexity", "small_cnn", "--input", "1x8x12"], "small_cnn takes square images, got 8×12"),
+        (["evaluate", "a", "--run", "b"], "evaluate: one run at a time, got a and --run b"),
+        (["predict", "a.npz"], "predict: a.npz is a run: name pictures after it"),
         (["complexity", "small_cnn", "--input", "1x2x2"], "size 2 is below 4"),
     ],
 )
@@ -253,6 +372,7 @@ def test_bad_input_gives_one_clear_line_and_exit_code_2(capsys, tmp_path, argv, 
     assert message in err
     assert len(err.splitlines()) == 1
     assert err.startswith("npdsconv: error: ")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"], "nothing is left behind"
 
 
 def test_a_run_is_not_overwritten_and_keeps_its_settings(capsys, tmp_path):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from npdsconv.data import Affine, _hash, batches, to_float
+from npdsconv.data import Affine, _hash, batches, steps_per_epoch, to_float
 
 N = 23
 
@@ -48,6 +48,12 @@ def test_every_image_comes_once_with_its_label(images):
 def test_sizes(images, size, drop_last, sizes):
     found = [len(y) for _, y in batches(images, LABELS, size, seed=0, epoch=0, drop_last=drop_last)]
     assert found == sizes
+    assert steps_per_epoch(N, size, drop_last=drop_last) == len(sizes)
+
+
+def test_an_epoch_of_no_size_is_refused():
+    with pytest.raises(ValueError, match=r"steps_per_epoch: batch size 0 is below 1"):
+        steps_per_epoch(N, 0)
 
 
 def test_no_images_give_no_batches(images):

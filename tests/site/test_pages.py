@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import import_from
 
 import npdsconv
 import npdsconv.layers
@@ -180,3 +181,22 @@ def test_the_checks_can_fail(tmp_path):
     assert [name for name in names_in(page) if not resolves(name)] == ["ops.conv3d"]
     assert links(page) == [("`x.y`", "../a.py")]
     assert anchor("A *heading*: `x`, $y$") == "a-heading-x-y"
+
+
+def test_the_architecture_page_and_its_drawing_show_every_room():
+    rooms = {
+        path.stem
+        for path in Path(npdsconv.__file__).parent.iterdir()
+        if path.suffix == ".py" or (path / "__init__.py").exists()
+    } - {"__init__", "__main__"}
+    assert len(rooms) > 20
+    drawings = import_from(DOCS, "drawings")
+    assert set(drawings.ROOMS) == rooms
+    places = [(x, y) for x, y, _ in drawings.ROOMS.values()]
+    assert len(places) == len(set(places))
+    assert [f"{a} -> {b}" for a, b in drawings.uses() if drawings.ROOMS[a][1] <= drawings.ROOMS[b][1]] == []
+    table = (
+        PAGES["architecture"].read_text(encoding="utf-8").partition("## The rooms")[2].partition("\n## ")[0]
+    )
+    named = {name.split("/")[0].removesuffix(".py") for name in re.findall(r"\[`([\w/.]+)`\]", table)}
+    assert rooms <= named

@@ -69,7 +69,7 @@ def canned():
             "ceilings": [ceiling],
             "rows": [measuring.row(one, 1, [timing(one, 1e-4)]) | {"attained": attained}],
         },
-        "scaling": {"threads": 2, "sweeps": [scaling.sweep("channels", points)]},
+        "scaling": {"sweeps": [scaling.sweep("channels", n, points) for n in (2, 1)]},
     }
     return {"machine": measured} | {name: s | {"measured": measured} for name, s in sections.items()}
 
@@ -83,6 +83,7 @@ def test_every_section_has_a_table(script):
     assert "| 9.0 MB | 12.0 MB | 10.0 MB | **0.90** |" in made["memory"]
     assert "1 thread: 90 GFLOP/s" in made["roofline"]
     assert "| 1.50 | 3.0 | 2.0 | 25% |" in made["roofline"]
+    assert made["scaling"].count("channels") == 1
     assert "| channels | 4 | 4.00 at 1, 0.25 at 16 | 0.25, 0.25 |" in made["scaling"]
     for text in made.values():
         assert "2030-01-02 on Some CPU, 2 cores" in text

@@ -1,16 +1,17 @@
 """The README is true: its commands, its examples, its table of ops, its links."""
 
 import re
-import sys
+import shlex
 from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import load
 
-import npdsconv
-from npdsconv import data, gradcheck, ops
+from npdsconv import catalogue, cli, data, gradcheck, ops
+from npdsconv.catalogue import tables
 from npdsconv.data import Dataset
-from npdsconv.runs import recorded
+from npdsconv.ops._tiers import TIERS
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -48,27 +49,27 @@ def test_the_training_example_runs(monkeypatch, capsys):
     assert len(capsys.readouterr().out.splitlines()) == 4
 
 
-def tiers_of(op):
-    """What the table has to say of an op: the keys of its IMPLS, "numpy" for two that are one."""
-    impls = getattr(sys.modules[getattr(ops, op).__module__], "IMPLS", None)
-    if impls is None:
-        return "NumPy"
-    names = list(impls)
-    if impls["naive"] is impls["im2col"]:
-        names[:2] = ["numpy"]
-    return ", ".join(f"`{name}`" for name in names)
+@pytest.mark.parametrize(("page", "table"), [("README.md", "tiers"), ("docs/shapes.md", "shapes")])
+def test_the_tables_of_ops_are_those_of_the_catalogue(page, table):
+    """If not: python -m npdsconv.catalogue.tables README.md docs/shapes.md."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    assert f"<!-- table {table}: " in text
+    assert tables.written(text) == text
+    out_of_date = text.replace("| `relu` |", "| `reul` |").replace("| [`relu`]", "| [`reul`]")
+    assert out_of_date != text
+    assert tables.written(out_of_date) == text
+    with pytest.raises(ValueError, match="no table stands between the marks"):
+        tables.written(text.replace("<!--", "<!-"))
 
 
-def test_the_table_has_every_op_with_its_tiers():
-    table = README[README.index("| op, each with") :].partition("\n\n")[0]
-    said = {
-        name: tiers
-        for ops_of_row, tiers in re.findall(r"^\| ([^|]*) \| (.*) \|$", table, re.M)
-        for name in re.findall(r"`(\w+)`", ops_of_row)
-    }
-    forwards = [name for name in ops.__all__ if not name.endswith("_backward") and name != "softmax"]
-    assert said == {name: tiers_of(name) for name in forwards}
-    assert [name for name in forwards if not hasattr(npdsconv, name)] == []
+def test_every_op_is_in_the_table_with_its_tiers():
+    rows = re.findall(r"^\| `(\w+)`[^|]* \| (.*) \|$", tables.tiers(), re.M)
+    said = {name: tuple(re.findall(r"`(\w+)`", tiers)) for name, tiers in rows}
+    assert said["conv2d"] == TIERS
+    assert said["relu"] == ("numpy", "loops", "numba")
+    assert said["dropout"] == ()
+    forwards = {name for name in ops.__all__ if not name.endswith("_backward") and name != "softmax"}
+    assert said.keys() == forwards
 
 
 def test_links_lead_somewhere():
@@ -78,10 +79,23 @@ def test_links_lead_somewhere():
 
 
 def test_the_results_are_the_recorded_ones():
-    for dataset, standard in {(r["dataset"], r["standard"]) for r in recorded.runs()}:
-        scores = [
-            100 * r["accuracy"]
-            for r in recorded.runs()
-            if (r["dataset"], r["standard"]) == (dataset, standard)
-        ]
-        assert f"{np.mean(scores):.2f} %" in README, (dataset, standard)
+    script = load(ROOT / "benchmarks/accuracy.py")
+    rows = script.table().splitlines()
+    assert len(rows) > 3
+    assert [row for row in rows if row not in README.splitlines()] == []
+
+
+def test_the_gradients_are_as_many_and_as_right_as_it_says():
+    """That no case is worse than its threshold is what tests/test_catalogue.py shows."""
+    cases, error = re.search(r"more\s+than (\d+) cases, no error above (\S+)\. ", README).groups()
+    assert int(cases) < len(catalogue.CASES) < int(cases) + 30
+    (report,) = [report for _, _, report in catalogue.run(["linear"], impl="im2col")][:1]
+    assert report.threshold == float(error)
+
+
+def test_the_commands_are_understood():
+    """Each line of the first listings, up to its comment, by the command line's own parser."""
+    lines = re.findall(r"^(?:pip install -e \. && )?npdsconv (.*?)(?: +#.*)?$", README, re.M)
+    assert len(lines) > 5
+    for line in lines:
+        assert cli._parser().parse_args(shlex.split(line)).command in cli.COMMANDS

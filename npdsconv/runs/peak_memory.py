@@ -28,7 +28,7 @@ def growth(call: Callable[[], Any]) -> dict[str, int]:
     is given back. Then writing 5 to ``clear_refs`` sets the high-water mark VmHWM to what is resident now.
     """
     if not available():
-        raise OSError("memory: peak memory is read from /proc/self/status, which only Linux has")
+        raise OSError("peak_memory: peak memory is read from /proc/self/status, which only Linux has")
     for _ in range(WARM):
         call()
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
@@ -45,5 +45,5 @@ def _kilobytes(path: Path, name: str) -> int:
     """A line such as ``VmHWM:  1234 kB``, in bytes."""
     found = re.search(rf"^{name}:\s+(\d+) kB", path.read_text(), re.M)
     if found is None:
-        raise OSError(f"memory: {path} has no {name}")
+        raise OSError(f"peak_memory: {path} has no {name}")
     return 1024 * int(found[1])

@@ -1,0 +1,54 @@
+"""Arguments made from the fields of a `Recipe`: their names, types, choices, defaults and help are written there."""
+
+import argparse
+import dataclasses
+from typing import Any
+
+from npdsconv.runs.recipe import GROUPS, RECIPES, Recipe
+
+FIELDS = {field.name: field for field in dataclasses.fields(Recipe)}
+_METAVARS: dict[Any, str] = {int: "N", float: "X", str: "NAME"}
+
+
+def add_all(parser: argparse.ArgumentParser) -> dict[str, Any]:
+    """An argument for every field, by subject; the groups, for arguments that belong beside them."""
+    groups = {name: parser.add_argument_group(name) for name in GROUPS}
+    for name, field in FIELDS.items():
+        add(groups[field.metadata["group"]], name)
+    return groups
+
+
+def add(parser: Any, *names: str) -> None:
+    """An argument for each of these fields; one that is not given is None."""
+    for name in names:
+        field, help = FIELDS[name], FIELDS[name].metadata["help"]
+        if field.type is bool:
+            parser.add_argument(flag(name), action="store_true", default=None, help=help)
+            continue
+        choices = tuple(field.metadata["choices"]) or None
+        parser.add_argument(
+            flag(name),
+            type=field.type,
+            choices=choices,
+            metavar=None if choices else _METAVARS[field.type],
+            help=f"{help} (default {_default(name)})",
+        )
+
+
+def given(args: argparse.Namespace) -> dict[str, Any]:
+    """The fields that were given as arguments."""
+    found = {name: getattr(args, name, None) for name in FIELDS}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def flag(name: str) -> str:
+    """How a field is written on the command line."""
+    return "--" + name.replace("_", "-")
+
+
+def _default(name: str) -> str:
+    """The value in the first recipe, and where another data set's recipe has another one."""
+    first, *others = RECIPES.values()
+    value = getattr(first, name)
+    differing = [r for r in others if getattr(r, name) != value and name != "dataset"]
+    return ", ".join([f"{value}", *(f"{getattr(r, name)} for {r.dataset}" for r in differing)])

@@ -1,0 +1,101 @@
+"""A recipe on its data: all that a run needs, built and checked before anything is written."""
+
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from npdsconv import data, train
+from npdsconv.checkpoint import Checkpoint
+from npdsconv.data import Dataset, Split
+from npdsconv.layers import Sequential
+from npdsconv.optim import Optimizer
+from npdsconv.runs.recipe import Recipe
+from npdsconv.train import EpochResult, Evaluation
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """A network about to be trained; made by `prepare`. Whoever goes through `results` trains it.
+
+    Attributes
+    ----------
+    recipe : its settings
+    shape, classes : (C, H, W) of one image, and how many classes there are
+    learn : what it learns from
+    score : what it is measured with at the end; `scored_on` is the name for that
+    model, optimizer : as they are before the next epoch
+    results : an `EpochResult` after each epoch
+    start : epochs that are done already
+    """
+
+    recipe: Recipe
+    shape: tuple[int, int, int]
+    classes: int
+    learn: Split
+    score: Split
+    scored_on: str
+    model: Sequential
+    optimizer: Optimizer
+    results: Iterator[EpochResult]
+    start: int
+
+    def measure(self) -> Evaluation:
+        """The score of the model as it is now."""
+        return train.evaluate(self.model, self.score.images, self.score.labels)
+
+
+def prepare(
+    recipe: Recipe,
+    dataset: Dataset,
+    saved: Checkpoint | None = None,
+    progress: Callable[[Iterable[int]], Iterable[int]] | None = None,
+) -> Job:
+    """Build everything that a recipe asks for; nothing is learned and nothing is written.
+
+    Parameters
+    ----------
+    saved : where to go on from; None: from the first epoch
+    progress : as for `npdsconv.train.epochs`
+
+    Raises
+    ------
+    TypeError, ValueError
+        Settings that do not fit each other or the data.
+    """
+    learn, held = dataset.train, None
+    if recipe.hold_out:
+        learn, held = data.holdout(dataset.train, recipe.hold_out, seed=recipe.seed)
+    model = recipe.build_model(dataset.shape, dataset.classes)
+    optimizer = recipe.build_optimizer(model)
+    if saved is not None:
+        model.load_state_dict(saved.state)
+        optimizer.load_state_dict(saved.optimizer)
+    start = 0 if saved is None else saved.meta["epoch"]
+    settings: dict[str, Any] = {
+        "epochs": recipe.epochs,
+        "batch_size": recipe.batch_size,
+        "seed": recipe.seed,
+        "schedule": recipe.build_schedule(len(learn)),
+        "augment": recipe.build_augment(),
+        "label_smoothing": recipe.label_smoothing,
+        "validation": held,
+        "start_epoch": start,
+        "progress": progress,
+    }
+    return Job(
+        recipe=recipe,
+        shape=dataset.shape,
+        classes=dataset.classes,
+        learn=learn,
+        score=held or dataset.test,
+        scored_on="held-out training images" if held else score_name(recipe.dataset),
+        model=model,
+        optimizer=optimizer,
+        results=train.epochs(model, learn, optimizer, **settings),
+        start=start,
+    )
+
+
+def score_name(dataset: str) -> str:
+    """What a score on the test images of a data set is called: those of mnist5k come from MNIST's training set."""
+    return "mini test" if dataset == "mnist5k" else "test"

@@ -1,0 +1,18 @@
+"""Small programs for a second Python beside this one: ``python -m npdsconv.runs.processes.NAME ARGUMENT``."""
+
+import os
+import sys
+from pathlib import Path
+
+__all__ = ["command", "environment"]
+
+
+def command(name: str, argument: str) -> list[str]:
+    """The command that runs one of the programs of this folder."""
+    return [sys.executable, "-m", f"{__name__}.{name}", argument]
+
+
+def environment() -> dict[str, str]:
+    """The environment of this process, in which the second Python finds the very package that runs here."""
+    paths = [str(Path(__file__).parents[3]), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
