@@ -93,6 +93,7 @@ def test_an_empty_batch_gives_an_empty_output_and_gradients_of_zero(row, tier):
     """Where a mean over the batch is asked for, there is none, and that is said."""
     for example in row.examples:
         along = {next(iter(example.arrays)), *example.arrays} - {*floats(example)[1:]}  # labels and masks too
+        along |= {"s"} & {*example.arrays}  # a number for each channel of each image
         arrays = {name: a[:0] if name in along else a for name, a in example.arrays.items()}
         empty = type(example)(example.label, arrays, example.options)
         if row.name == "softmax_cross_entropy":
