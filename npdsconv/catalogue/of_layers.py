@@ -21,6 +21,11 @@ WINDOW: dict[str, Any] = {"stride": (2, 1), "padding": ((1, 0), (0, 2)), "dilati
 POOL: dict[str, Any] = {"kernel_size": (3, 2), "stride": (2, 1), "padding": ((1, 0), (0, 1))}
 CONV: dict[str, Any] = {"in_channels": 4, "out_channels": 6, "kernel_size": (3, 2), "groups": 2, **WINDOW}
 DEPTHWISE: dict[str, Any] = {"in_channels": 4, "kernel_size": (3, 2), "depth_multiplier": 3, **WINDOW}
+SEQUENCE = 2, 4, 11
+ROW: dict[str, Any] = {"kernel_size": 3, "stride": 2, "padding": (2, 1), "dilation": 3}
+CONV1D: dict[str, Any] = {"in_channels": 4, "out_channels": 6, "groups": 2, **ROW}
+DEPTHWISE1D: dict[str, Any] = {"in_channels": 4, "depth_multiplier": 3, **ROW}
+SQUEEZE: dict[str, Any] = {"channels": 4, "squeezed": 3}
 NORM: dict[str, Any] = {"num_features": 4, "eps": 1e-3, "momentum": 0.3}
 BLOCK: dict[str, Any] = {
     "in_channels": 4,
@@ -48,6 +53,14 @@ def _shortcut(rng: Generator) -> Layer:
 
 def _inverted(rng: Generator) -> Layer:
     return inverted_residual(4, 4, stride=1, expansion=3, rng=rng)
+
+
+def _branches(rng: Generator) -> Layer:
+    return layers.Concat(
+        layers.Conv2d(4, 5, (3, 2), padding="same", rng=rng),
+        layers.Sequential(layers.PointwiseConv2d(4, 3, rng=rng), layers.BatchNorm2d(3), layers.ReLU()),
+        layers.Sequential(),
+    )
 
 
 def _tied(rng: Generator) -> Layer:
@@ -87,6 +100,22 @@ LAYERS: tuple[LayerRow, ...] = (
         layers.Conv2d,
         (Setting(IMAGE, CONV), Setting(IMAGE, {**CONV, "bias": False}, "without bias")),
         op=ops.conv2d,
+        bilinear=True,
+    ),
+    LayerRow(
+        layers.ConvTranspose2d,
+        (Setting(IMAGE, CONV), Setting(IMAGE, {**CONV, "bias": False}, "without bias")),
+        op=ops.conv_transpose2d,
+        bilinear=True,
+    ),
+    LayerRow(
+        layers.Conv1d,
+        (Setting(SEQUENCE, CONV1D), Setting(SEQUENCE, {**CONV1D, "bias": False}, "without bias")),
+        bilinear=True,
+    ),
+    LayerRow(
+        layers.DepthwiseConv1d,
+        (Setting(SEQUENCE, DEPTHWISE1D), Setting(SEQUENCE, {**DEPTHWISE1D, "bias": False}, "without bias")),
         bilinear=True,
     ),
     LayerRow(
@@ -131,6 +160,14 @@ LAYERS: tuple[LayerRow, ...] = (
         bilinear=True,
     ),
     LayerRow(layers.GlobalAvgPool2d, (Setting(IMAGE),), op=ops.global_avg_pool2d, bilinear=True),
+    LayerRow(layers.Upsample2d, (Setting(IMAGE, {"scale": (3, 2)}),), op=ops.upsample2d, bilinear=True),
+    LayerRow(
+        layers.SqueezeExcite,
+        (
+            Setting(IMAGE, SQUEEZE),
+            Setting(IMAGE, {**SQUEEZE, "activation": "relu6", "gate": "relu6"}, "hard"),
+        ),
+    ),
     LayerRow(layers.Flatten, (Setting(IMAGE),), bilinear=True),
     LayerRow(layers.Dropout, (Setting(IMAGE, {"p": 0.3}),), bilinear=True),
     LayerRow(
@@ -153,6 +190,7 @@ LAYERS: tuple[LayerRow, ...] = (
             Setting(SMALL, label="shortcut", build=_shortcut),
         ),
     ),
+    LayerRow(layers.Concat, (Setting(SMALL, build=_branches),)),
     LayerRow(
         layers.Sequential,
         (

@@ -19,7 +19,10 @@ from npdsconv.ops import (
     max_pooling,
     norm,
     pointwise,
+    scaling,
     standard,
+    transposed,
+    upsampling,
 )
 from npdsconv.ops.fused import block
 from npdsconv.shapes import Array
@@ -44,6 +47,16 @@ WINDOWS: dict[str, dict[str, Any]] = {
 def _standard() -> tuple[Example, ...]:
     arrays = normal(x=SIZE, w=(6, 4, 3, 2), b=(6,))
     in_groups = normal(x=SIZE, w=(6, 2, 3, 2), b=(6,))
+    return (
+        *(Example(label, arrays, how) for label, how in WINDOWS.items()),
+        Example("groups", in_groups, {"groups": 2, **EVERYTHING}),
+        Example("one pixel", normal(x=SIZE, w=(4, 4, 1, 1))),
+    )
+
+
+def _transposed() -> tuple[Example, ...]:
+    arrays = normal(x=SIZE, w=(4, 6, 3, 2), b=(6,))
+    in_groups = normal(x=SIZE, w=(4, 3, 3, 2), b=(6,))
     return (
         *(Example(label, arrays, how) for label, how in WINDOWS.items()),
         Example("groups", in_groups, {"groups": 2, **EVERYTHING}),
@@ -166,6 +179,16 @@ OPS: tuple[OpRow, ...] = (
         bilinear=True,
     ),
     OpRow(
+        ops.conv_transpose2d,
+        ops.conv_transpose2d_backward,
+        transposed.IMPLS,
+        f"{IMAGE}, $w (C, O/G, K_H, K_W)$, $b (O)$",
+        IMAGES_OUT,
+        _transposed(),
+        about="dx of `conv2d` as an op, with all that it has",
+        bilinear=True,
+    ),
+    OpRow(
         ops.depthwise_conv2d,
         ops.depthwise_conv2d_backward,
         depthwise.IMPLS,
@@ -208,6 +231,29 @@ OPS: tuple[OpRow, ...] = (
         IMAGE,
         "$(N, C, 1, 1)$",
         (Example("", normal(x=SIZE)),),
+        bilinear=True,
+    ),
+    OpRow(
+        ops.upsample2d,
+        ops.upsample2d_backward,
+        upsampling.IMPLS,
+        f"{IMAGE}, a scale $(s_h, s_w)$",
+        "$(N, C, H s_h, W s_w)$",
+        (
+            Example("", normal(x=SIZE), {"scale": (3, 2)}),
+            Example("one pixel", normal(x=SIZE), {"scale": 1}),
+        ),
+        about="nearest neighbour",
+        bilinear=True,
+    ),
+    OpRow(
+        ops.scale_channels,
+        ops.scale_channels_backward,
+        scaling.IMPLS,
+        f"{IMAGE}, $s (N,C,1,1)$",
+        "$(N,C,H,W)$",
+        (Example("", normal(x=SIZE, s=(2, 4, 1, 1))),),
+        about="a number for each channel of each image",
         bilinear=True,
     ),
     OpRow(
