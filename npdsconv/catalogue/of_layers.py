@@ -165,7 +165,7 @@ LAYERS: tuple[LayerRow, ...] = (
         layers.SqueezeExcite,
         (
             Setting(IMAGE, SQUEEZE),
-            Setting(IMAGE, {**SQUEEZE, "activation": "hard_swish", "gate": "relu6"}, "hard"),
+            Setting(IMAGE, {**SQUEEZE, "activation": "sigmoid", "gate": "relu6"}, "cut"),
         ),
     ),
     LayerRow(layers.Flatten, (Setting(IMAGE),), bilinear=True),
