@@ -165,7 +165,7 @@ LAYERS: tuple[LayerRow, ...] = (
         layers.SqueezeExcite,
         (
             Setting(IMAGE, SQUEEZE),
-            Setting(IMAGE, {**SQUEEZE, "activation": "sigmoid", "gate": "relu6"}, "cut"),
+            Setting(IMAGE, {**SQUEEZE, "activation": "relu6", "gate": "relu6"}, "hard"),
         ),
     ),
     LayerRow(layers.Flatten, (Setting(IMAGE),), bilinear=True),

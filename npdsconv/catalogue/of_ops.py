@@ -162,7 +162,7 @@ def _loss() -> tuple[Example, ...]:
 
 def _pull_loss(dy: Array, logits: Array, labels: Array, **how: Any) -> Any:
     _, probabilities = ops.softmax_cross_entropy(logits, labels, **how)
-    return dy * ops.softmax_cross_entropy_backward(probabilities, labels, **how)
+    return float(dy) * ops.softmax_cross_entropy_backward(probabilities, labels, **how)
 
 
 # ---- the rows, in the order of the tables -----------------------------------------------------------------------

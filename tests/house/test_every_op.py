@@ -1,5 +1,7 @@
 """What every op promises, in every tier: each test runs over all rows of the catalogue and all their examples."""
 
+import dataclasses
+import functools
 import inspect
 import itertools
 import re
@@ -116,7 +118,7 @@ def test_a_value_that_is_not_finite_spreads_as_far_as_in_the_formula(row, tier, 
     for example in row.examples:
         first, *_ = example.arrays
         x = example.arrays[first].copy()
-        x[(-1, *(size // 2 for size in x.shape[1:]))] = poison
+        x[(-1, *(size // 2 for size in x.shape[1:-1]))] = poison  # a row of an image
         given = type(example)(example.label, {**example.arrays, first: x}, example.options)
         with np.errstate(invalid="ignore"):
             expected, found = row.value(given, **NAIVE[row.name]), row.value(given, **tier)
@@ -217,3 +219,50 @@ def test_backward_takes_the_options_of_forward(row):
     forward, backward = (inspect.signature(f).parameters for f in (row.forward, row.backward))
     options = {n: p.default for n, p in forward.items() if n not in row.examples[0].arrays}
     assert options == {n: p.default for n, p in backward.items() if n in options}
+
+
+# ---- these tests can fail ------------------------------------------------------------------------------------
+
+(RELU,) = [row for row in OPS if row.name == "relu"]
+
+
+def with_a_fault(fault):
+    """relu, with a fault in its compiled tiers."""
+
+    @functools.wraps(RELU.forward)
+    def forward(x, *, impl):
+        return RELU.forward(x, impl=impl) if impl in ("naive", "im2col") else fault(x)
+
+    return dataclasses.replace(RELU, forward=forward)
+
+
+def clipped_in_place(x):
+    return np.maximum(x, 0, out=x)
+
+
+@pytest.mark.parametrize(
+    ("test", "fault", "said"),
+    [
+        (test_every_tier_finds_the_numbers_of_the_naive_one, lambda x: np.maximum(x, 1e-9), "Not equal"),
+        (test_every_tier_finds_the_numbers_of_the_naive_one, clipped_in_place, "read-only"),
+        (
+            test_every_tier_finds_the_numbers_of_the_naive_one,
+            lambda x: np.maximum(x, 0).astype(float),
+            "float32",
+        ),
+        (test_arguments_are_left_alone_and_results_are_new, clipped_in_place, "y"),
+        (test_an_empty_batch_gives_an_empty_output_and_gradients_of_zero, lambda x: np.ones(3), "y"),
+        (
+            lambda row, tier: test_a_value_that_is_not_finite_spreads_as_far_as_in_the_formula(
+                row, tier, np.nan
+            ),
+            lambda x: np.where(x > 0, x, 0),
+            "nan",
+        ),
+        (lambda row, tier: test_the_fast_tier_returns_channels_last_memory(row), lambda x: x.copy(), "y"),
+        (test_dtypes_are_not_mixed_and_not_guessed, lambda x: np.maximum(x, 0), "DID NOT RAISE"),
+    ],
+)
+def test_a_fault_is_seen(test, fault, said):
+    with pytest.raises((AssertionError, ValueError, pytest.fail.Exception), match=said):
+        test(with_a_fault(fault), {"impl": "numba"})
