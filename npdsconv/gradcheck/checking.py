@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, overload
 
 import numpy as np
 
-from npdsconv.gradcheck.probes import Point, Probes, with_adjoint
+from npdsconv.gradcheck import kinks, left_behind
+from npdsconv.gradcheck.calls import Array, Fault
+from npdsconv.gradcheck.conduct import complaints
+from npdsconv.gradcheck.identities import with_adjoint, with_real_step
+from npdsconv.gradcheck.layer_subject import LayerLike, LayerSubject
+from npdsconv.gradcheck.numeric import Line, typical_size
+from npdsconv.gradcheck.probes import Point, Probes
 from npdsconv.gradcheck.report import Report, Row
-from npdsconv.gradcheck.subjects import Array, Fault, LayerLike, LayerSubject, PairSubject, Subject
+from npdsconv.gradcheck.subjects import PairSubject, Subject
 
 METHODS = ("auto", "elements", "directions", "complex")
 FEW_ELEMENTS = 1500
@@ -155,7 +163,7 @@ def check(
         rng = np.random.default_rng([seed, 0x67726164])
         rows = _rows(checked, method, bilinear, directions, threshold, rng)
     except Fault as fault:
-        rows = [Row(fault.name, (), error=np.inf, ok=False, reason=fault.reason)]
+        rows = [Row(fault.name, (), error=np.inf, ok=False, seen=fault.seen, reason=fault.reason)]
     name = title or getattr(subject, "__name__", None) or type(subject).__name__
     return Report(str(name), tuple(rows), threshold)
 
@@ -164,44 +172,118 @@ def _rows(
     subject: Subject, method: str, bilinear: bool, directions: int, threshold: float, rng: np.random.Generator
 ) -> list[Row]:
     """A row for every array, checked or not."""
+    elsewhere = _visit_elsewhere(subject, rng)
     y = _output_at_the_point(subject)
+    here = left_behind.snapshot(subject.roots(), subject.accounted())
     dy = np.asarray(rng.standard_normal(y.shape))
     gradients, faults = subject.gradients(dy)
+    after = left_behind.snapshot(subject.roots(), subject.accounted())
     if method == "auto":
         few = sum(array.size for array in subject.arrays) <= FEW_ELEMENTS
         method = "elements" if few else "directions"
     point = Point(subject, y, dy, method, directions, threshold, rng)
-    sound = [k for k, name in enumerate(subject.names) if name not in faults]
-    # One quotient everywhere comes first: it tells how large the gradients are, and so what is small.
-    probes = {k: Probes(point, k, gradients[k]) for k in sound}
-    largest = max((each.largest for each in probes.values()), default=0.0)
-    rows = {k: each.compare(largest) for k, each in probes.items()}
-    failed = [k for k, row in rows.items() if not row.ok and row.checked]
-    if method == "directions" and failed:
-        worst = max(failed, key=lambda k: rows[k].error)
-        rows[worst] = probes[worst].locate(rows[worst])
-    if bilinear:
-        rows = {k: with_adjoint(row, point, k, gradients[k]) for k, row in rows.items()}
-    found = {row.name: row for row in rows.values()}
+    found = _compared(point, gradients, faults, bilinear)
     for name, array in subject.every.items():
         if name in faults:
-            found[name] = Row(name, array.shape, error=np.inf, ok=False, reason=faults[name])
+            seen = array.dtype == np.float64  # a gradient for whole numbers was not looked at
+            found[name] = Row(name, array.shape, error=np.inf, ok=False, seen=seen, reason=faults[name])
         elif name in subject.unchecked:
             found[name] = Row(name, array.shape, reason=subject.unchecked[name])
-    return [found[name] for name in subject.every]
+    rows = [found[name] for name in subject.every]
+    left = left_behind.unchecked_gradients(subject.value, (elsewhere, here, after))
+    return rows + [_left(gradient, parameter) for gradient, parameter in left]
+
+
+def _compared(point: Point, gradients: list[Array], faults: dict[str, str], bilinear: bool) -> dict[str, Row]:
+    """The rows of all arrays whose gradients can be compared, by name."""
+    subject = point.subject
+    # One quotient everywhere comes first: it tells how large the gradients are, and so what is small.
+    probes = {
+        k: Probes(point, k, gradients[k]) for k, name in enumerate(subject.names) if name not in faults
+    }
+    # An array of zeros, such as a new bias, has no size by which its gradient could be weighed.
+    weighed = [p for p in probes.values() if np.any(p.array)] or list(probes.values())
+    largest = max((p.largest * p.size for p in weighed), default=0.0)
+    rows = {k: each.compare(largest) for k, each in probes.items()}
+    failed = [k for k, row in rows.items() if row.verdict == "FAILED" and row.checked]
+    if point.method == "directions" and failed:
+        worst = max(failed, key=lambda k: rows[k].error)
+        rows[worst] = probes[worst].locate(rows[worst])
+    for violation in _violations(point, probes):
+        k = violation.array
+        if rows[k].ok or not rows[k].seen:
+            rows[k] = replace(rows[k], ok=False, seen=True, **violation.for_row())
+    if bilinear:
+        rows = {k: with_adjoint(row, point, k, gradients[k]) for k, row in rows.items()}
+    if point.method == "complex":
+        rows = {k: with_real_step(row, point, k) for k, row in rows.items()}
+    if probes and not any(each.moves for each in probes.values()):
+        reason = "forward gave the same bits wherever its arrays were moved: does it return something it kept?"
+        rows = {k: replace(row, ok=False, seen=False, reason=reason) for k, row in rows.items()}
+    scales = {k: each.scale for k, each in probes.items()}
+    for k, (error, reason) in complaints(
+        subject, point.dy, gradients, scales, point.threshold, point.rng
+    ).items():
+        if rows[k].ok or not rows[k].seen:
+            rows[k] = replace(rows[k], ok=False, seen=True, error=error, reason=reason)
+    return {subject.names[k]: row for k, row in rows.items()}
+
+
+def _violations(point: Point, probes: dict[int, Probes]) -> list[kinks.Violation]:
+    """What is wrong at kinks: gradients outside the slopes, and ties that do not share."""
+    found, elements = [], []
+    for each in probes.values():
+        for element, slope, direction in each.on_kinks():
+            elements.append(element)
+            violation = kinks.alone(element, each.line(direction), slope.kink)
+            found += [violation] if violation else []
+    for group in kinks.ties(elements):
+        directions = {k: np.zeros_like(point.subject.arrays[k]) for k in {e.array for e in group}}
+        for element in group:
+            directions[element.array][element.index] = 1.0
+        line = Line(point.subject, directions, point.y, point.dy)
+        first = probes[group[0].array]
+        violation = kinks.together(group, line, typical_size(first.array), first.tolerance)
+        found += [violation] if violation else []
+    return found
+
+
+def _left(gradient: str, parameter: str) -> Row:
+    """The row for a gradient that backward keeps instead of returning it."""
+    names = [path.rsplit(".", 1)[-1] for path in (parameter, gradient)]
+    layer = "." in parameter and "." in gradient
+    reason = (
+        f"backward leaves a gradient in {gradient}, which is not checked: forward depends on {parameter}, which is no "
+        f"argument; {left_behind.how_to_wrap(None, *(names if layer else ('W', 'dW')))}"
+    )
+    return Row(gradient, (), error=np.inf, ok=False, seen=False, reason=reason)
+
+
+def _visit_elsewhere(subject: Subject, rng: np.random.Generator) -> left_behind.Snapshot:
+    """Run forward at other arrays first: what it keeps only the first time is then kept from there, and shows."""
+    moved = {
+        k: array + typical_size(array) / 64 * rng.standard_normal(array.shape)
+        for k, array in enumerate(subject.arrays)
+    }
+    # Its domain may end here; what is wrong at the point itself is told at the point.
+    with contextlib.suppress(Exception), np.errstate(all="ignore"):
+        subject.value(moved)
+    return left_behind.snapshot(subject.roots(), subject.accounted())
 
 
 def _output_at_the_point(subject: Subject) -> Array:
-    """The output, if it is the same twice and finite."""
+    """The output, if it is the same twice, wherever forward was in between, and finite."""
     y = subject.value()
     if not y.size:
         raise ValueError(f"check: forward returned an empty array {y.shape}: there is nothing to check")
     if not np.all(np.isfinite(y)):
         worst = tuple(map(int, np.unravel_index(int(np.argmin(np.isfinite(y))), y.shape)))
-        raise Fault("y", f"forward returned {y[worst]} at {worst}")
+        raise Fault("y", f"forward returned {y[worst]} at {worst}", seen=False)
     again = subject.value()
     if again.shape != y.shape or not np.allclose(y, again, rtol=0, atol=1e-12 * np.max(np.abs(y))):
         raise Fault(
-            "y", "forward is not the same twice: fix its random numbers, or keep their state in buffers"
+            "y",
+            "forward is not the same twice: fix its random numbers, or keep their state in buffers",
+            seen=False,
         )
     return y

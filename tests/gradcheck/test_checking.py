@@ -9,7 +9,8 @@ from helpers import relu, relu_backward, row
 
 import npdsconv
 from npdsconv.gradcheck import Row, check
-from npdsconv.gradcheck.probes import Point, with_adjoint
+from npdsconv.gradcheck.identities import with_adjoint
+from npdsconv.gradcheck.probes import Point
 from npdsconv.gradcheck.subjects import PairSubject
 
 RNG = np.random.default_rng(11)
