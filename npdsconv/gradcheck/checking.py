@@ -172,12 +172,19 @@ def _rows(
     subject: Subject, method: str, bilinear: bool, directions: int, threshold: float, rng: np.random.Generator
 ) -> list[Row]:
     """A row for every array, checked or not."""
-    elsewhere = _visit_elsewhere(subject, rng)
+    moments: list[left_behind.Snapshot] = []
+
+    def remember() -> None:
+        moments.append(left_behind.snapshot(subject.roots(), subject.accounted()))
+
+    _visit_elsewhere(subject, rng)
+    remember()
     y = _output_at_the_point(subject)
-    here = left_behind.snapshot(subject.roots(), subject.accounted())
     dy = np.asarray(rng.standard_normal(y.shape))
-    gradients, faults = subject.gradients(dy)
-    after = left_behind.snapshot(subject.roots(), subject.accounted())
+    gradients, faults = subject.gradients(dy, between=remember)
+    remember()
+    if not _same(y, subject.value()):
+        raise Fault("backward", "changes what forward returns: it writes to weights or to something kept")
     if method == "auto":
         few = sum(array.size for array in subject.arrays) <= FEW_ELEMENTS
         method = "elements" if few else "directions"
@@ -190,7 +197,7 @@ def _rows(
         elif name in subject.unchecked:
             found[name] = Row(name, array.shape, reason=subject.unchecked[name])
     rows = [found[name] for name in subject.every]
-    left = left_behind.unchecked_gradients(subject.value, (elsewhere, here, after))
+    left = left_behind.unchecked_gradients(subject.value, moments[0], *moments[-2:])
     return rows + [_left(gradient, parameter) for gradient, parameter in left]
 
 
@@ -198,9 +205,7 @@ def _compared(point: Point, gradients: list[Array], faults: dict[str, str], bili
     """The rows of all arrays whose gradients can be compared, by name."""
     subject = point.subject
     # One quotient everywhere comes first: it tells how large the gradients are, and so what is small.
-    probes = {
-        k: Probes(point, k, gradients[k]) for k, name in enumerate(subject.names) if name not in faults
-    }
+    probes = {k: Probes(point, k, gradients[k]) for k, name in enumerate(subject.names) if name not in faults}
     # An array of zeros, such as a new bias, has no size by which its gradient could be weighed.
     weighed = [p for p in probes.values() if np.any(p.array)] or list(probes.values())
     largest = max((p.largest * p.size for p in weighed), default=0.0)
@@ -218,7 +223,9 @@ def _compared(point: Point, gradients: list[Array], faults: dict[str, str], bili
     if point.method == "complex":
         rows = {k: with_real_step(row, point, k) for k, row in rows.items()}
     if probes and not any(each.moves for each in probes.values()):
-        reason = "forward gave the same bits wherever its arrays were moved: does it return something it kept?"
+        reason = (
+            "forward gave the same bits wherever its arrays were moved: does it return something it kept?"
+        )
         rows = {k: replace(row, ok=False, seen=False, reason=reason) for k, row in rows.items()}
     scales = {k: each.scale for k, each in probes.items()}
     for k, (error, reason) in complaints(
@@ -259,7 +266,7 @@ def _left(gradient: str, parameter: str) -> Row:
     return Row(gradient, (), error=np.inf, ok=False, seen=False, reason=reason)
 
 
-def _visit_elsewhere(subject: Subject, rng: np.random.Generator) -> left_behind.Snapshot:
+def _visit_elsewhere(subject: Subject, rng: np.random.Generator) -> None:
     """Run forward at other arrays first: what it keeps only the first time is then kept from there, and shows."""
     moved = {
         k: array + typical_size(array) / 64 * rng.standard_normal(array.shape)
@@ -268,7 +275,6 @@ def _visit_elsewhere(subject: Subject, rng: np.random.Generator) -> left_behind.
     # Its domain may end here; what is wrong at the point itself is told at the point.
     with contextlib.suppress(Exception), np.errstate(all="ignore"):
         subject.value(moved)
-    return left_behind.snapshot(subject.roots(), subject.accounted())
 
 
 def _output_at_the_point(subject: Subject) -> Array:
@@ -280,10 +286,14 @@ def _output_at_the_point(subject: Subject) -> Array:
         worst = tuple(map(int, np.unravel_index(int(np.argmin(np.isfinite(y))), y.shape)))
         raise Fault("y", f"forward returned {y[worst]} at {worst}", seen=False)
     again = subject.value()
-    if again.shape != y.shape or not np.allclose(y, again, rtol=0, atol=1e-12 * np.max(np.abs(y))):
+    if not _same(y, again):
         raise Fault(
             "y",
             "forward is not the same twice: fix its random numbers, or keep their state in buffers",
             seen=False,
         )
     return y
+
+
+def _same(y: Array, again: Array) -> bool:
+    return again.shape == y.shape and np.allclose(y, again, rtol=0, atol=1e-12 * np.max(np.abs(y)))

@@ -64,9 +64,7 @@ def alone(element: Element, line: Line, h: float) -> Violation | None:
     numeric, error = _distance(element.gradient, low, high, abs(element.gradient))
     if error <= SLACK:
         return None
-    reason = (
-        f"lies on a kink, where the slopes allow {low:.6g} to {high:.6g}, but backward says {element.gradient:.6g}"
-    )
+    reason = f"lies on a kink, where the slopes allow {low:.6g} to {high:.6g}, but backward says {element.gradient:.6g}"
     return Violation(element.array, element.index, element.gradient, numeric, error, reason)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from npdsconv.gradcheck.calls import Array, Fault, call, examined, output, read_only
 from npdsconv.gradcheck.left_behind import how_to_wrap
+from npdsconv.gradcheck.subjects import Between
 
 Pullback = Callable[[Array], Any]
 
@@ -66,9 +67,9 @@ class LayerSubject:
         y = output(call(self._forward, "forward", self.names, arrays)[0])
         return y if self._labels is None else _cross_entropy(y, self._labels)[0]
 
-    def gradients(self, dy: Array) -> tuple[list[Array], dict[str, str]]:
+    def gradients(self, dy: Array, between: Between = None) -> tuple[list[Array], dict[str, str]]:
         """The input's gradient and what one backward pass adds to `grad`; a second pass must add as much."""
-        first = self._pass(dy, clear=True)
+        first = self._pass(dy, clear=True, between=between)
         gradients, faults = examined(self.names, self.arrays, first)
         frozen = [name for name, parameter in self._frozen if np.any(parameter.grad)]
         second = self._pass(dy, clear=False)
@@ -90,7 +91,7 @@ class LayerSubject:
         """The declared parameters."""
         return [p for _, p in self._learned + self._frozen]
 
-    def _pass(self, dy: Array, clear: bool) -> list[Array]:
+    def _pass(self, dy: Array, clear: bool, between: Between = None) -> list[Array]:
         """Forward, then backward: dx, and what `grad` then holds."""
         if clear:
             for _, parameter in self._learned + self._frozen:
@@ -103,6 +104,8 @@ class LayerSubject:
             for (_, parameter), grad in zip(self._learned + self._frozen, kept, strict=True):
                 parameter.grad = None if grad is None else np.array(grad)
             y, backward = self._forward(*arrays)
+            if between:
+                between()
             if self._labels is not None:
                 dy = dy * _cross_entropy(output(y), self._labels)[1]
             return backward(dy)

@@ -35,26 +35,28 @@ def snapshot(roots: dict[str, Any], accounted: Sequence[Any] = ()) -> Snapshot:
 
 
 def unchecked_gradients(
-    forward: Callable[[], Array], moments: tuple[Snapshot, Snapshot, Snapshot]
+    forward: Callable[[], Array], elsewhere: Snapshot, here: Snapshot, after: Snapshot
 ) -> list[tuple[str, str]]:
     """Pairs of what backward left and the array whose gradient that seems to be.
 
     The three moments are after forward somewhere else, after forward here, and after backward here. What differs
-    between the first two is something that forward keeps for backward, and no parameter.
+    between the first two is something that forward keeps for backward, no parameter and no gradient.
     """
-    elsewhere, here, after = moments
-    steady = {path: array for path, (array, _) in here.items() if _same(elsewhere, after, path, here)}
-    left = {
-        path: array
-        for path, (array, _) in after.items()
-        if array.size and not _same(here, after, path, after)
-    }
+
+    def same(path: str, *moments: Snapshot) -> bool:
+        first = moments[0].get(path)
+        return first is not None and all(
+            path in moment and moment[path][0] is first[0] and moment[path][1] == first[1]
+            for moment in moments
+        )
+
+    parameters = {path: array for path, (array, _) in here.items() if same(path, elsewhere, here, after)}
     found = []
-    for path, gradient in left.items():
-        for parameter, array in steady.items():
-            if array.shape == gradient.shape and _matters(forward, array):
-                found.append((path, parameter))
-                break
+    for path, (gradient, _) in after.items():
+        kept = path in elsewhere and not same(path, elsewhere, here)
+        if gradient.size and not kept and not same(path, here, after):
+            shaped = (name for name, array in parameters.items() if array.shape == gradient.shape)
+            found += [(path, name) for name in shaped if _matters(forward, parameters[name])][:1]
     return found
 
 
@@ -70,15 +72,6 @@ def how_to_wrap(layer: Any, parameter: str | None = None, gradient: str | None =
         f"    def forward(x, {p}): layer.{p} = {p}; return layer.forward(x)\n"
         f"    def backward(dy, x, {p}): forward(x, {p}); dx = layer.backward(dy); return dx, layer.{gradient}\n"
         f"    check(forward, backward, x, layer.{p})"
-    )
-
-
-def _same(before: Snapshot, after: Snapshot, path: str, now: Snapshot) -> bool:
-    """Whether the array of `now` was the same object with the same content before and after."""
-    array, content = now[path]
-    return all(
-        path in moment and moment[path][0] is array and moment[path][1] == content
-        for moment in (before, after)
     )
 
 

@@ -36,6 +36,7 @@ SHORT_FIRST = tuple(2.0**-k for k in (18, 22, 26, 14, 10, 16, 20, 24, 30, 12, 28
 """The same for directions: they move so much at once that a long stretch is seldom free of kinks, while a
 gradient that is small beside the others needs a long one against rounding; in between there may be room."""
 
+
 class Line:
     """f along `a + t·v`, for one array or for several at once. Called with t, it gives φ(t)."""
 

@@ -28,7 +28,7 @@ FINEST = 2.0**-44
 JUMP = 2.0**-40
 """What counts as a jump, relative to the output: less could be float64's own rounding, added up."""
 
-LONG_STEPS = (2.0**-6, 2.0**-8, 2.0**-10)
+LONG_STEPS = (2.0**-3, 2.0**-6, 2.0**-8, 2.0**-10)
 """Steps for a function with grain, relative to the size of the array: the longer, the less it matters."""
 
 

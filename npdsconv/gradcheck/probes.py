@@ -138,7 +138,7 @@ class Probes:
         error = float(difference[worst] / scale) if scale else 0.0
         ok, reason, seen = error <= self.point.threshold, "", True  # nan is not ok
         if not ok and not self.slopes[worst].settled:
-            reason = _UNSETTLED
+            reason, seen = _UNSETTLED, bool(difference[worst] > 30 * self.slopes[worst].doubt)
         if ok and (overlooked := self._overlooked(analytic, numeric)) is not None:
             worst, ok = overlooked, False
             error = float(difference[worst] / max(abs(analytic[worst]), abs(numeric[worst])))
@@ -217,17 +217,15 @@ class Probes:
         if (self.random and _norm(self.gradient) > self.floor) or self.point.method == "complex":
             return None
         difference = np.abs(analytic - numeric)
-        relative = difference > 1e-3 * np.maximum(np.abs(analytic), np.abs(numeric))
-        clear = [s.settled and d > CERTAIN * s.doubt for s, d in zip(self.slopes, difference, strict=True)]
-        directions = list(self)
-        for number in np.argsort(-difference * (relative & clear))[:SUSPECTS]:
-            if relative[number] and clear[number]:
-                slope, line = self.slopes[number], self.line(directions[number])
-                if all(
-                    abs(quotient(line, h).value - slope.value) < 0.01 * difference[number]
-                    and CERTAIN * _rounding(line, h) < difference[number]
-                    for h in (3 * slope.step, slope.step / 5)
-                ):
+        # Backward rounds too: what is so small beside the largest gradient of all says nothing.
+        least = np.maximum(1e-3 * np.maximum(np.abs(analytic), np.abs(numeric)), 1e-9 * self.floor)
+        clear = [s.settled and d > 3 * s.doubt for s, d in zip(self.slopes, difference, strict=True)]
+        candidates = np.flatnonzero((difference > least) & clear)
+        directions = list(self) if candidates.size else []
+        for number in sorted(candidates, key=lambda k: -difference[k])[:SUSPECTS]:
+            slope, line = self.slopes[number], self.line(directions[number])
+            for steps in ((self.size / 4, self.size / 7), (3 * slope.step, slope.step / 5)):
+                if all(_certain(line, h, slope.value, float(difference[number])) for h in steps):
                     return int(number)
         return None
 
@@ -254,11 +252,13 @@ class Probes:
         return tuple(int(i) for i in np.unravel_index(number, self.array.shape))
 
 
-def _rounding(line: Line, h: float) -> float:
-    """How far the rounding of the outputs that move may put off the slope over a step."""
+def _certain(line: Line, h: float, value: float, difference: float) -> bool:
+    """Whether another step sees the same slope, and so precisely that the difference cannot be rounding."""
+    other = quotient(line, h)
     moved = line.change(h) != 0
     mass = np.abs(line.dy * line.y)
-    return float(np.finfo(np.float64).eps * np.sum(mass[moved] if np.any(moved) else mass) / h)
+    rounding = float(np.finfo(np.float64).eps * np.sum(mass[moved] if np.any(moved) else mass) / h)
+    return abs(other.value - value) < difference / CERTAIN > max(other.doubt, rounding)
 
 
 def _norm(array: Array) -> float:

@@ -5,12 +5,15 @@ Here is the protocol and the pair of functions; a layer is in `layer_subject`.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 
 from npdsconv.gradcheck.calls import Array, Fault, call, examined, output, positional, unchanged
+
+Between = Callable[[], None] | None
 
 
 class Subject(Protocol):
@@ -28,8 +31,11 @@ class Subject(Protocol):
     def value(self, moved: Mapping[int, Array] | None = None) -> Array:
         """The output, with the arrays at some positions replaced."""
 
-    def gradients(self, dy: Array) -> tuple[list[Array], dict[str, str]]:
-        """The gradients of `<value(), dy>`, and what is wrong with which of them."""
+    def gradients(self, dy: Array, between: Between = None) -> tuple[list[Array], dict[str, str]]:
+        """The gradients of `<value(), dy>`, and what is wrong with which of them.
+
+        `between` is called after forward and before backward.
+        """
 
     def again(self, dy: Array) -> list[Array]:
         """The gradients of one more call, to be held against the first."""
@@ -76,9 +82,9 @@ class PairSubject:
             arguments[i] = array[()] if i in self._scalars else np.asarray(array)
         return output(call(self._forward, "forward", self._argument_names, arguments))
 
-    def gradients(self, dy: Array) -> tuple[list[Array], dict[str, str]]:
+    def gradients(self, dy: Array, between: Between = None) -> tuple[list[Array], dict[str, str]]:
         """One gradient per float array; those of other arrays may be None or left out."""
-        claims = self._claims(dy)
+        claims = self._claims(dy, between)
         for i in [i for i in self._positions if claims[i] is None]:
             self.unchecked[self._argument_names[i]] = "backward returned None: not differentiated"
             k = self._positions.index(i)
@@ -98,7 +104,7 @@ class PairSubject:
     def again(self, dy: Array) -> list[Array]:
         """The gradients of one more call."""
         claims = self._claims(dy)
-        return [np.array(claims.get(i)) for i in self._positions]
+        return [np.array(claims.get(i), dtype=np.float64) for i in self._positions]  # None becomes nan
 
     def roots(self) -> dict[str, Any]:
         """Both functions: what they can reach is found from them."""
@@ -108,11 +114,12 @@ class PairSubject:
         """Nothing: a gradient counts if backward returns it."""
         return []
 
-    def _claims(self, dy: Array) -> dict[int, Any]:
+    def _claims(self, dy: Array, between: Between = None) -> dict[int, Any]:
         """What backward returns, by the position of the argument."""
         names, arguments = ["dy", *self._argument_names], [dy, *self._arguments]
         pristine = [np.array(a) if isinstance(a, np.ndarray) else a for a in arguments]
-        result = call(self._forward_and_backward, "backward", names, arguments)
+        run = functools.partial(self._forward_and_backward, between)
+        result = call(run, "backward", names, arguments)
         for name, before, after in zip(names, pristine, arguments, strict=True):
             if not unchanged(before, after):
                 raise Fault("backward", f"writes to {name}; arguments must stay as they are")
@@ -122,11 +129,16 @@ class PairSubject:
         floats = [i for i, argument in enumerate(self._arguments) if _is_float(argument)]
         if len(found) == len(floats):
             return dict(zip(floats, found, strict=True))
-        every = ", ".join(self._argument_names)
-        raise Fault("backward", f"returned {len(found)} gradients for {len(self._arguments)} arrays: {every}")
+        raise Fault(
+            "backward",
+            f"returned {len(found)} gradients for {len(self._arguments)} arrays: "
+            f"{', '.join(self._argument_names)}; it has to return one for each, None for a constant",
+        )
 
-    def _forward_and_backward(self, dy: Array, *arguments: Any) -> Any:
+    def _forward_and_backward(self, between: Between, dy: Array, *arguments: Any) -> Any:
         result = self._forward(*arguments)
+        if between:
+            between()
         kept = result[1:] if isinstance(result, tuple) else ()
         given = _what_backward_asks_for(self._backward, self._argument_names, arguments, kept)
         try:
