@@ -84,10 +84,11 @@ def check(
         returns `y`, or a tuple whose first entry is `y`.
     other : array, or function
         The layer's input, or the backward function. That one returns the gradients in the order of the
-        arrays (one array if there is one); None says that an array is not differentiated.
+        arrays (one array if there is one); None says that an array is not differentiated. A backward that
+        takes what forward returned beside `y`, as in `(out, cache)` and `backward(dout, cache)`, gets it.
     *arrays
-        The arguments of forward. Those of a float type are checked; others, such as labels, are handed
-        through.
+        The arguments of forward. Float arrays and float numbers are checked; others, such as labels, are
+        handed through, and a gradient that backward gives for them is not ok, for it cannot be checked.
     labels : integers (N,), optional
         Check the mean softmax cross-entropy of a model's output for these labels, instead of the output
         itself.
@@ -116,29 +117,40 @@ def check(
     Returns
     -------
     Report
-        With `.ok`, `.max_error`, `.rows` and `.table()`. It is truthy when all is well: `assert report,
-        report`.
+        With `.ok`, `.verdict`, `.max_error`, `.rows` and `.table()`. It is truthy when all is well: `assert
+        report, report`. The verdict is `"ok"`, `"FAILED"`, or `"cannot say"` where something could not be
+        seen; that is never ok, and the report gives the reason.
 
     Raises
     ------
     TypeError, ValueError
         If the call makes no sense. What is wrong with the subject itself becomes a failing row: gradients
         of the wrong shape, number or type, a write to an argument, a parameter's `grad` that is assigned
-        instead of added to, a forward that is not finite, not float64 or not the same twice.
+        instead of added to, a backward that is not the same twice or not linear in dy, a forward that is
+        not finite, not float64 or not the same twice. Exceptions of the functions come through.
 
     Notes
     -----
     The error of one array is `max|a - n| / max(‖a‖∞, ‖n‖∞, floor)`, `a` from backward, `n` numeric.
-    The floor is 1e-3 of the largest gradient of all arrays: a bias before batch norm has a true gradient of
-    zero, where a relative error would compare rounding with rounding. Nor can the floor be lower than what
-    the rounding of forward itself lets one see. For directions ‖a‖₂, the usual size of `<a, v>`, takes the
-    place of ‖a‖∞.
+    The floor is 1e-3 of the largest gradient of all arrays, each times the size of its array, so that units
+    cancel: a bias before batch norm has a true gradient of zero, where a relative error would compare rounding
+    with rounding. Nor can the floor be lower than what the rounding of forward itself lets one see. For
+    directions ‖a‖₂, the usual size of `<a, v>`, takes the place of ‖a‖∞. What stays below the floor is still
+    wrong if it differs by more than a thousandth and other steps see the same.
 
     The numeric derivative uses six values and two Richardson steps, with an error near 1e-12, so a gradient
     that is wrong by one part in a million is caught. Where the values say that the stretch holds a kink
     (ReLU, the ties of max pooling), shorter stretches are tried, down to 1e-9 of the array's size. A kink
-    at the very point is counted and left out; the check fails if more than a tenth of the probes are.
-    `npdsconv.gradcheck.numeric` tells how.
+    at the very point is counted; there the gradient has to lie between the slopes of the two sides, and
+    elements that tie are moved together. The check says too little if more than a tenth of the probes, and
+    more than four, are kinks. `npdsconv.gradcheck.numeric` and `.kinks` tell how.
+
+    A forward that computes in float32 inside moves in jumps, which short steps do not see and long ones do.
+    Such a row is never ok. It fails if the gradient is clearly wrong, else the verdict is `"cannot say"`;
+    see `npdsconv.gradcheck.precision`.
+
+    Gradients that backward leaves on an object or in a dictionary, and does not return, are found too:
+    `npdsconv.gradcheck.left_behind`. The report then shows how to wrap such a class.
 
     In a deep ReLU network nearly every long step crosses some unit's kink, and the short steps do the work.
     If a random direction still crosses one it is replaced, at most twice. When a direction fails, halving
@@ -198,7 +210,7 @@ def _rows(
             found[name] = Row(name, array.shape, reason=subject.unchecked[name])
     rows = [found[name] for name in subject.every]
     left = left_behind.unchecked_gradients(subject.value, moments[0], *moments[-2:])
-    return rows + [_left(gradient, parameter) for gradient, parameter in left]
+    return rows + _left(left)
 
 
 def _compared(point: Point, gradients: list[Array], faults: dict[str, str], bilinear: bool) -> dict[str, Row]:
@@ -209,7 +221,8 @@ def _compared(point: Point, gradients: list[Array], faults: dict[str, str], bili
     # An array of zeros, such as a new bias, has no size by which its gradient could be weighed.
     weighed = [p for p in probes.values() if np.any(p.array)] or list(probes.values())
     largest = max((p.largest * p.size for p in weighed), default=0.0)
-    rows = {k: each.compare(largest) for k, each in probes.items()}
+    steepest = max((p.largest for p in probes.values()), default=0.0)
+    rows = {k: each.compare(largest, steepest) for k, each in probes.items()}
     failed = [k for k, row in rows.items() if row.verdict == "FAILED" and row.checked]
     if point.method == "directions" and failed:
         worst = max(failed, key=lambda k: rows[k].error)
@@ -255,15 +268,21 @@ def _violations(point: Point, probes: dict[int, Probes]) -> list[kinks.Violation
     return found
 
 
-def _left(gradient: str, parameter: str) -> Row:
-    """The row for a gradient that backward keeps instead of returning it."""
-    names = [path.rsplit(".", 1)[-1] for path in (parameter, gradient)]
-    layer = "." in parameter and "." in gradient
-    reason = (
-        f"backward leaves a gradient in {gradient}, which is not checked: forward depends on {parameter}, which is no "
-        f"argument; {left_behind.how_to_wrap(None, *(names if layer else ('W', 'dW')))}"
-    )
-    return Row(gradient, (), error=np.inf, ok=False, seen=False, reason=reason)
+def _left(pairs: list[tuple[str, str]]) -> list[Row]:
+    """Rows for gradients that backward keeps instead of returning them; the last one tells what to do."""
+    rows = []
+    for gradient, parameter in pairs:
+        reason = (
+            f"backward leaves a gradient here, which is not checked: forward depends on {parameter}, which is no "
+            "argument"
+        )
+        rows.append(Row(gradient, (), error=np.inf, ok=False, seen=False, reason=reason))
+    if rows:
+        of_layer = [(p, g) for g, p in pairs if "." in p and "." in g]
+        names = [(left_behind.last_name(p), left_behind.last_name(g)) for p, g in of_layer]
+        help_text = left_behind.how_to_wrap(names)
+        rows[-1] = replace(rows[-1], reason=f"{rows[-1].reason}; {help_text}")
+    return rows
 
 
 def _visit_elsewhere(subject: Subject, rng: np.random.Generator) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from npdsconv.gradcheck.calls import Array, Fault, call, examined, output, read_only
-from npdsconv.gradcheck.left_behind import how_to_wrap
+from npdsconv.gradcheck.left_behind import how_to_wrap, parameters_of
 from npdsconv.gradcheck.subjects import Between
 
 Pullback = Callable[[Array], Any]
@@ -44,7 +44,7 @@ class LayerSubject:
         if missing:
             raise TypeError(
                 f"check: {type(layer).__name__} is no layer, it has no {', '.join(missing)}; "
-                f"{how_to_wrap(layer)}"
+                f"{how_to_wrap(parameters_of(layer))}"
             )
         self._layer = copy.deepcopy(layer).astype(np.float64)
         self._train = train

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import functools
 import inspect
+import re
 import types
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -23,15 +24,30 @@ _LIBRARIES = ("builtins", "numba", "llvmlite", "numpy", "torch")
 """Objects of these hold nothing of the reader's, and much of their own."""
 _NO_STATE = (types.ModuleType, type, str, bytes, int, float, complex, np.generic, np.random.Generator)
 
-Snapshot = dict[str, tuple[Array, int]]
+
+class Numbers(NamedTuple):
+    """An array, a number or a list of numbers at one moment; a number has no owner, for it cannot change."""
+
+    owner: Any
+    content: int
+    size: int
+    array: Array | None
+
+
+Snapshot = dict[str, Numbers]
 
 
 def snapshot(roots: dict[str, Any], accounted: Sequence[Any] = ()) -> Snapshot:
-    """Every float array that can be reached, by the way to it, with its content at this moment.
+    """All float numbers that can be reached, by the way to them, as they are at this moment.
 
     What is accounted for, such as the declared parameters of a layer, is left out.
     """
-    return {path: (array, hash(array.tobytes())) for path, array in _arrays(roots, accounted)}
+    found: Snapshot = {}
+    for path, numbers in _walk(roots, accounted):
+        while path in found:  # two layers of one type
+            path += "'"
+        found[path] = numbers
+    return found
 
 
 def unchecked_gradients(
@@ -46,38 +62,60 @@ def unchecked_gradients(
     def same(path: str, *moments: Snapshot) -> bool:
         first = moments[0].get(path)
         return first is not None and all(
-            path in moment and moment[path][0] is first[0] and moment[path][1] == first[1]
+            path in moment and moment[path].owner is first.owner and moment[path].content == first.content
             for moment in moments
         )
 
-    parameters = {path: array for path, (array, _) in here.items() if same(path, elsewhere, here, after)}
+    parameters = {path: held for path, held in here.items() if same(path, elsewhere, here, after)}
     found = []
-    for path, (gradient, _) in after.items():
+    for path, gradient in after.items():
         kept = path in elsewhere and not same(path, elsewhere, here)
         if gradient.size and not kept and not same(path, here, after):
-            shaped = (name for name, array in parameters.items() if array.shape == gradient.shape)
-            found += [(path, name) for name in shaped if _matters(forward, parameters[name])][:1]
+            fitting = (name for name, held in parameters.items() if _fits(path, gradient, name, held))
+            found += [(path, name) for name in fitting if _matters(forward, parameters[name].array)][:1]
     return found
 
 
-def how_to_wrap(layer: Any, parameter: str | None = None, gradient: str | None = None) -> str:
-    """What to write so that the parameters of a layer that keeps its gradients become arguments."""
-    if parameter is None or gradient is None:
-        names = [path.split(".")[-1] for path, _ in _arrays({"": layer})]
-        parameter = next((name for name in names if f"d{name}" in names), names[0] if names else "W")
-        gradient = f"d{parameter}"
-    p = parameter
+def last_name(path: str) -> str:
+    """`W` out of `Dense.W` or `params['W']`."""
+    return re.findall(r"\w+", path)[-1]
+
+
+def how_to_wrap(names: Sequence[tuple[str, str]]) -> str:
+    """What to write so that the parameters of a layer that keeps its gradients become arguments.
+
+    `names` are pairs of a parameter and its gradient, as attributes of the layer.
+    """
+    names = names or [("W", "dW")]
+    given = ", ".join(p for p, _ in names)
+    set_them = "; ".join(f"layer.{p} = {p}" for p, _ in names)
+    found = ", ".join(f"layer.{gradient}" for _, gradient in names)
     return (
-        f"wrap it in two functions to which its parameters are arguments, such as {p}:\n"
-        f"    def forward(x, {p}): layer.{p} = {p}; return layer.forward(x)\n"
-        f"    def backward(dy, x, {p}): forward(x, {p}); dx = layer.backward(dy); return dx, layer.{gradient}\n"
-        f"    check(forward, backward, x, layer.{p})"
+        f"wrap it in two functions to which its parameters are arguments, such as {given}:\n"
+        f"    def forward(x, {given}): {set_them}; return layer.forward(x)\n"
+        f"    def backward(dy, x, {given}): forward(x, {given}); dx = layer.backward(dy); return dx, {found}\n"
+        f"    check(forward, backward, x, {', '.join(f'layer.{p}' for p, _ in names)})"
     )
 
 
-def _matters(forward: Callable[[], Array], array: Array) -> bool:
+def parameters_of(layer: Any) -> list[tuple[str, str]]:
+    """Pairs of a parameter and its gradient, as far as their names or the attributes tell."""
+    names = [last_name(path) for path, _ in _walk({"layer": layer})]
+    pairs = [(name, f"d{name}") for name in names if f"d{name}" in names]
+    return pairs or [(name, f"d{name}") for name in names[:2]]
+
+
+def _fits(gradient_path: str, gradient: Numbers, path: str, parameter: Numbers) -> bool:
+    """Whether this may be the gradient of that: of the same shape, or of the same size and of a like name."""
+    arrays = gradient.array, parameter.array
+    if arrays[0] is not None and arrays[1] is not None and arrays[0].shape == arrays[1].shape:
+        return True
+    return gradient.size == parameter.size and last_name(path).lower() in last_name(gradient_path).lower()
+
+
+def _matters(forward: Callable[[], Array], array: Array | None) -> bool:
     """Whether forward gives something else when this array is changed for a moment."""
-    if not array.flags.writeable:
+    if array is None or not array.flags.writeable:
         return True
     y, kept = forward(), array.copy()
     try:
@@ -90,20 +128,38 @@ def _matters(forward: Callable[[], Array], array: Array) -> bool:
     return not np.array_equal(y, moved, equal_nan=True)
 
 
-def _arrays(roots: dict[str, Any], accounted: Sequence[Any] = ()) -> Iterator[tuple[str, Array]]:
+def _walk(roots: dict[str, Any], accounted: Sequence[Any] = ()) -> Iterator[tuple[str, Numbers]]:
     """Walk through attributes, items and what functions hold."""
     seen = {id(each) for each in accounted}
     waiting = [(name, value, 0) for name, value in roots.items()]
     while waiting and len(seen) < MOST_OBJECTS:
         path, value, depth = waiting.pop(0)
-        if id(value) in seen or isinstance(value, _NO_STATE) or value is None:
-            continue
-        seen.add(id(value))
-        if isinstance(value, np.ndarray):
-            if value.dtype.kind == "f":
-                yield path, value
-        elif depth < DEEPEST:
-            waiting += [(name, each, depth + 1) for name, each in _held(path, value)]
+        numbers = _numbers(value)
+        if numbers and numbers.owner is None:
+            yield path, numbers
+        elif id(value) not in seen:
+            seen.add(id(value))
+            if numbers:
+                yield path, numbers
+            elif depth < DEEPEST and value is not None and not isinstance(value, _NO_STATE):
+                waiting += [(name, each, depth + 1) for name, each in _held(path, value)]
+
+
+def _numbers(value: Any) -> Numbers | None:
+    if isinstance(value, float | np.floating):
+        return Numbers(None, hash(value), 1, None)
+    if isinstance(value, np.ndarray):
+        return Numbers(value, hash(value.tobytes()), value.size, value) if value.dtype.kind == "f" else None
+    first = value
+    while isinstance(first, list) and first:
+        first = first[0]
+    if not isinstance(value, list) or not isinstance(first, float):
+        return None
+    try:
+        array = np.array(value)
+    except ValueError:  # the rows differ in length
+        return None
+    return Numbers(value, hash(array.tobytes()), array.size, None) if array.dtype.kind == "f" else None
 
 
 def _held(path: str, value: Any) -> list[tuple[str, Any]]:
@@ -133,18 +189,13 @@ def _held_by_function(function: types.FunctionType) -> list[tuple[str, Any]]:
     held: list[tuple[str, Any]] = []
     for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
         try:
-            held.append((_named(name, cell.cell_contents), cell.cell_contents))
+            held.append((name, cell.cell_contents))
         except ValueError:  # a variable that has no value yet
             continue
     for name in code.co_names:
         if name in function.__globals__:
-            held.append((_named(name, function.__globals__[name]), function.__globals__[name]))
+            held.append((name, function.__globals__[name]))
     defaults = [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
     held += [("a default", each) for each in defaults]
     held += [("__wrapped__", function.__wrapped__)] if hasattr(function, "__wrapped__") else []
     return held
-
-
-def _named(name: str, value: Any) -> str:
-    """A layer by its type, which says more than the reader's variable; anything else by its name."""
-    return type(value).__name__ if hasattr(value, "forward") else name

@@ -30,6 +30,8 @@ REDRAWS = 2
 """How often a random direction that crosses a kink is replaced by another one."""
 SUSPECTS = 3
 """On how many lines of an array jumps are looked for."""
+BLURRED = 1e-3
+"""A derivative whose doubt is so large, relative to the gradient, is not known at all."""
 CERTAIN = 100
 """A difference is certain if it is so many times as large as all that is known to blur it."""
 
@@ -55,7 +57,7 @@ class Probes:
         self.array = point.subject.arrays[position]
         self.empty_scale = not np.any(self.array)
         self.size = root_mean_square(self.array) or typical_size(self.array)
-        self.floor = self.tolerance = 0.0
+        self.floor = self.least = self.tolerance = 0.0
         self.moves = True
         self.slopes: list[Slope] = []
         self.random: list[Array] = []
@@ -78,13 +80,16 @@ class Probes:
         """The size of the gradient, against which its errors are measured."""
         return max(float(np.max(np.abs(self.gradient), initial=0.0)), self.floor)
 
-    def compare(self, largest: float) -> Row:
+    def compare(self, largest: float, steepest: float) -> Row:
         """Settle every probe and compare.
 
-        `largest` is the largest gradient of all arrays, each times the size of its array, so that units cancel.
+        `largest` is the largest gradient of all arrays, each times the size of its array, so that units cancel;
+        `steepest` is the largest as it stands.
         """
         self.floor = max(1e-3 * largest / self.size, self._visible())
         # A single kink that stays below this, unseen, moves the value by at most 1.2 times as much.
+        # Backward rounds too: a gradient that is so small beside the largest of all says nothing.
+        self.least = min(1e-9 * self.floor, 1e-12 * steepest)
         self.tolerance = 0.3 * self.point.threshold * max(self.largest, self.floor)
         self.slopes = self._slopes()
         jump = self._jumps()
@@ -143,8 +148,10 @@ class Probes:
             worst, ok = overlooked, False
             error = float(difference[worst] / max(abs(analytic[worst]), abs(numeric[worst])))
             reason = "small beside the other gradients, but clearly not what backward says"
+        doubts = np.array([slope.doubt for slope in self.slopes])
+        if ok and np.any(use & (doubts > BLURRED * scale)):  # agreement by symmetry, as of 0 and sqrt|x| at 0
+            ok, seen, reason = False, False, _UNSETTLED
         if jump:
-            doubts = np.array([slope.doubt for slope in self.slopes])
             seen = bool(np.any(difference > 30 * doubts + self.point.threshold * scale))
             ok, reason = False, precision.reason(jump, self.point.y)
         elif not self.moves:
@@ -194,10 +201,14 @@ class Probes:
             self.moves, jump = precision.first_move(self.line(self._draw()), self.size)
             return jump
         first = self._steps()[0]
+        # Along random directions long steps cross kinks all the time, and change the slope a little.
+        little = 0.01 * self.largest if self.random else 0.0
         suspects = [
             (abs(slope.farthest - slope.value), number)
             for number, slope in enumerate(self.slopes)
-            if not slope.kink and not (slope.settled and slope.step == first)
+            if not slope.kink
+            and not (slope.settled and slope.step == first)
+            and not (slope.settled and abs(slope.farthest - slope.value) < little)
         ]
         directions = list(self)
         numbers = [number for _, number in sorted(suspects, reverse=True)[: 1 if self.random else SUSPECTS]]
@@ -217,15 +228,14 @@ class Probes:
         if (self.random and _norm(self.gradient) > self.floor) or self.point.method == "complex":
             return None
         difference = np.abs(analytic - numeric)
-        # Backward rounds too: what is so small beside the largest gradient of all says nothing.
-        least = np.maximum(1e-3 * np.maximum(np.abs(analytic), np.abs(numeric)), 1e-9 * self.floor)
-        clear = [s.settled and d > 3 * s.doubt for s, d in zip(self.slopes, difference, strict=True)]
+        least = np.maximum(1e-3 * np.maximum(np.abs(analytic), np.abs(numeric)), self.least)
+        clear = [s.settled and d > s.doubt for s, d in zip(self.slopes, difference, strict=True)]
         candidates = np.flatnonzero((difference > least) & clear)
         directions = list(self) if candidates.size else []
         for number in sorted(candidates, key=lambda k: -difference[k])[:SUSPECTS]:
             slope, line = self.slopes[number], self.line(directions[number])
-            for steps in ((self.size / 4, self.size / 7), (3 * slope.step, slope.step / 5)):
-                if all(_certain(line, h, slope.value, float(difference[number])) for h in steps):
+            for scale in (self.size, typical_size(self.array), 10 * slope.step):
+                if _certain(line, scale / 4, slope, float(difference[number])):
                     return int(number)
         return None
 
@@ -252,13 +262,15 @@ class Probes:
         return tuple(int(i) for i in np.unravel_index(number, self.array.shape))
 
 
-def _certain(line: Line, h: float, value: float, difference: float) -> bool:
-    """Whether another step sees the same slope, and so precisely that the difference cannot be rounding."""
-    other = quotient(line, h)
+def _certain(line: Line, h: float, slope: Slope, difference: float) -> bool:
+    """Whether two other steps see the same slope, and so precisely that the difference cannot be rounding."""
+    one, other = quotient(line, h), quotient(line, 0.6 * h)
     moved = line.change(h) != 0
     mass = np.abs(line.dy * line.y)
     rounding = float(np.finfo(np.float64).eps * np.sum(mass[moved] if np.any(moved) else mass) / h)
-    return abs(other.value - value) < difference / CERTAIN > max(other.doubt, rounding)
+    same = abs(one.value - slope.value) < max(10 * slope.doubt, 0.05 * difference)
+    blur = max(one.doubt, other.doubt, rounding, abs(one.value - other.value))
+    return same and blur < difference / CERTAIN
 
 
 def _norm(array: Array) -> float:

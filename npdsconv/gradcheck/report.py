@@ -34,8 +34,8 @@ class Row:
     analytic, numeric
         The two values found there.
     checked, kinks
-        How many elements (or directions) were compared, and how many were left out because the
-        one-sided derivatives of the function differ there.
+        How many elements (or directions) were compared, and for how many the one-sided derivatives of the
+        function differ, so that there is only a range to compare with.
     ok
         Whether the row passes.
     seen

@@ -418,7 +418,7 @@ UNSEEN = {
         lambda: (lambda layer: check(lambda x: layer.forward(x), lambda dy, x: layer.backward(dy), X))(
             Dense(99)
         ),
-        "Dense.dW",
+        "layer.dW",
     ),
     "a dictionary of gradients": (
         lambda: (lambda net: check(net.forward, net.backward, X))(Network()),
@@ -426,7 +426,7 @@ UNSEEN = {
     ),
     "one weight of two wrapped": (
         lambda: check_half(Dense(99)),
-        "Dense.dW",
+        "layer.dW",
     ),
     "a weight that a layer does not declare": (lambda: check(Undeclared(), X), "Undeclared.dw"),
     "forward returns what it kept": (lambda: check(*returns_what_it_kept(), X), "something it kept"),
