@@ -55,7 +55,6 @@ class Probes:
     def __init__(self, point: Point, position: int, gradient: Array) -> None:
         self.point, self.position, self.gradient = point, position, gradient
         self.array = point.subject.arrays[position]
-        self.empty_scale = not np.any(self.array)
         self.size = root_mean_square(self.array) or typical_size(self.array)
         self.floor = self.least = self.tolerance = 0.0
         self.moves = True
@@ -228,15 +227,22 @@ class Probes:
         if (self.random and _norm(self.gradient) > self.floor) or self.point.method == "complex":
             return None
         difference = np.abs(analytic - numeric)
-        least = np.maximum(1e-3 * np.maximum(np.abs(analytic), np.abs(numeric)), self.least)
+        own = np.full(
+            difference.shape, self.size
+        )  # the size of the number itself, where a single one is moved
+        if not self.random:
+            own = np.where(self.array, np.abs(self.array), self.size).ravel()
+        least = np.maximum(
+            self.least * np.minimum(1, own / self.size), 1e-3 * np.maximum(abs(analytic), abs(numeric))
+        )
         clear = [s.settled and d > s.doubt for s, d in zip(self.slopes, difference, strict=True)]
         candidates = np.flatnonzero((difference > least) & clear)
         directions = list(self) if candidates.size else []
         for number in sorted(candidates, key=lambda k: -difference[k])[:SUSPECTS]:
             slope, line = self.slopes[number], self.line(directions[number])
-            for scale in (self.size, typical_size(self.array), 10 * slope.step):
-                if _certain(line, scale / 4, slope, float(difference[number])):
-                    return int(number)
+            scales = self.size, typical_size(self.array), float(own[number]), 10 * slope.step
+            if any(_certain(line, scale / 4, slope, float(difference[number])) for scale in scales):
+                return int(number)
         return None
 
     def _draw(self, tied: bool = False) -> Array:

@@ -235,6 +235,7 @@ HONEST = {
     "numbers of 1e-8 and 1e8 together": lambda: check(
         lambda x, w: x * w, lambda dy, x, w: (dy * w, dy * x), 1e8 * X, 1e-8 * Z
     ),
+    "numbers of all sizes": lambda: check(np.log, lambda dy, x: dy / x, np.array([1e-8, 1e-3, 1, 1e4, 1e8])),
     "numbers of 1e-150": lambda: check(lambda x: 3 * x, lambda dy, x: 3 * dy, 1e-150 * X),
     "a large mean": lambda: check(batch_norm, batch_norm_backward, X + 1000, B[:3]),
     "a gradient of zero": lambda: check(

@@ -281,6 +281,9 @@ WRONG = {
     ),
     "zeros for numbers of 1e-8": lambda: check(lambda x: x**2, lambda dy, x: 0 * x, 1e-8 * X),
     "zeros for numbers of 1e8": lambda: check(lambda x: x**2, lambda dy, x: 0 * x, 1e8 * X),
+    "zeros for the small among large numbers": lambda: check(
+        lambda x: x**2, lambda dy, x: 2 * dy * x * (x > 1e-5), np.array([1e-8, 1e-3, 1, 1e4, 1e8])
+    ),
     "zeros for a faint branch": lambda: check(lambda x, z: x + 1e-11 * z, lambda dy, x, z: (dy, 0 * z), X, Z),
     "ones instead of dy": lambda: check(
         affine, lambda dy, x, w, b: affine_backward(dy * 0 + 1, x, w, b), X, W, B
