@@ -6,10 +6,12 @@ from pathlib import Path
 import numba
 import numpy as np
 import pytest
-from geometries import LAYOUTS, TOLERANCE, assert_close, laid_out
+from geometries import LAYOUTS, TOLERANCE, laid_out
+from helpers import assert_close
 
 import npdsconv
 from npdsconv.kernels import loops
+from npdsconv.ops.activations import FUNCTIONS
 
 compiled = pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="too slow without the JIT")
 FILES = [path for path in Path(loops.__file__).parent.glob("*.py") if path.stem not in ("__init__", "common")]
@@ -143,8 +145,7 @@ def test_dense_activations_and_the_global_mean(number, dtype):
     dy = normal(997, dtype=dtype)
     for op, x, w_ in (
         ("linear", rows, weights),
-        ("relu", images, None),
-        ("relu6", images, None),
+        *((name, images, None) for name in FUNCTIONS),
         ("global_avg_pool2d", images, None),
     ):
         reference = pair_of(op, x, w_, dy, {}, "numpy")

@@ -92,11 +92,12 @@ def normalise(x, norm, low, high, y):
 def sum_of_slopes(dy, x, norm, low, high, sums):
     """Σ h and Σ h·x̂, with h = dy where the activation let z through, else 0."""
     mean, inverse, weight, bias = norm[0], norm[1], norm[2], norm[3]
+    zero = x.dtype.type(0)
     for k in prange(sums.shape[0]):  # owns partial sum k
         for p in range(k * ROWS, min(x.shape[0], (k + 1) * ROWS)):
             for c in range(x.shape[1]):
                 z = (x[p, c] - mean[c]) * (inverse[c] * weight[c]) + bias[c]
-                h = 0 * z if z <= low or z >= high else dy[p, c]
+                h = zero if z <= low or z >= high else dy[p, c]
                 sums[k, 0, c] += h
                 sums[k, 1, c] += h * (x[p, c] - mean[c]) * inverse[c]
 
@@ -105,9 +106,10 @@ def sum_of_slopes(dy, x, norm, low, high, sums):
 def normalise_dx(dy, x, norm, low, high, means, dx):
     """dx = (h - mean(h) - x̂ · mean(h·x̂)) · weight/σ, with the `means` given."""
     mean, inverse, weight, bias = norm[0], norm[1], norm[2], norm[3]
+    zero = x.dtype.type(0)
     for p in prange(x.shape[0]):  # owns row p of dx
         for c in range(x.shape[1]):
             normalised = (x[p, c] - mean[c]) * inverse[c]
             z = (x[p, c] - mean[c]) * (inverse[c] * weight[c]) + bias[c]
-            h = 0 * z if z <= low or z >= high else dy[p, c]
+            h = zero if z <= low or z >= high else dy[p, c]
             dx[p, c] = (h - means[0, c] - normalised * means[1, c]) * (inverse[c] * weight[c])
