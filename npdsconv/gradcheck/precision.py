@@ -44,6 +44,14 @@ def grain(line: Line, size: float) -> float:
     return smallest
 
 
+def ignores_short_steps(line: Line, size: float) -> bool:
+    """Whether a step that float32 cannot resolve changes nothing, or far too much."""
+    short, long = 2.0**-34 * size, 2.0**-10 * size
+    change = _largest(line.change(short))
+    expected = _largest(line.change(long)) * short / long
+    return expected > 0 and not expected / 1000 < change < expected * 1000
+
+
 def first_move(line: Line, size: float) -> tuple[bool, float]:
     """For a line on which short steps change nothing: does anything, and if it starts with a jump, of what size?"""
     for far in (FARTHEST * size, size, -FARTHEST * size, -size):
