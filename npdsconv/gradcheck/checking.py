@@ -189,7 +189,7 @@ def _rows(
     def remember() -> None:
         moments.append(left_behind.snapshot(subject.roots(), subject.accounted()))
 
-    _visit_elsewhere(subject, rng)
+    _visit_elsewhere(subject)
     remember()
     y = _output_at_the_point(subject)
     dy = np.asarray(rng.standard_normal(y.shape))
@@ -221,8 +221,7 @@ def _compared(point: Point, gradients: list[Array], faults: dict[str, str], bili
     # An array of zeros, such as a new bias, has no size by which its gradient could be weighed.
     weighed = [p for p in probes.values() if np.any(p.array)] or list(probes.values())
     largest = max((p.largest * p.size for p in weighed), default=0.0)
-    steepest = max((p.largest for p in probes.values()), default=0.0)
-    rows = {k: each.compare(largest, steepest) for k, each in probes.items()}
+    rows = {k: each.compare(largest) for k, each in probes.items()}
     failed = [k for k, row in rows.items() if row.verdict == "FAILED" and row.checked]
     if point.method == "directions" and failed:
         worst = max(failed, key=lambda k: rows[k].error)
@@ -285,8 +284,9 @@ def _left(pairs: list[tuple[str, str]]) -> list[Row]:
     return rows
 
 
-def _visit_elsewhere(subject: Subject, rng: np.random.Generator) -> None:
+def _visit_elsewhere(subject: Subject) -> None:
     """Run forward at other arrays first: what it keeps only the first time is then kept from there, and shows."""
+    rng = np.random.default_rng(1)
     moved = {
         k: array + typical_size(array) / 64 * rng.standard_normal(array.shape)
         for k, array in enumerate(subject.arrays)

@@ -32,6 +32,8 @@ SUSPECTS = 3
 """On how many lines of an array jumps are looked for."""
 BLURRED = 1e-3
 """A derivative whose doubt is so large, relative to the gradient, is not known at all."""
+FAINTEST = 1e-10
+"""A part of the outputs that move so small may be rounding inside forward, even where it looks like a slope."""
 CERTAIN = 100
 """A difference is certain if it is so many times as large as all that is known to blur it."""
 
@@ -56,7 +58,7 @@ class Probes:
         self.point, self.position, self.gradient = point, position, gradient
         self.array = point.subject.arrays[position]
         self.size = root_mean_square(self.array) or typical_size(self.array)
-        self.floor = self.least = self.tolerance = 0.0
+        self.floor = self.tolerance = 0.0
         self.moves = True
         self.slopes: list[Slope] = []
         self.random: list[Array] = []
@@ -79,16 +81,13 @@ class Probes:
         """The size of the gradient, against which its errors are measured."""
         return max(float(np.max(np.abs(self.gradient), initial=0.0)), self.floor)
 
-    def compare(self, largest: float, steepest: float) -> Row:
+    def compare(self, largest: float) -> Row:
         """Settle every probe and compare.
 
-        `largest` is the largest gradient of all arrays, each times the size of its array, so that units cancel;
-        `steepest` is the largest as it stands.
+        `largest` is the largest gradient of all arrays, each times the size of its array, so that units cancel.
         """
         self.floor = max(1e-3 * largest / self.size, self._visible())
         # A single kink that stays below this, unseen, moves the value by at most 1.2 times as much.
-        # Backward rounds too: a gradient that is so small beside the largest of all says nothing.
-        self.least = min(1e-9 * self.floor, 1e-12 * steepest)
         self.tolerance = 0.3 * self.point.threshold * max(self.largest, self.floor)
         self.slopes = self._slopes()
         jump = self._jumps()
@@ -231,14 +230,10 @@ class Probes:
         if (self.random and _norm(self.gradient) > self.floor) or self.point.method == "complex":
             return None
         difference = np.abs(analytic - numeric)
-        own = np.full(
-            difference.shape, self.size
-        )  # the size of the number itself, where a single one is moved
-        if not self.random:
+        own = np.full(difference.shape, self.size)
+        if not self.random:  # a single number is moved, which has a size of its own
             own = np.where(self.array, np.abs(self.array), self.size).ravel()
-        least = np.maximum(
-            self.least * np.minimum(1, own / self.size), 1e-3 * np.maximum(abs(analytic), abs(numeric))
-        )
+        least = 1e-3 * np.maximum(np.abs(analytic), np.abs(numeric))
         clear = [s.settled and d > s.doubt for s, d in zip(self.slopes, difference, strict=True)]
         candidates = np.flatnonzero((difference > least) & clear)
         directions = list(self) if candidates.size else []
@@ -277,10 +272,10 @@ def _certain(line: Line, h: float, slope: Slope, difference: float) -> bool:
     one, other = quotient(line, h), quotient(line, 0.6 * h)
     moved = line.change(h) != 0
     mass = np.abs(line.dy * line.y)
-    rounding = float(np.finfo(np.float64).eps * np.sum(mass[moved] if np.any(moved) else mass) / h)
+    rounding = FAINTEST * float(np.sum(mass[moved] if np.any(moved) else mass)) / h
     same = abs(one.value - slope.value) < max(10 * slope.doubt, 0.05 * difference)
-    blur = max(one.doubt, other.doubt, rounding, abs(one.value - other.value))
-    return same and blur < difference / CERTAIN
+    blur = max(one.doubt, other.doubt, abs(one.value - other.value))
+    return same and blur < difference / CERTAIN and rounding < difference
 
 
 def _norm(array: Array) -> float:
