@@ -29,7 +29,14 @@ release = version = npdsconv.__version__
 language = "en"
 
 sys.path.insert(0, str(Path(__file__).parent / "_ext"))
-extensions = ["sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode", "myst_nb", "listings"]
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.viewcode",
+    "myst_nb",
+    "listings",
+    "of_module",
+]
 root_doc = "docs/index"
 include_patterns = ["docs/*.md", "docs/api/*.rst", "notebooks/*.ipynb"]
 exclude_patterns = [".*", "docs/_*", "runs", "build", "dist", "**.ipynb_checkpoints"]

@@ -32,7 +32,7 @@ MAY_IMPORT = {
         "kernels",
         "versions",
     },  # the package's own __init__.py; its rooms are named, not imported
-    "layers": {"shapes", "init", "ops"},
+    "layers": {"shapes", "layout", "init", "ops"},
     "models": {"shapes", "layers"},
     "optim": {"shapes", "layers", "kernels"},
     "metrics": {"shapes"},
