@@ -32,7 +32,7 @@ def find(pixels: Pixels) -> Pixels | None:
 
 def _narrower(pixels: Pixels, inside: Mask, found: Found) -> tuple[Pixels, Mask, Found] | None:
     """The same for the sheet of paper within, if there is one and something is written on it."""
-    whole = sheet(found.far, inside)
+    whole = sheet(pixels, found.far, inside)
     if whole is None:
         return None
     whole = shrink(whole, max(1, round(0.01 * max(pixels.shape))))  # its blurred edge
