@@ -35,15 +35,15 @@ ROOMS = {
     "data": (6.6, 5, WINDOW),
     "metrics": (8.3, 5, WINDOW),
     "train": (5.8, 6, WINDOW),
-    "gradcheck": (2.4, 6, PALE),
+    "gradcheck": (1.98, 6, PALE),
     "plots": (0.5, 6, PALE),
-    "catalogue": (2.4, 7, PALE),
-    "lessons": (0.5, 7, OUTPUT),
-    "bench": (4.2, 7, OUTPUT),
+    "catalogue": (3.2, 7, PALE),
+    "lessons": (0.5, 8, OUTPUT),
+    "bench": (4.2, 9, OUTPUT),
     "checkpoint": (7.8, 6, OUTPUT),
-    "runs": (6.6, 7, OUTPUT),
-    "malloc": (4.2, 6, PALE),
-    "cli": (4.2, 8, OUTPUT),
+    "runs": (6.6, 8, OUTPUT),
+    "malloc": (4.9, 7, PALE),
+    "cli": (4.2, 10, OUTPUT),
 }
 
 
@@ -105,20 +105,20 @@ def house() -> Figure:
         (3, "mathematics", INPUT),
         (4, "parameters, pullbacks", KERNEL),
         (6, "the loop", WINDOW),
-        (7.5, "programs", OUTPUT),
+        (8, "programs", OUTPUT),
     )
     for y, word, colour in words:
         ax.text(9.4, y, word, ha="left", va="center", fontsize=10, color=colour, style="italic")
     ax.text(
         0.5,
-        7.75,
+        9.3,
         "questions\nabout layers",
         ha="center",
         va="center",
         color=PALE,
         style="italic",
     )
-    ax.set(xlim=(-0.9, 11.9), ylim=(-0.5, 8.6))
+    ax.set(xlim=(-0.9, 11.9), ylim=(-0.5, 10.6))
     return figure
 
 

@@ -49,6 +49,7 @@ from npdsconv.layers import (
     Sequential,
     set_impl,
 )
+from npdsconv.layers.base import reverse
 from npdsconv.layers.composite import chain
 from npdsconv.lessons import exercise
 from npdsconv.plots import INPUT, KERNEL, OUTPUT, WINDOW
@@ -102,11 +103,11 @@ assert np.isclose(y, np.sin(0.7**2) ** 2)
 assert np.isclose(backward(1.0), derivative)
 
 # %% [markdown]
-# The library does the same. Below is its chain, and the whole forward pass of a residual connection, where the
-# input takes a short cut around `body`. `pullback` makes a function usable once: it forgets what it held as soon as
-# it is used, so memory shrinks as the backward pass moves on. Two details are for speed alone: `in_one_pass` lets a
-# convolution, the batch norm and the ReLU after it share passes over memory, and in training the first layer is asked
-# for no gradient for its images (`dx_too`), since nobody learns from it.
+# The library does the same. Below is its chain, the pullback of a chain, and the whole forward pass of a residual
+# connection, where the input takes a short cut around `body`. A `Pullback` can be used once: it forgets what it held
+# as soon as it is used, so memory shrinks as the backward pass moves on. Two details are for speed alone: `fuse` lets
+# a convolution, the batch norm and the ReLU after it share passes over memory, and in training the first layer is
+# asked for no gradient for its images (`dx=False`), since nobody learns from it.
 #
 # Nothing is stored in the layers, so nothing there can be stale or overwritten. Three consequences, tried out:
 #
@@ -116,6 +117,7 @@ assert np.isclose(backward(1.0), derivative)
 
 # %%
 print(inspect.getsource(chain))
+print(inspect.getsource(reverse))
 print(inspect.getsource(Residual.forward))
 rng = np.random.default_rng(12)
 layer = PointwiseConv2d(3, 3, rng=rng, impl="im2col").astype(np.float64)

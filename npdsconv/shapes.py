@@ -5,7 +5,9 @@ The output-size rule, along one axis (stride s, dilation d, padding p before and
     span = d·(K - 1) + 1                    what the kernel covers
     out  = floor((H + p + q - span) / s) + 1          needs  H + p + q >= span
 
-Nothing else is asked of the sizes: in particular they need not divide.
+Nothing else is asked of the sizes: in particular they need not divide. A transposed convolution goes the other way::
+
+    out = (H - 1)·s - p - q + span                    needs  out >= 1
 """
 
 from collections.abc import Iterable
@@ -20,6 +22,7 @@ Pair = tuple[int, int]
 Padding = tuple[Pair, Pair]
 Stride = int | Pair
 PaddingLike = int | Pair | tuple[Pair, Pair] | str
+SidesLike = int | Pair | str
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 OPTIONAL = ("b", "mean", "var")  # arguments that an op can do without
@@ -101,6 +104,19 @@ def parse_padding(op: str, padding: PaddingLike) -> Padding | Literal["same"]:
     )
 
 
+def parse_sides(op: str, padding: SidesLike) -> Pair | Literal["same"]:
+    """Every form of a sequence's padding as (left, right); "same" stays, since it depends on the length."""
+    if padding == "same":
+        return "same"
+    if padding == "valid":
+        return 0, 0
+    is_pair = isinstance(padding, tuple | list) and len(padding) == 2
+    parts: Any = padding if is_pair else (padding, padding)
+    if not all(_is_int(side) for side in parts):
+        raise ValueError(f'{op}: padding must be an int, (left, right), "valid" or "same", got {padding!r}')
+    return pair(op, "padding", parts, 0)
+
+
 def _same(size: int, span: int, stride: int) -> Pair:
     """Padding for an output of ceil(size / stride), the smaller half first (TensorFlow, Keras, SAME_UPPER)."""
     out = -(-size // stride)
@@ -141,6 +157,31 @@ def _resolved(
             )
         out.append(room // s + 1)
     return Window(kernel, stride, pads, dilation, (out[0], out[1]))
+
+
+def resolve_transposed(
+    op: str, size: Pair, kernel: Pair, stride: Stride = 1, padding: PaddingLike = 0, dilation: Stride = 1
+) -> Window:
+    """The window of a transposed convolution of an image of `size`; its output is by the second rule above.
+
+    It is the window of the convolution that leads from that output to `size`; its padding is what is cut off here.
+    With "same" the output is H·s, the size of which that convolution makes H.
+    """
+    sides, grown = parse_padding(op, padding), []
+    for k in range(2):
+        n, (s, d) = (
+            size[k],
+            (pair(op, name, step)[k] for name, step in (("stride", stride), ("dilation", dilation))),
+        )
+        if n < 1:
+            raise ValueError(f"{op}: x must have at least one pixel, got height and width {size}")
+        grown.append(n * s if sides == "same" else (n - 1) * s - sum(sides[k]) + d * (kernel[k] - 1) + 1)
+    window = resolve_window(op, (grown[0], grown[1]), kernel, stride, padding, dilation)
+    if min(grown) < 1:
+        raise ValueError(
+            f"{op}: padding {window.padding} takes all of the output away: {grown[0]} × {grown[1]} would be left"
+        )
+    return window._replace(output=(grown[0], grown[1]))
 
 
 def check_counts(op: str, **numbers: int) -> None:

@@ -6,7 +6,11 @@ from helpers import settled
 from npdsconv.layers import (
     AvgPool2d,
     BatchNorm2d,
+    Concat,
+    Conv1d,
     Conv2d,
+    ConvTranspose2d,
+    DepthwiseConv1d,
     DepthwiseSeparableConv2d,
     Dropout,
     Flatten,
@@ -18,6 +22,8 @@ from npdsconv.layers import (
     ReLU6,
     Residual,
     Sequential,
+    SqueezeExcite,
+    Upsample2d,
     set_impl,
 )
 from npdsconv.models import mobilenet_v2, separable_cnn, small_cnn
@@ -61,10 +67,35 @@ def _models():
         Flatten(),
         Linear(3, 5, bias=False, rng=rng),
     )
+    larger = Sequential(
+        Conv2d(2, 4, 3, stride=2, rng=rng),
+        ConvTranspose2d(4, 6, (3, 2), stride=(2, 3), padding=((1, 0), (0, 1)), groups=2, rng=rng),
+        ReLU(),
+        Upsample2d((1, 2)),
+    )
+    branches = Sequential(
+        Concat(
+            Conv2d(2, 3, (2, 3), stride=2, rng=rng),
+            Sequential(MaxPool2d(2), Conv2d(2, 4, (1, 2), padding="valid", rng=rng), BatchNorm2d(4), ReLU()),
+        ),
+        Concat(Sequential(), DepthwiseSeparableConv2d(7, 5, 3, padding=1, rng=rng)),
+        SqueezeExcite(12, 5, rng=rng),
+        PointwiseConv2d(12, 3, rng=rng),
+    )
+    sequences = Sequential(
+        Conv1d(2, 4, 3, stride=2, padding=(2, 1), groups=2, rng=rng),
+        ReLU(),
+        DepthwiseConv1d(4, 3, depth_multiplier=2, padding="same", dilation=2, rng=rng),
+        Flatten(),
+        Linear(8 * 6, 3, rng=rng),
+    )
     return {
+        "branches": (branches, (2, 9, 10)),
+        "larger": (larger, (2, 9, 7)),
         "residual": (residual, (2, 9, 10)),
         "separable": (separable_cnn(2, 3, width=0.125, dropout=0.1, rng=rng), (2, 7, 6)),
         "small": (small_cnn(1, 4, width=0.25, size=8, rng=rng), (1, 8, 8)),
+        "sequences": (sequences, (2, 11)),
         "v2": (mobilenet_v2(0.1, 2, 3, rng=rng), (2, 9, 7)),
     }
 

@@ -9,6 +9,8 @@ from helpers import is_channels_last, normal
 from npdsconv import layout
 from npdsconv.layers import (
     AvgPool2d,
+    BatchNorm2d,
+    Concat,
     Conv2d,
     Dropout,
     Layer,
@@ -17,6 +19,7 @@ from npdsconv.layers import (
     ReLU,
     Residual,
     Sequential,
+    SqueezeExcite,
     pullback,
 )
 from npdsconv.models import mobilenet_v2, separable_cnn
@@ -152,9 +155,25 @@ def with_dropout_and_residuals():
     )
 
 
+def with_branches():
+    """The default model with branches in the middle, one of them the input itself, and squeeze-and-excite."""
+    model, rng = separable_cnn(width=0.25, rng=0), np.random.default_rng(0)
+    wide = Concat(model[4], Sequential(Conv2d(16, 16, 1, rng=rng), BatchNorm2d(16), ReLU()))
+    narrow = Sequential(PointwiseConv2d(32, 16, bias=False, rng=rng), BatchNorm2d(16), ReLU())
+    return Sequential(
+        *model[:4],
+        wide,
+        SqueezeExcite(32, 4, rng=rng),
+        Concat(narrow, Sequential()),
+        PointwiseConv2d(48, 32, rng=rng),
+        *model[6:],
+    )
+
+
 NETWORKS = {
     "separable_cnn": (lambda: separable_cnn(width=0.25, dropout=0.2, rng=0), (5, 1, 12, 12)),
     "mobilenet_v2": (lambda: mobilenet_v2(0.1, 1, 10, dropout=0.2, rng=0), (2, 1, 32, 32)),
+    "branches": (with_branches, (5, 1, 10, 9)),
     "dropout and residuals": (with_dropout_and_residuals, (5, 1, 10, 9)),
 }
 

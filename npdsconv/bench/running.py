@@ -5,11 +5,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from npdsconv import peak_memory, text
+from npdsconv import text
 from npdsconv.bench import inference, machine, ops, roofline, scaling, table, training
 from npdsconv.bench.measuring import Arena
 from npdsconv.bench.opponents import require
 from npdsconv.bench.workloads import Workload
+from npdsconv.runs import peak_memory
 
 SCALING = (">10", ">25", ">25", ">5", ">13")  # the columns of a sweep
 BUSY = 0.05  # share of the cores taken by others, above which figures are not to be trusted

@@ -4,10 +4,10 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
-from npdsconv import peak_memory
 from npdsconv.bench.opponents import Column, columns
 from npdsconv.bench.process import Process
 from npdsconv.bench.workloads import NETWORKS, Workload, on_network
+from npdsconv.runs import peak_memory
 
 REPEATS = 3  # processes for each peak: how a heap is laid out differs from one to the next
 

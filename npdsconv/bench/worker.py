@@ -9,10 +9,10 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from npdsconv import peak_memory
 from npdsconv.bench import machine, own, with_onnxruntime, with_torch
 from npdsconv.bench.workloads import Workload
 from npdsconv.malloc import keep_freed_memory
+from npdsconv.runs import peak_memory
 
 LIBRARIES = {
     "npdsconv": own,

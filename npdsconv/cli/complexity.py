@@ -5,9 +5,8 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from npdsconv import peak_memory
 from npdsconv.cli import Outcome, settings
-from npdsconv.runs import peak
+from npdsconv.runs import peak, peak_memory
 from npdsconv.runs.recipe import MODELS, recipe
 
 

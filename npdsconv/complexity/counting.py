@@ -10,9 +10,18 @@ from typing import Any
 import numpy as np
 
 from npdsconv.complexity.table import Shape, cost
-from npdsconv.layers import Conv2d, DepthwiseConv2d, Layer, Linear, PointwiseConv2d
-from npdsconv.ops import depthwise, pointwise, standard
-from npdsconv.shapes import Array, check_choice, resolve_window
+from npdsconv.layers import (
+    Conv1d,
+    Conv2d,
+    ConvTranspose2d,
+    DepthwiseConv1d,
+    DepthwiseConv2d,
+    Layer,
+    Linear,
+    PointwiseConv2d,
+)
+from npdsconv.ops import depthwise, pointwise, standard, transposed
+from npdsconv.shapes import Array, check_choice, resolve_transposed, resolve_window
 
 
 class Tally:
@@ -68,8 +77,8 @@ def count(layer: Layer, shape: Shape, contraction: str = "forward") -> Tally:
 
     Parameters
     ----------
-    layer : Conv2d, DepthwiseConv2d, PointwiseConv2d or Linear
-    shape : (C, H, W), or (C,) for Linear
+    layer : Conv2d, ConvTranspose2d, DepthwiseConv2d, PointwiseConv2d, Linear, Conv1d or DepthwiseConv1d
+    shape : (C, H, W); (C,) for Linear, (C, L) for the last two
     contraction : "forward", or "dx" or "dw" for the two of the backward pass
 
     Raises
@@ -85,11 +94,14 @@ def count(layer: Layer, shape: Shape, contraction: str = "forward") -> Tally:
     """
     check_choice("count", "contraction", contraction, ("forward", "dx", "dw"))
     output, _ = cost(layer, shape)
-    op, weight, rest = _loops(layer, shape)
     if isinstance(layer, Linear):  # a pointwise convolution of an image that is one pixel large
         shape, output = (*shape, 1, 1), (*output, 1, 1)
+    if isinstance(layer, Conv1d | DepthwiseConv1d):  # that of an image of one row
+        (c, columns), (o, out) = shape, output
+        shape, output = (c, 1, columns), (o, 1, out)
+    op, weight, rest = _loops(layer, shape)
     tally = Tally()
-    x, w, dy = (counted(np.ones(size), tally) for size in ((1, *shape), weight.shape, (1, *output)))
+    x, w, dy = (counted(np.ones(size), tally) for size in ((1, *shape), weight, (1, *output)))
     tier = op.IMPLS["naive"]
     if contraction == "forward":
         tier.forward(x, w, None, *rest)
@@ -100,16 +112,21 @@ def count(layer: Layer, shape: Shape, contraction: str = "forward") -> Tally:
     return tally
 
 
-def _loops(layer: Layer, shape: Shape) -> tuple[ModuleType, Array, tuple[Any, ...]]:
-    """The op of a layer, its weight, and what the op's loops want besides arrays."""
+def _loops(layer: Layer, shape: Shape) -> tuple[ModuleType, Shape, tuple[Any, ...]]:
+    """The op of a layer, the shape of its weight, and what the op's loops want besides arrays; all for images."""
     if isinstance(layer, Linear | PointwiseConv2d):
-        return pointwise, layer.weight.value, ()
-    if not isinstance(layer, Conv2d | DepthwiseConv2d):
+        return pointwise, layer.weight.value.shape, ()
+    if not isinstance(layer, Conv1d | Conv2d | ConvTranspose2d | DepthwiseConv1d | DepthwiseConv2d):
         raise TypeError(
             f"count: {type(layer).__name__} has no multiply-adds, give a convolution or a dense layer"
         )
-    size = (shape[1], shape[2])
-    window = resolve_window("count", size, layer.kernel_size, layer.stride, layer.padding, layer.dilation)
-    if isinstance(layer, Conv2d):
-        return standard, layer.weight.value, (window, layer.groups)
-    return depthwise, layer.weight.value, (window,)
+    *outer, kw = layer.weight.value.shape
+    outputs, inputs, kh = outer if len(outer) == 3 else (*outer, 1)
+    how = layer.geometry()
+    resolve = resolve_transposed if isinstance(layer, ConvTranspose2d) else resolve_window
+    steps = how["stride"], how["padding"], how["dilation"]
+    window, w = resolve("count", (shape[1], shape[2]), (kh, kw), *steps), (outputs, inputs, kh, kw)
+    if isinstance(layer, DepthwiseConv1d | DepthwiseConv2d):
+        return depthwise, w, (window,)
+    op = transposed if isinstance(layer, ConvTranspose2d) else standard
+    return op, w, (window, layer.groups)

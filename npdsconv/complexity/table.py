@@ -10,7 +10,11 @@ from npdsconv.complexity.formulas import conv_macs, depthwise_macs, linear_macs,
 from npdsconv.layers import (
     AvgPool2d,
     BatchNorm2d,
+    Concat,
+    Conv1d,
     Conv2d,
+    ConvTranspose2d,
+    DepthwiseConv1d,
     DepthwiseConv2d,
     DepthwiseSeparableConv2d,
     Dropout,
@@ -23,6 +27,8 @@ from npdsconv.layers import (
     PointwiseConv2d,
     Residual,
     Sequential,
+    SqueezeExcite,
+    Upsample2d,
 )
 from npdsconv.layers.activations import Activation
 from npdsconv.layers.fusion import fuse
@@ -70,12 +76,13 @@ class Row(NamedTuple):
     def kept_bytes(self) -> int:
         """By how much this layer changes what a training step has to keep for its backward pass.
 
-        That is its output, which the backward of the next layer reads, with three exceptions. `Flatten` shows the same
+        That is its output, which the backward of the next layer reads, with four exceptions. `Flatten` shows the same
         numbers in another shape: 0. `Dropout` reads its mask and not its input, so its output takes the place of
         its input and the mask, one byte a number, is added. `Residual` reads neither of what it adds: the sum takes
-        the place of the body's result, and the result of a shortcut layer is let go, a negative number. And what the
-        fast tier fuses keeps nothing: a batch norm before its activation, and all that lies between the depthwise and
-        the pointwise step of a separable block, which backward computes again.
+        the place of the body's result, and the result of a shortcut layer is let go, a negative number. `Concat` takes
+        the place of its branches' results, and only what a branch passes on unchanged is there twice. And what the fast
+        tier fuses keeps nothing: a batch norm before its activation, and all that lies between the depthwise and the
+        pointwise step of a separable block, which backward computes again.
         """
         # One case is missed: Dropout at the head of one branch, while the other branch reads the same array.
         numbers = prod(self.output)
@@ -88,6 +95,8 @@ class Row(NamedTuple):
                 return numbers if self.layer.p else 0
             case Residual():
                 return 0 if self.layer.shortcut is None else -4 * numbers
+            case Concat():
+                return 4 * prod(self.input) * sum(_passes(branch) for branch in self.layer.branches)
         return 4 * numbers
 
     @property
@@ -121,6 +130,11 @@ def _check(layer: Layer, shape: Shape, axes: str, channels: int | None = None) -
     if channels is not None and shape[0] != channels:
         what = "features" if len(shape) == 1 else "channels"
         raise ValueError(f"{kind}: takes {channels} {what}, got {shape[0]} in shape {shape}")
+
+
+def _passes(layer: Layer) -> bool:
+    """Whether the result is the input itself, not a new array."""
+    return isinstance(layer, Sequential) and all(map(_passes, layer))
 
 
 def _biases(bias: Parameter | None, outputs: int) -> int:
@@ -169,12 +183,43 @@ def _conv2d(layer: Conv2d, shape: Shape) -> Cost:
 
 
 @cost.register
+def _transposed(layer: ConvTranspose2d, shape: Shape) -> Cost:
+    c, o_group, kh, kw = layer.weight.value.shape
+    o = o_group * layer.groups
+    _check(layer, shape, "C, H, W", c)
+    size, how = (shape[1], shape[2]), (layer.stride, layer.padding, layer.dilation)
+    window = shapes.resolve_transposed("ConvTranspose2d", size, (kh, kw), *how)
+    params = c * o_group * kh * kw + _biases(layer.bias, o)
+    macs = conv_macs(o, c, (kh, kw), size, layer.groups)  # of the convolution that it transposes
+    return _single(layer, shape, (o, *window.output), params, macs)
+
+
+@cost.register
 def _depthwise(layer: DepthwiseConv2d, shape: Shape) -> Cost:
     c, m, kh, kw = layer.weight.value.shape
     _check(layer, shape, "C, H, W", c)
     size = _pixels(layer, shape, (kh, kw))
     params = c * m * kh * kw + _biases(layer.bias, c * m)
     return _single(layer, shape, (c * m, *size), params, depthwise_macs(c, (kh, kw), size, m))
+
+
+@cost.register
+def _conv1d(layer: Conv1d, shape: Shape) -> Cost:
+    o, c_group, k = layer.weight.value.shape
+    c = c_group * layer.groups
+    _check(layer, shape, "C, L", c)
+    size = _pixels(layer, (c, 1, shape[1]), (1, k))
+    params = o * c_group * k + _biases(layer.bias, o)
+    return _single(layer, shape, (o, size[1]), params, conv_macs(c, o, (1, k), size, layer.groups))
+
+
+@cost.register
+def _depthwise1d(layer: DepthwiseConv1d, shape: Shape) -> Cost:
+    c, m, k = layer.weight.value.shape
+    _check(layer, shape, "C, L", c)
+    size = _pixels(layer, (c, 1, shape[1]), (1, k))
+    params = c * m * k + _biases(layer.bias, c * m)
+    return _single(layer, shape, (c * m, size[1]), params, depthwise_macs(c, (1, k), size, m))
 
 
 @cost.register
@@ -217,17 +262,28 @@ def _global_average(layer: GlobalAvgPool2d, shape: Shape) -> Cost:
 
 
 @cost.register
+def _upsample(layer: Upsample2d, shape: Shape) -> Cost:
+    _check(layer, shape, "C, H, W")
+    c, h, w = shape
+    return _single(layer, shape, (c, h * layer.scale[0], w * layer.scale[1]))
+
+
+@cost.register
 def _flatten(layer: Flatten, shape: Shape) -> Cost:
     return _single(layer, shape, (prod(shape),))
 
 
 @cost.register
 def _chain(layer: Sequential | DepthwiseSeparableConv2d, shape: Shape) -> Cost:
+    return _in_turn(layer, shape, layer.fused)
+
+
+def _in_turn(layer: Layer, shape: Shape, fused: bool = True) -> Cost:
     """The children one after another. Whoever called the chain holds its input until the chain is done."""
     rows: list[Row] = []
     x, rest, names = shape, [child for _, child in layer.children()], [name for name, _ in layer.children()]
     while rest:
-        step, count = fuse(rest, (1, *x), True, layer.fused)
+        step, count = fuse(rest, (1, *x), True, fused)
         for child in rest[:count]:
             x, more = cost(child, x)
             if any(child is hidden for hidden in step.hidden):
@@ -235,6 +291,13 @@ def _chain(layer: Sequential | DepthwiseSeparableConv2d, shape: Shape) -> Cost:
             rows += _inside(names.pop(0), more, held=prod(shape) if rows else 0)
         del rest[:count]
     return x, rows
+
+
+@cost.register
+def _squeeze_excite(layer: SqueezeExcite, shape: Shape) -> Cost:
+    """The children, which give a number a channel, and one row for the product."""
+    scale, rows = _in_turn(layer, shape)
+    return shape, [*rows, Row(layer, shape, shape, held=prod(scale))]
 
 
 @cost.register
@@ -249,12 +312,35 @@ def _residual(layer: Residual, shape: Shape) -> Cost:
     return output, [*_inside("body", rows, waiting), *_inside("shortcut", through), added]
 
 
+@cost.register
+def _concat(layer: Concat, shape: Shape) -> Cost:
+    """The branches, each while the results of those before it wait, and one row for what joins them."""
+    rows: list[Row] = []
+    outputs: list[Shape] = []
+    waiting = 0
+    for k, branch in enumerate(layer.branches):
+        output, more = cost(branch, shape)
+        outputs.append(output)
+        if output[1:] != outputs[0][1:]:
+            raise ValueError(
+                f"Concat: branch 0 gives {outputs[0]}, branch {k} {output}: only channels may differ"
+            )
+        rows += _inside(f"branches.{k}", more, waiting)
+        waiting += 0 if _passes(branch) else prod(output)
+    joined = (sum(output[0] for output in outputs), *outputs[0][1:])
+    return joined, [*rows, Row(layer, shape, joined, held=waiting)]
+
+
 def _inside(name: str, rows: list[Row], held: int = 0) -> Iterator[Row]:
     for row in rows:
         yield row._replace(name=f"{name}.{row.name}" if row.name else name, held=row.held + held)
 
 
-def _pixels(layer: Conv2d | DepthwiseConv2d | MaxPool2d | AvgPool2d, shape: Shape, kernel: Pair) -> Pair:
+def _pixels(
+    layer: Conv1d | Conv2d | DepthwiseConv1d | DepthwiseConv2d | MaxPool2d | AvgPool2d,
+    shape: Shape,
+    kernel: Pair,
+) -> Pair:
     """(OH, OW) by the output-size rule."""
     how = layer.geometry()
     kind, stride, padding, dilation = (

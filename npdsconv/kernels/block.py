@@ -106,7 +106,7 @@ class Gradients(NamedTuple):
 def forward(
     x: Array,
     weights: Parameters,
-    given: tuple[Array | None, Array | None, Array | None, Array | None],
+    known: tuple[Array | None, Array | None, Array | None, Array | None],
     window: Window,
     bounds: tuple[Bounds, Bounds],
     eps: tuple[float, float],
@@ -114,12 +114,12 @@ def forward(
 ) -> tuple[Array, Array, Array, Array, Array, Array, Array]:
     """y (N,O,OH,OW), and for backward d (N,C,OH,OW), p (N,O,OH,OW), and mean and variance of both.
 
-    `given` are such means and variances, or None where they are the batch's. Unless `keeping`, p becomes y, and d and p
+    `known` are such means and variances, or None where they are the batch's. Unless `keeping`, p becomes y, and d and p
     are without meaning afterwards.
     """
     depthwise, weight1, bias1, pointwise, weight2, bias2 = weights
     n, pixels, dtype, (outputs, channels) = len(x), len(x) * window.pixels, x.dtype, pointwise.shape
-    mean1, var1, mean2, var2 = given
+    mean1, var1, mean2, var2 = known
     bn1 = batch_norm_of(weight1, bias1, mean1, var1, eps[0], bounds[0])
     bn2 = batch_norm_of(weight2, bias2, mean2, var2, eps[1], bounds[1])
     rows = Rows(block_rows(pixels), pass_rows(outputs))

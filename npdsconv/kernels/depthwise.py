@@ -101,28 +101,28 @@ def _padded_size(x: Array, window: Window) -> Pair:
 
 
 @serial
-def _correlate(border, taps, bias, y, stride, dilation):
-    """y[i, j, c] = bias[c] + Σ taps[u, v, c] · border[i·sh + u·dh, j·sw + v·dw, c]."""
-    (sh, sw), (dh, dw) = stride, dilation
+def _correlate(padded, w, bias, frame, y):
+    """y[i, j, c] = bias[c] + Σ w[u, v, c] · padded[i·sh + u·dh, j·sw + v·dw, c]."""
     for i in range(y.shape[0]):
         for j in range(y.shape[1]):
             total = y[i, j]
             for c in range(total.shape[0]):
                 total[c] = bias[c]
-            for u in range(taps.shape[0]):
-                for v in range(taps.shape[1]):
-                    pixel, tap = border[i * sh + u * dh, j * sw + v * dw], taps[u, v]
+            for u in range(w.shape[0]):
+                for v in range(w.shape[1]):
+                    p, q = i * frame.sh + u * frame.dh, j * frame.sw + v * frame.dw
+                    pixel, of_tap = padded[p, q], w[u, v]
                     for c in range(total.shape[0]):
-                        total[c] += tap[c] * pixel[c]
+                        total[c] += of_tap[c] * pixel[c]
 
 
 @serial
-def _correlate_weights(border, dy, kw, frame, dw):
-    """dw[u·kw + v, c] += Σ dy[i, j, c] · border[i·sh + u·dh, j·sw + v·dw, c]."""
+def _correlate_weights(padded, dy, kw, frame, dw):
+    """dw[u·kw + v, c] += Σ dy[i, j, c] · padded[i·sh + u·dh, j·sw + v·dw, c]."""
     for i in range(dy.shape[0]):
         for tap in range(dw.shape[0]):
             u, v = tap // kw, tap % kw
-            total, row = dw[tap], border[i * frame.sh + u * frame.dh]
+            total, row = dw[tap], padded[i * frame.sh + u * frame.dh]
             for j in range(dy.shape[1]):
                 pixel, gradient = row[j * frame.sw + v * frame.dw], dy[i, j]
                 for c in range(total.shape[0]):
@@ -133,20 +133,20 @@ def _correlate_weights(border, dy, kw, frame, dw):
 def _correlate_all(images, w, bias, m, frame, apart, padded_size, y):
     n, (height, width) = images.shape[0], padded_size
     for chunk in prange((n + IMAGES - 1) // IMAGES):
-        border = np.zeros((height, width, y.shape[3]), y.dtype)
+        padded = np.zeros((height, width, y.shape[3]), y.dtype)
         for k in range(chunk * IMAGES, min(n, (chunk + 1) * IMAGES)):
-            padded_copy_repeated(images[k], (frame.top, frame.left), apart, m, border)
-            _correlate(border, w, bias, y[k], (frame.sh, frame.sw), (frame.dh, frame.dw))
+            padded_copy_repeated(images[k], (frame.top, frame.left), apart, m, padded)
+            _correlate(padded, w, bias, frame, y[k])
 
 
 @kernel
 def _correlate_weights_all(images, dy, m, kw, frame, padded_size, partial):
     n, (height, width) = images.shape[0], padded_size
     for chunk in prange(partial.shape[0]):
-        border = np.zeros((height, width, dy.shape[3]), dy.dtype)
+        padded = np.zeros((height, width, dy.shape[3]), dy.dtype)
         for k in range(chunk * IMAGES, min(n, (chunk + 1) * IMAGES)):
-            padded_copy_repeated(images[k], (frame.top, frame.left), (1, 1), m, border)
-            _correlate_weights(border, dy[k], kw, frame, partial[chunk])
+            padded_copy_repeated(images[k], (frame.top, frame.left), (1, 1), m, padded)
+            _correlate_weights(padded, dy[k], kw, frame, partial[chunk])
 
 
 @kernel(pieces=each)

@@ -138,7 +138,7 @@ def _empty_gradient(shape: tuple[int, ...], dy: Array, window: Window) -> tuple[
 # ---- the largest ----------------------------------------------------------------------------------------------
 
 
-@serial
+@serial(inline=True)
 def _largest(x, first, behind, count):
     """Of the taps of a window, in one channel; a NaN is larger than all numbers."""
     largest = load_one(x, first)

@@ -7,18 +7,24 @@ from npdsconv.layers.activations import (
     Sigmoid,
 )
 from npdsconv.layers.base import Buffer, Layer, Parameter, Pullback, pullback
-from npdsconv.layers.composite import Residual, Sequential, set_impl
-from npdsconv.layers.convolution import Conv2d, DepthwiseConv2d, Linear, PointwiseConv2d
+from npdsconv.layers.composite import Concat, Residual, Sequential, set_impl
+from npdsconv.layers.convolution import Conv2d, ConvTranspose2d, DepthwiseConv2d, Linear, PointwiseConv2d
+from npdsconv.layers.convolution1d import Conv1d, DepthwiseConv1d
 from npdsconv.layers.norm import BatchNorm2d
-from npdsconv.layers.pooling import AvgPool2d, GlobalAvgPool2d, MaxPool2d
+from npdsconv.layers.pooling import AvgPool2d, GlobalAvgPool2d, MaxPool2d, Upsample2d
 from npdsconv.layers.separable import DepthwiseSeparableConv2d
 from npdsconv.layers.shaping import Dropout, Flatten
+from npdsconv.layers.squeeze_excite import SqueezeExcite
 
 __all__ = [
     "AvgPool2d",
     "BatchNorm2d",
     "Buffer",
+    "Concat",
+    "Conv1d",
     "Conv2d",
+    "ConvTranspose2d",
+    "DepthwiseConv1d",
     "DepthwiseConv2d",
     "DepthwiseSeparableConv2d",
     "Dropout",
@@ -36,6 +42,8 @@ __all__ = [
     "Residual",
     "Sequential",
     "Sigmoid",
+    "SqueezeExcite",
+    "Upsample2d",
     "pullback",
     "set_impl",
 ]

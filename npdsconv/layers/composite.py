@@ -3,6 +3,9 @@
 from collections.abc import Iterator, Sequence
 from typing import final, overload
 
+import numpy as np
+
+from npdsconv import layout
 from npdsconv.layers.base import Layer, Pullback, pullback, reverse
 from npdsconv.layers.fusion import fuse
 from npdsconv.ops._tiers import TIERS
@@ -74,8 +77,12 @@ class Sequential(Layer):
         return self.layers[index]
 
     def __repr__(self) -> str:
-        lines = (f"  ({k}): {layer!r}".replace("\n", "\n  ") for k, layer in enumerate(self.layers))
-        return "\n".join(["Sequential(", *lines, ")"])
+        return _listing("Sequential", self.layers)
+
+
+def _listing(kind: str, layers: Sequence[Layer]) -> str:
+    lines = (f"  ({k}): {layer!r}".replace("\n", "\n  ") for k, layer in enumerate(layers))
+    return "\n".join([f"{kind}(", *lines, ")"])
 
 
 @final
@@ -118,6 +125,79 @@ def _add(shortcut: Array, y: Array) -> Array:
             f"Residual: the body gives shape {y.shape}, the shortcut {shortcut.shape}: they must be equal"
         )
     return y + shortcut
+
+
+@final
+class Concat(Layer):
+    """Branches over the same input, their outputs side by side: channels add up, all else must be equal.
+
+    Its pullback gives each branch its share of dy, and adds what they make of it. An empty ``Sequential()`` is a branch
+    that passes its input on.
+
+    Parameters
+    ----------
+    branches : Layer, at least one
+    """
+
+    def __init__(self, *branches: Layer) -> None:
+        if not branches:
+            raise ValueError("Concat: at least one branch is needed")
+        for k, branch in enumerate(branches):
+            if not isinstance(branch, Layer):
+                raise TypeError(f"Concat: branch {k} must be a Layer, got {type(branch).__name__}")
+        self.branches = list(branches)
+
+    def forward(self, x: Array, *, train: bool) -> tuple[Array, Pullback]:
+        """x to (N, sum of the branches' channels, ...)."""
+        parts, backs = [], []
+        for branch in self.branches:
+            part, back = branch.forward(x, train=train)
+            parts.append(part)
+            backs.append(pullback(back))
+        counts = [part.shape[1] for part in parts]
+
+        def backward(dy: Array, dx: bool) -> Array:
+            total = None
+            for share in _split(dy, counts):
+                part = backs.pop(0)(share, dx=dx)  # popping frees what each one remembers
+                if dx:
+                    total = part if total is None else total + part
+            return dy if total is None else total
+
+        return _join(parts), Pullback(backward)
+
+    def __call__(self, x: Array) -> Array:
+        """Inference: the branches' outputs are kept until all of them are there."""
+        return _join([branch(x) for branch in self.branches])
+
+    def __repr__(self) -> str:
+        return _listing("Concat", self.branches)
+
+
+def _join(parts: Sequence[Array]) -> Array:
+    """All channels in one array; that of images is channels-last in memory, as every op has them."""
+    first = parts[0].shape
+    for k, part in enumerate(parts):
+        if (part.shape[:1], part.shape[2:]) != (first[:1], first[2:]):
+            raise ValueError(
+                f"Concat: branch 0 gives shape {first}, branch {k} {part.shape}: only channels may differ"
+            )
+    if len(first) != 4:
+        return np.concatenate(parts, axis=1)
+    n, _, h, w = first
+    y = layout.empty_nchw((n, sum(part.shape[1] for part in parts), h, w), parts[0].dtype)
+    return np.concatenate(parts, axis=1, out=y)
+
+
+def _split(dy: Array, counts: Sequence[int]) -> Iterator[Array]:
+    """Each branch's channels, channels-last again: else every op of the branch that reads them would copy them."""
+    for last, count in zip(np.cumsum(counts), counts, strict=True):
+        share = dy[:, last - count : last]
+        if dy.ndim == 4:
+            n, _, h, w = dy.shape
+            share, part = layout.empty_nchw((n, count, h, w), dy.dtype), share
+            share[...] = part
+        yield share
 
 
 def set_impl(model: Layer, impl: str) -> Layer:

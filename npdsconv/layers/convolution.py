@@ -6,7 +6,7 @@ import numpy as np
 
 from npdsconv import init
 from npdsconv.layers.base import Layer, Parameter, Pullback, accumulate, needed
-from npdsconv.ops import dense, depthwise, pointwise, standard
+from npdsconv.ops import dense, depthwise, pointwise, standard, transposed
 from npdsconv.ops._tiers import tier
 from npdsconv.shapes import (
     Array,
@@ -73,6 +73,67 @@ class Conv2d(Layer):
         def backward(dy: Array, dx: bool) -> Array:
             needs = needed(dx, w=w, b=b)
             gradient, dw, db = standard.conv2d_backward(dy, x, w.value, impl=impl, needs=needs, **how)
+            accumulate((w, b), (dw, db))
+            return gradient
+
+        return y, Pullback(backward)
+
+    def geometry(self) -> Geometry:
+        """Stride, padding, dilation and groups, as the ops take them."""
+        return {
+            "stride": self.stride,
+            "padding": self.padding,
+            "dilation": self.dilation,
+            "groups": self.groups,
+        }
+
+
+@final
+class ConvTranspose2d(Layer):
+    """Transposed convolution of (N, C, H, W) images: makes them `stride` times larger.
+
+    Parameters as for :class:`Conv2d`; padding is cut off the output. Initial weights: He, fan-in
+    C/groups·KH·KW/(SH·SW), the number of products that meet in a pixel.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Stride,
+        *,
+        stride: Stride = 1,
+        padding: PaddingLike = 0,
+        dilation: Stride = 1,
+        groups: int = 1,
+        bias: bool = True,
+        rng: np.random.Generator | int | None = None,
+        impl: str = "numba",
+    ) -> None:
+        op = "ConvTranspose2d"
+        check_counts(op, in_channels=in_channels, out_channels=out_channels)
+        standard.check_groups(op, in_channels, out_channels, groups)
+        tier(op, transposed.IMPLS, impl)
+        self.kernel_size = pair(op, "kernel_size", kernel_size)
+        self.stride, self.dilation = pair(op, "stride", stride), pair(op, "dilation", dilation)
+        self.padding = parse_padding(op, padding)
+        self.groups, self.impl = groups, impl
+        shape = (in_channels, out_channels // groups, *self.kernel_size)
+        _, products = init.fans("standard", shape, groups)  # of one pixel of x, which lie on `stride` of y
+        fan_in = max(1, products // (self.stride[0] * self.stride[1]))
+        self.weight = Parameter(init.he_normal(shape, fan_in, np.random.default_rng(rng)))
+        self.bias = _zeros(out_channels) if bias else None
+
+    def forward(self, x: Array, *, train: bool) -> tuple[Array, Pullback]:
+        """(N, C, H, W) to (N, O, OH, OW)."""
+        w, b, impl, how = self.weight, self.bias, self.impl, self.geometry()
+        y = transposed.conv_transpose2d(x, w.value, b.value if b else None, impl=impl, **how)
+
+        def backward(dy: Array, dx: bool) -> Array:
+            needs = needed(dx, w=w, b=b)
+            gradient, dw, db = transposed.conv_transpose2d_backward(
+                dy, x, w.value, impl=impl, needs=needs, **how
+            )
             accumulate((w, b), (dw, db))
             return gradient
 

@@ -1,9 +1,9 @@
-"""Pooling: the largest or the mean of windows, or the mean of everything."""
+"""Pooling: the largest or the mean of windows, or the mean of everything. And its transpose, upsampling."""
 
 from typing import final
 
 from npdsconv.layers.base import Layer, Pullback, pullback
-from npdsconv.ops import avg_pooling, global_pooling, max_pooling
+from npdsconv.ops import avg_pooling, global_pooling, max_pooling, upsampling
 from npdsconv.ops._tiers import tier
 from npdsconv.shapes import Array, PaddingLike, Steps, Stride, pair, parse_padding
 
@@ -103,4 +103,26 @@ class GlobalAvgPool2d(Layer):
         impl = self.impl
         return global_pooling.global_avg_pool2d(x, impl=impl), pullback(
             lambda dy: global_pooling.global_avg_pool2d_backward(dy, x, impl=impl)
+        )
+
+
+@final
+class Upsample2d(Layer):
+    """Every pixel becomes a rectangle of equal ones (nearest neighbour): (N, C, H, W) to (N, C, H·sh, W·sw).
+
+    Parameters
+    ----------
+    scale : int or (height, width)
+    impl : "naive", "im2col", "loops" or "numba"
+    """
+
+    def __init__(self, scale: Stride, *, impl: str = "numba") -> None:
+        tier("Upsample2d", upsampling.IMPLS, impl)
+        self.scale, self.impl = pair("Upsample2d", "scale", scale), impl
+
+    def forward(self, x: Array, *, train: bool) -> tuple[Array, Pullback]:
+        """(N, C, H, W) to (N, C, H·sh, W·sw)."""
+        scale, impl = self.scale, self.impl
+        return upsampling.upsample2d(x, scale, impl=impl), pullback(
+            lambda dy: upsampling.upsample2d_backward(dy, x, scale, impl=impl)
         )

@@ -9,6 +9,7 @@ from npdsconv.layers.base import Layer, Pullback
 from npdsconv.layers.composite import chain, infer
 from npdsconv.layers.convolution import DepthwiseConv2d, PointwiseConv2d
 from npdsconv.layers.norm import BatchNorm2d
+from npdsconv.ops._tiers import TIERS
 from npdsconv.shapes import Array, PaddingLike, Stride, check_choice, check_counts
 
 
@@ -65,6 +66,7 @@ class DepthwiseSeparableConv2d(Layer):
         check_counts(
             op, in_channels=in_channels, out_channels=out_channels, depth_multiplier=depth_multiplier
         )
+        check_choice(op, "impl", impl, TIERS)
         for name, choice in (("mid_activation", mid_activation), ("activation", activation)):
             if choice is not None:
                 check_choice(op, name, choice, ACTIVATIONS)

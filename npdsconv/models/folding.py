@@ -8,6 +8,7 @@ import numpy as np
 
 from npdsconv.layers import (
     BatchNorm2d,
+    Concat,
     Conv2d,
     DepthwiseConv2d,
     DepthwiseSeparableConv2d,
@@ -31,8 +32,8 @@ def fold_batch_norm(model: Layer) -> Layer:
 
     They are computed in float64 and stored in the convolution's dtype. In inference the copy has the outputs of
     `model`, up to rounding. A separable block becomes one without batch norm and with biases, nested chains become
-    one chain. A batch norm that follows anything but a convolution stays. All other layers, your own included, are
-    copied as they are, not looked into.
+    one chain, and what lies inside Residual and Concat is folded by itself. A batch norm that follows anything but a
+    convolution stays. All other layers, your own included, are copied as they are, not looked into.
 
     Parameters
     ----------
@@ -91,6 +92,8 @@ def _chain(layer: Layer) -> list[Layer]:
     if isinstance(layer, Residual):
         shortcut = None if layer.shortcut is None else _one(layer.shortcut)
         return [Residual(_one(layer.body), shortcut)]
+    if isinstance(layer, Concat):
+        return [Concat(*map(_one, layer.branches))]
     copy = layer.copy()
     if isinstance(copy, DepthwiseSeparableConv2d):
         for step, norm in ((copy.depthwise, copy.bn1), (copy.pointwise, copy.bn2)):

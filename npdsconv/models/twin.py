@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from npdsconv.layers import Conv2d, DepthwiseSeparableConv2d, Layer, Residual, Sequential
+from npdsconv.layers import Concat, Conv2d, DepthwiseSeparableConv2d, Layer, Residual, Sequential
 from npdsconv.models.blocks import generator
 
 
@@ -14,7 +14,7 @@ def standard_twin(model: Sequential, rng: np.random.Generator | int | None = Non
 
     Parameters
     ----------
-    model : Sequential, possibly with Residual and Sequential inside
+    model : Sequential, possibly with Residual, Concat and Sequential inside
     rng : generator or seed for the new convolutions' weights
     """
     return Sequential(*_twins(model, generator(rng)))
@@ -26,6 +26,8 @@ def _twins(layer: Layer, rng: np.random.Generator) -> list[Layer]:
     if isinstance(layer, Residual):
         shortcut = None if layer.shortcut is None else Sequential(*_twins(layer.shortcut, rng))
         return [Residual(Sequential(*_twins(layer.body, rng)), shortcut)]
+    if isinstance(layer, Concat):
+        return [Concat(*(Sequential(*_twins(branch, rng)) for branch in layer.branches))]
     if not isinstance(layer, DepthwiseSeparableConv2d):
         return [layer.copy()]
     step = layer.depthwise

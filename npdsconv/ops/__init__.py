@@ -20,7 +20,10 @@ from npdsconv.ops.max_pooling import max_pool2d, max_pool2d_backward
 from npdsconv.ops.norm import batch_norm2d, batch_norm2d_backward
 from npdsconv.ops.pointwise import pointwise_conv2d, pointwise_conv2d_backward
 from npdsconv.ops.regularization import dropout, dropout_backward
+from npdsconv.ops.scaling import scale_channels, scale_channels_backward
 from npdsconv.ops.standard import conv2d, conv2d_backward
+from npdsconv.ops.transposed import conv_transpose2d, conv_transpose2d_backward
+from npdsconv.ops.upsampling import upsample2d, upsample2d_backward
 from npdsconv.ops.windows import col2im, im2col
 
 __all__ = [
@@ -31,6 +34,8 @@ __all__ = [
     "col2im",
     "conv2d",
     "conv2d_backward",
+    "conv_transpose2d",
+    "conv_transpose2d_backward",
     "depthwise_conv2d",
     "depthwise_conv2d_backward",
     "dropout",
@@ -50,6 +55,8 @@ __all__ = [
     "relu6",
     "relu6_backward",
     "relu_backward",
+    "scale_channels",
+    "scale_channels_backward",
     "separable_block",
     "separable_block_backward",
     "sigmoid",
@@ -57,4 +64,6 @@ __all__ = [
     "softmax",
     "softmax_cross_entropy",
     "softmax_cross_entropy_backward",
+    "upsample2d",
+    "upsample2d_backward",
 ]

@@ -19,10 +19,13 @@ from npdsconv.shapes import (
 
 
 class PoolTier(NamedTuple):
-    """One implementation of a pooling op; `how` is its window, and for a mean the share of each pixel in it."""
+    """One implementation of a pooling op; `how` is its window, and for a mean the share of each pixel in it.
+
+    Backward takes x, or where nothing else of it is read, its shape.
+    """
 
     forward: Callable[..., Array]  # (x, *how) -> y
-    backward: Callable[..., Array]  # (dy, x, *how) -> dx
+    backward: Callable[..., Array]  # (dy, x or x.shape, *how) -> dx
 
 
 def positions(shape: tuple[int, ...], window: Window) -> Iterator[tuple[tuple[int, ...], tuple]]:

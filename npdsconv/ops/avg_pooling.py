@@ -23,9 +23,9 @@ def naive(x: Array, window: Window, share: Array) -> Array:
     return y
 
 
-def naive_backward(dy: Array, x: Array, window: Window, share: Array) -> Array:
-    dxpad = pad(np.zeros(x.shape, dy.dtype), window.padding)
-    for at, field in positions(x.shape, window):
+def naive_backward(dy: Array, shape: tuple[int, ...], window: Window, share: Array) -> Array:
+    dxpad = pad(np.zeros(shape, dy.dtype), window.padding)
+    for at, field in positions(shape, window):
         dxpad[field] += dy[at] * share[at[2:]]
     return crop(dxpad, window.padding)
 
@@ -37,9 +37,9 @@ def im2col(x: Array, window: Window, share: Array) -> Array:
     return windows(pad(x, window.padding), window).sum(axis=(4, 5)) * share
 
 
-def im2col_backward(dy: Array, x: Array, window: Window, share: Array) -> Array:
-    cols = np.broadcast_to((dy * share)[:, :, None, None], (*x.shape[:2], *window.kernel, *window.output))
-    return scatter_columns(cols, x.shape, window)
+def im2col_backward(dy: Array, shape: tuple[int, ...], window: Window, share: Array) -> Array:
+    cols = np.broadcast_to((dy * share)[:, :, None, None], (*shape[:2], *window.kernel, *window.output))
+    return scatter_columns(cols, shape, window)
 
 
 # ---- compiled -------------------------------------------------------------------------------------------------
@@ -51,10 +51,10 @@ def _loops(x: Array, window: Window, share: Array) -> Array:
     return pooling.average_forward(x, window, share)
 
 
-def _loops_backward(dy: Array, x: Array, window: Window, share: Array) -> Array:
+def _loops_backward(dy: Array, shape: tuple[int, ...], window: Window, share: Array) -> Array:
     from npdsconv.kernels.loops import pooling
 
-    return pooling.average_backward(dy, x.shape, window, share)
+    return pooling.average_backward(dy, shape, window, share)
 
 
 def _numba(x: Array, window: Window, share: Array) -> Array:
@@ -63,10 +63,10 @@ def _numba(x: Array, window: Window, share: Array) -> Array:
     return pooling.average_forward(x, window, share)
 
 
-def _numba_backward(dy: Array, x: Array, window: Window, share: Array) -> Array:
+def _numba_backward(dy: Array, shape: tuple[int, ...], window: Window, share: Array) -> Array:
     from npdsconv.kernels import pooling
 
-    return pooling.average_backward(dy, x.shape, window, share)
+    return pooling.average_backward(dy, shape, window, share)
 
 
 # ---- the public pair ------------------------------------------------------------------------------------------
@@ -122,7 +122,7 @@ def avg_pool2d_backward(
     chosen = tier(op, IMPLS, impl)
     window = check_window(op, x, kernel_size, stride, padding, dilation)
     check_dy(op, dy, x, window)
-    return chosen.backward(dy, x, window, _share(x, window, count_include_pad))
+    return chosen.backward(dy, x.shape, window, _share(x, window, count_include_pad))
 
 
 def _share(x: Array, window: Window, count_include_pad: bool) -> Array:

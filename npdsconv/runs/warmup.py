@@ -1,22 +1,25 @@
 """Compiling ahead: run, once and on tiny arrays, what training, evaluating and predicting will need.
 
 Numba compiles a kernel when it is first called with arrays of a new dtype, and keeps the result on disk. So to compile
-is to call: `layer_steps` calls every layer in every form that has kernels of its own, `model_steps` a whole network.
-Each is a generator that names what comes next, so that whoever runs it can show how far it is.
+is to call: `op_steps` and `layer_steps` call every example of the catalogue, which has every form that has kernels of
+its own, `network_steps` its networks, and `model_steps` one network. Each is a generator that names what comes next,
+so that whoever runs it can show how far it is.
 """
 
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import cast
 
 import numpy as np
 
-from npdsconv import layers, models, optim, train
+from npdsconv import catalogue, optim, train
+from npdsconv.catalogue import LayerRow, Setting
 from npdsconv.data import to_float
-from npdsconv.layers import DepthwiseSeparableConv2d, Layer, Sequential
+from npdsconv.layers import DepthwiseSeparableConv2d, Parameter, Sequential
 from npdsconv.layers.fusion import fuse
+from npdsconv.optim.optimizers import COMPILED
 from npdsconv.runs import processes
 from npdsconv.shapes import Array
 
@@ -84,8 +87,23 @@ def _helper(model: Sequential) -> Iterator[subprocess.Popen[bytes] | None]:
             helper.terminate()
 
 
+def op_steps(dtype: str) -> Iterator[str]:
+    """Run every example of every op that has tiers, forward and backward.
+
+    Yields
+    ------
+    str
+        The name of what is run next.
+    """
+    for row in catalogue.OPS:
+        for example in row.examples if row.impls else ():
+            yield f"{row.name} {example.label}".rstrip()
+            given = example.astype(dtype)
+            row.gradients(np.ones_like(row.value(given)), given)
+
+
 def layer_steps(dtype: str) -> Iterator[str]:
-    """Run every layer of the package, forward, backward and in inference, in all forms that differ inside.
+    """Run every example of every layer, forward, backward and in inference.
 
     Yields
     ------
@@ -93,17 +111,17 @@ def layer_steps(dtype: str) -> Iterator[str]:
         The name of what is run next.
     """
     rng = np.random.default_rng(0)
-    x = rng.standard_normal((2, 4, 12, 12)).astype(dtype)
-    for name, layer in _layers(rng):
-        yield name
-        layer.astype(dtype)
+    for row, setting in _examples(catalogue.LAYERS):
+        yield f"{row.name} {setting.label}".rstrip()
+        layer = row.build(setting, rng).astype(dtype)
+        x = rng.standard_normal(setting.shape).astype(dtype)
         y, backward = layer.forward(x, train=True)
         backward(np.ones_like(y))
         layer(x)
 
 
 def network_steps(dtype: str) -> Iterator[str]:
-    """`model_steps` of a small instance of every network in `npdsconv.models`.
+    """`model_steps` of every example of a network.
 
     Yields
     ------
@@ -111,20 +129,31 @@ def network_steps(dtype: str) -> Iterator[str]:
         The name of what is run next.
     """
     rng = np.random.default_rng(0)
-    networks: dict[str, tuple[Sequential, tuple[int, int, int]]] = {
-        "separable_cnn": (models.separable_cnn(width=0.25, rng=0), (1, 28, 28)),
-        "small_cnn": (models.small_cnn(width=0.25, rng=0), (1, 28, 28)),
-        "mobilenet_v1": (models.mobilenet_v1(0.25, classes=10, rng=0), (3, 32, 32)),
-        "mobilenet_v2": (models.mobilenet_v2(0.25, classes=10, rng=0), (3, 32, 32)),
-    }
-    networks["standard twin"] = (models.standard_twin(networks["separable_cnn"][0], rng=0), (1, 28, 28))
-    for name, (model, shape) in networks.items():
-        images = rng.random((4, *shape)).astype(np.float32)
-        yield from (f"{name}: {step}" for step in model_steps(model.astype(dtype), images, np.arange(4)))
+    for row, setting in _examples(catalogue.MODELS):
+        model = cast(Sequential, row.build(setting, rng).astype(dtype))
+        images = rng.random(setting.shape).astype(np.float32)
+        labels = np.arange(len(images)) % 2
+        yield from (f"{row.name}: {step}" for step in model_steps(model, images, labels))
+
+
+def optimizer_steps(dtype: str) -> Iterator[str]:
+    """A step of Adam on so many numbers that its rule is compiled.
+
+    Yields
+    ------
+    str
+        The name of what is run next.
+    """
+    yield "Adam"
+    optim.Adam([Parameter(np.zeros(COMPILED, dtype))], lr=0.0).step()
+
+
+def _examples(rows: Iterable[LayerRow]) -> Iterator[tuple[LayerRow, Setting]]:
+    return ((row, setting) for row in rows for setting in row.examples)
 
 
 def steps(dtype: str) -> Iterator[str]:
-    """All layers, then all networks.
+    """All ops, layers and networks, and what optimisers have compiled.
 
     Raises
     ------
@@ -133,34 +162,7 @@ def steps(dtype: str) -> Iterator[str]:
     """
     if dtype not in DTYPES:
         raise ValueError(f"warmup: dtype must be one of {', '.join(DTYPES)}, got {dtype!r}")
+    yield from op_steps(dtype)
     yield from layer_steps(dtype)
     yield from network_steps(dtype)
-
-
-def _layers(rng: np.random.Generator) -> Iterator[tuple[str, Layer]]:
-    """Every layer with its name; the convolutions with all kernel sizes that kernels may treat apart."""
-    sizes: list[Any] = [3, 5, 7, (1, 3)]
-    for size in sizes:
-        for stride in (1, 2):
-            how: dict[str, Any] = {"stride": stride, "padding": 1, "rng": rng}
-            text = f"{size} s{stride}"
-            yield f"DepthwiseConv2d {text}", layers.DepthwiseConv2d(4, size, **how)
-            yield f"DepthwiseConv2d {text} ×2", layers.DepthwiseConv2d(4, size, depth_multiplier=2, **how)
-            yield f"Conv2d {text}", layers.Conv2d(4, 6, size, **how)
-    yield "DepthwiseConv2d dilated", layers.DepthwiseConv2d(4, 3, dilation=2, padding=2, rng=rng)
-    yield "Conv2d dilated", layers.Conv2d(4, 6, 3, dilation=2, padding=2, rng=rng)
-    yield "Conv2d in groups", layers.Conv2d(4, 6, 3, groups=2, rng=rng)
-    yield "PointwiseConv2d", layers.PointwiseConv2d(4, 6, rng=rng)
-    yield "BatchNorm2d", layers.BatchNorm2d(4)
-    yield "BatchNorm2d frozen", layers.BatchNorm2d(4).freeze()
-    yield "ReLU", layers.ReLU()
-    yield "ReLU6", layers.ReLU6()
-    yield "MaxPool2d", layers.MaxPool2d(2)
-    yield "AvgPool2d", layers.AvgPool2d(2)
-    yield "GlobalAvgPool2d", layers.GlobalAvgPool2d()
-    for activation in ("relu", "relu6", None):
-        block = layers.DepthwiseSeparableConv2d(
-            4, 6, 3, padding=1, mid_activation=activation, activation=activation, rng=rng
-        )
-        yield f"DepthwiseSeparableConv2d {activation}", block
-    yield "Linear", layers.Sequential(layers.Flatten(), layers.Linear(4 * 12 * 12, 5, rng=rng))
+    yield from optimizer_steps(dtype)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from helpers import call
 
-from npdsconv import peak_memory, plots
+from npdsconv import plots
 from npdsconv.bench import (
     machine,
     measuring,
@@ -23,6 +23,7 @@ from npdsconv.bench import (
     training,
 )
 from npdsconv.bench.workloads import on_network, op
+from npdsconv.runs import peak_memory
 
 TINY = op("relu", "both", (2, 3, 5, 4))
 QUICK = ["--seconds", "0.01", "--impl", "im2col", "--threads", "1", "--json"]

@@ -5,7 +5,6 @@ import os
 import pytest
 from helpers import fresh
 
-from npdsconv import peak_memory
 from npdsconv.bench import (
     machine,
     quiet,
@@ -14,6 +13,7 @@ from npdsconv.bench import (
 )
 from npdsconv.bench.process import Process
 from npdsconv.bench.workloads import on_network, op
+from npdsconv.runs import peak_memory
 
 TINY = op("relu", "both", (2, 3, 5, 4))
 
@@ -86,7 +86,7 @@ def test_where_an_op_lies_under_the_roof():
 @pytest.mark.skipif(not peak_memory.available(), reason="only Linux tells the peak memory")
 def test_growth_sees_what_a_call_holds_at_its_highest():
     program = (
-        "import numpy as np; from npdsconv import peak_memory\n"
+        "import numpy as np; from npdsconv.runs import peak_memory\n"
         "def call():\n    a = np.ones(5_000_000); b = a + 1; del a; c = b + 1; del b, c\n"
         "print(peak_memory.growth(call)['growth'])"
     )

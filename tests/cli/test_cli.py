@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from helpers import call, fresh
 
-from npdsconv import catalogue, checkpoint, cli, data, gradcheck, models, peak_memory, train
+from npdsconv import catalogue, checkpoint, cli, data, gradcheck, models, train
 from npdsconv.complexity import summary
 from npdsconv.data import Dataset, Split
-from npdsconv.runs import peak, recorded
+from npdsconv.runs import peak, peak_memory, recorded
 from npdsconv.runs.recipe import recipe
 
 TRAIN = ["train", "--impl", "im2col"]
@@ -246,7 +246,7 @@ def test_a_wrong_gradient_is_told_with_exit_code_1(capsys, monkeypatch):
             report = gradcheck.check(lambda x: x * 1.0, backward, np.linspace(-1, 2, 7))
             yield catalogue.Case("op", backward.__name__, lambda impl, report=report: report)
 
-    monkeypatch.setattr(catalogue, "CASES", tuple(cases()))
+    monkeypatch.setattr(catalogue.checks, "CASES", tuple(cases()))
     code, out, err = call(capsys, "gradcheck", "all", "--json")
     assert code == 1
     assert err.count("FAILED") >= 2

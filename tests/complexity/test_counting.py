@@ -7,7 +7,10 @@ from small_models import MODELS
 from npdsconv import complexity, conv2d
 from npdsconv.complexity import count, counted, summary
 from npdsconv.layers import (
+    Conv1d,
     Conv2d,
+    ConvTranspose2d,
+    DepthwiseConv1d,
     DepthwiseConv2d,
     Linear,
     PointwiseConv2d,
@@ -22,8 +25,14 @@ CONVOLUTIONS = {
         Conv2d(4, 6, (3, 2), stride=(2, 1), padding=((1, 0), (2, 1)), dilation=(1, 2), groups=2, rng=RNG),
         (4, 5, 4),
     ),
+    "transposed": (
+        ConvTranspose2d(4, 6, (3, 2), stride=(2, 1), padding=((1, 0), (0, 1)), groups=2, rng=RNG),
+        (4, 3, 4),
+    ),
     "depthwise": (DepthwiseConv2d(3, (3, 2), stride=2, padding="same", rng=RNG), (3, 5, 4)),
     "depthwise, M = 2": (DepthwiseConv2d(2, (2, 3), depth_multiplier=2, dilation=2, rng=RNG), (2, 5, 6)),
+    "sequence": (Conv1d(4, 6, 3, stride=2, padding=(2, 1), dilation=3, groups=2, rng=RNG), (4, 9)),
+    "depthwise sequence": (DepthwiseConv1d(3, 4, depth_multiplier=2, padding="same", rng=RNG), (3, 7)),
     "pointwise": (PointwiseConv2d(5, 3, rng=RNG), (5, 4, 2)),
     "dense": (Linear(7, 4, rng=RNG), (7,)),
 }

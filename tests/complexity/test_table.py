@@ -13,7 +13,11 @@ from npdsconv.complexity import compare, count, summary
 from npdsconv.layers import (
     AvgPool2d,
     BatchNorm2d,
+    Concat,
+    Conv1d,
     Conv2d,
+    ConvTranspose2d,
+    DepthwiseConv1d,
     DepthwiseConv2d,
     Dropout,
     Flatten,
@@ -109,6 +113,8 @@ def _allocated(run):
         Sequential(
             _pointwise(5, 3), Residual(Sequential(_pointwise(3, 20), _pointwise(20, 8)), _pointwise(3, 8))
         ),
+        Concat(_pointwise(5, 6), Sequential(_pointwise(5, 9), _pointwise(9, 2)), _pointwise(5, 4)),
+        Sequential(_pointwise(5, 6), Concat(_pointwise(6, 3), Sequential()), _pointwise(9, 2)),
         Residual(Residual(Sequential(_pointwise(5, 6), _pointwise(6, 8), _pointwise(8, 5)))),
     ],
 )
@@ -172,10 +178,11 @@ def test_a_training_step_counted_by_hand():
         (_small_step_model(), (2, 6, 7)),
         (MODELS["residual"][0], (2, 190, 160)),
         (MODELS["separable"][0], (2, 140, 120)),
+        (MODELS["branches"][0], (2, 141, 122)),
         (small_cnn(1, 4, width=0.25, size=128, rng=0), (1, 128, 128)),
         (MODELS["v2"][0], (2, 180, 140)),
     ],
-    ids=["by hand", "residual", "separable", "small", "v2"],
+    ids=["by hand", "residual", "separable", "branches", "small", "v2"],
 )
 @pytest.mark.parametrize("impl", ["im2col", "numba"])
 def test_a_training_step_keeps_what_is_counted(model, shape, impl):
@@ -235,6 +242,19 @@ class Unknown(Layer):
             (3, 7, 12),
             "DepthwiseConv2d: kernel 5 with dilation 2 spans 9 > padded height 7: no output position",
         ),
+        (Conv1d(3, 4, 3), (3, 8, 8), r"Conv1d: takes \(C, L\) of one image, got shape \(3, 8, 8\)"),
+        (Conv1d(3, 4, 3), (2, 8), r"Conv1d: takes 3 channels, got 2 in shape \(2, 8\)"),
+        (
+            DepthwiseConv1d(3, 5),
+            (3, 4),
+            "DepthwiseConv1d: kernel 5 with dilation 1 spans 5 > padded width 4: no output position",
+        ),
+        (ConvTranspose2d(3, 4, 3), (2, 8, 8), "ConvTranspose2d: takes 3 channels, got 2"),
+        (
+            ConvTranspose2d(3, 4, 1, padding=2),
+            (3, 4, 8),
+            "ConvTranspose2d: padding .* takes all of the output",
+        ),
         (PointwiseConv2d(3, 4), (2, 8, 8), "PointwiseConv2d: takes 3 channels, got 2"),
         (Linear(12, 4), (3, 2, 2), r"Linear: takes \(C\) of one image, got shape \(3, 2, 2\)"),
         (Linear(12, 4), (13,), "Linear: takes 12 features, got 13"),
@@ -242,6 +262,11 @@ class Unknown(Layer):
         (MaxPool2d(3), (2, 2, 5), "MaxPool2d: kernel 3 with dilation 1 spans 3 > padded height 2"),
         (AvgPool2d(2), (4,), r"AvgPool2d: takes \(C, H, W\)"),
         (GlobalAvgPool2d(), (4,), r"GlobalAvgPool2d: takes \(C, H, W\)"),
+        (
+            Concat(PointwiseConv2d(3, 4), Conv2d(3, 4, 2)),
+            (3, 2, 3),
+            r"Concat: branch 0 gives \(4, 2, 3\), branch 1 \(4, 1, 2\): only channels may differ",
+        ),
         (
             Residual(PointwiseConv2d(3, 4)),
             (3, 2, 2),

@@ -1,171 +1,92 @@
-"""Every layer is its op: it plumbs every argument, adds to gradients, remembers by closure, and forgets."""
+"""What every layer promises: each test runs over all rows of the catalogue and all their settings.
+
+A layer is its op: it plumbs every argument, adds to gradients, remembers by closure, and forgets.
+"""
 
 import inspect
 import weakref
-from abc import ABC
-from typing import NamedTuple
 
 import numpy as np
 import pytest
 from helpers import gradients, normal, settled
 
-from npdsconv import layers, ops
-from npdsconv.layers import (
-    AvgPool2d,
-    BatchNorm2d,
-    Conv2d,
-    DepthwiseConv2d,
-    DepthwiseSeparableConv2d,
-    Dropout,
-    Flatten,
-    GlobalAvgPool2d,
-    Layer,
-    Linear,
-    MaxPool2d,
-    PointwiseConv2d,
-    ReLU,
-    ReLU6,
-)
+from npdsconv.catalogue import LAYERS, OPS, Example
+from npdsconv.layers import Layer, set_impl
+
+OP_ROWS = {row.forward: row for row in OPS}
+WITH_OP = [row for row in LAYERS if row.op]
 
 
-class Case(NamedTuple):
-    """A layer with no argument at its default, the shape it takes, and its op by hand."""
-
-    make: object
-    shape: tuple
-    forward: object  # (layer, x) -> y
-    backward: object  # (layer, dy, x) -> (dx, *gradients in the order of the parameters)
+def all_settings(rows):
+    cases = [(row, setting) for row in rows for setting in row.examples]
+    names = [f"{row.name} {setting.label}".rstrip() for row, setting in cases]
+    return pytest.mark.parametrize(("row", "setting"), cases, ids=names)
 
 
-WINDOW = {"stride": (2, 1), "padding": ((1, 0), (0, 2)), "dilation": (1, 2), "impl": "im2col"}
-POOL = {"stride": (1, 2), "padding": (1, 0), "impl": "im2col"}
+with_every_layer = all_settings(LAYERS)
 
 
-def _statistics(layer, x):
-    return ops.batch_norm2d(x, layer.weight.value, layer.bias.value, eps=1e-3, impl="numpy")[1:]
+def make(row, setting):
+    """The layer in NumPy and float64, with its parameters and statistics moved off their initial values."""
+    return settled(set_impl(row.build(setting, np.random.default_rng(0)), "im2col"))
 
 
-def _keep(layer, x, passes=0):
-    """The mask of a given training pass."""
-    counter = int(layer.counter.value[0])
-    layer.counter.value[...] = passes
-    mask = layer._mask(x.shape)
-    layer.counter.value[...] = counter
-    return mask
+@pytest.mark.parametrize("row", WITH_OP, ids=lambda row: row.name)
+def test_a_layer_is_its_op(row):
+    """Called by hand with the parameters, in their order, and with those arguments that the op has too."""
+    op = OP_ROWS[row.op]
+    taken = inspect.signature(row.op).parameters
+    for setting in row.examples:
+        if setting.build:
+            continue  # something is done to the layer besides
+        layer, x = make(row, setting), 4 * normal(*setting.shape)
+        names = [name for name in taken if name not in setting.arguments]
+        arrays = dict(zip(names, [x, *(p.value for p in layer.parameters())], strict=False))
+        how = {name: value for name, value in setting.arguments.items() if name in taken and name != "bias"}
+        example = Example(setting.label, arrays, {**how, "impl": "im2col"})
+        y, backward = layer.forward(x, train=True)
+        np.testing.assert_array_equal(y, op.value(example))
+        dy = normal(*y.shape, seed=2)
+        dx, *of_parameters = op.gradients(dy, example).values()
+        np.testing.assert_array_equal(backward(dy), dx)
+        for p, gradient in zip(layer.parameters(), of_parameters, strict=False):
+            assert np.abs(gradient).max() > 0.01
+            np.testing.assert_array_equal(p.grad, gradient)
 
 
-CASES = {
-    "conv2d": Case(
-        lambda: Conv2d(4, 6, (3, 2), groups=2, rng=np.random.default_rng(0), **WINDOW),
-        (3, 4, 6, 5),
-        lambda l, x: ops.conv2d(x, l.weight.value, l.bias.value, groups=2, **WINDOW),
-        lambda l, dy, x: ops.conv2d_backward(dy, x, l.weight.value, groups=2, **WINDOW),
-    ),
-    "depthwise_conv2d": Case(
-        lambda: DepthwiseConv2d(3, (2, 3), depth_multiplier=2, rng=np.random.default_rng(0), **WINDOW),
-        (2, 3, 6, 5),
-        lambda l, x: ops.depthwise_conv2d(x, l.weight.value, l.bias.value, **WINDOW),
-        lambda l, dy, x: ops.depthwise_conv2d_backward(dy, x, l.weight.value, **WINDOW),
-    ),
-    "pointwise_conv2d": Case(
-        lambda: PointwiseConv2d(3, 4, rng=np.random.default_rng(0), impl="im2col"),
-        (2, 3, 6, 5),
-        lambda l, x: ops.pointwise_conv2d(x, l.weight.value, l.bias.value, impl="im2col"),
-        lambda l, dy, x: ops.pointwise_conv2d_backward(dy, x, l.weight.value, impl="im2col"),
-    ),
-    "linear": Case(
-        lambda: Linear(6, 4, rng=np.random.default_rng(0), impl="numpy"),
-        (3, 6),
-        lambda l, x: ops.linear(x, l.weight.value, l.bias.value, impl="numpy"),
-        lambda l, dy, x: ops.linear_backward(dy, x, l.weight.value, impl="numpy"),
-    ),
-    "batch_norm2d": Case(
-        lambda: BatchNorm2d(3, eps=1e-3, momentum=0.3, impl="numpy"),
-        (2, 3, 6, 5),
-        lambda l, x: ops.batch_norm2d(x, l.weight.value, l.bias.value, eps=1e-3, impl="numpy")[0],
-        lambda l, dy, x: ops.batch_norm2d_backward(
-            dy, x, l.weight.value, *_statistics(l, x), eps=1e-3, impl="numpy"
-        ),
-    ),
-    "relu": Case(
-        lambda: ReLU(impl="numpy"),
-        (2, 3, 6, 5),
-        lambda l, x: ops.relu(x, impl="numpy"),
-        lambda l, dy, x: (ops.relu_backward(dy, x, impl="numpy"),),
-    ),
-    "relu6": Case(
-        lambda: ReLU6(impl="numpy"),
-        (2, 3, 6, 5),
-        lambda l, x: ops.relu6(x, impl="numpy"),
-        lambda l, dy, x: (ops.relu6_backward(dy, x, impl="numpy"),),
-    ),
-    "max_pool2d": Case(
-        lambda: MaxPool2d((3, 2), dilation=(1, 2), **POOL),
-        (2, 3, 6, 5),
-        lambda l, x: ops.max_pool2d(x, (3, 2), dilation=(1, 2), **POOL),
-        lambda l, dy, x: (ops.max_pool2d_backward(dy, x, (3, 2), dilation=(1, 2), **POOL),),
-    ),
-    "avg_pool2d": Case(
-        lambda: AvgPool2d((3, 2), count_include_pad=False, **POOL),
-        (2, 3, 6, 5),
-        lambda l, x: ops.avg_pool2d(x, (3, 2), count_include_pad=False, **POOL),
-        lambda l, dy, x: (ops.avg_pool2d_backward(dy, x, (3, 2), count_include_pad=False, **POOL),),
-    ),
-    "global_avg_pool2d": Case(
-        GlobalAvgPool2d,
-        (2, 3, 6, 5),
-        lambda l, x: ops.global_avg_pool2d(x),
-        lambda l, dy, x: (ops.global_avg_pool2d_backward(dy, x),),
-    ),
-    "flatten": Case(
-        Flatten,
-        (2, 3, 6, 5),
-        lambda l, x: x.reshape(2, 90),
-        lambda l, dy, x: (dy.reshape(2, 3, 6, 5),),
-    ),
-    "dropout": Case(
-        lambda: Dropout(0.4, rng=np.random.default_rng(0)),
-        (2, 3, 6, 5),
-        lambda l, x: ops.dropout(x, _keep(l, x), 0.4),
-        lambda l, dy, x: (ops.dropout_backward(dy, _keep(l, x), 0.4),),
-    ),
-}
-with_cases = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_every_layer_whose_name_an_op_has_is_compared_with_it():
+    """The others are made of other layers, or have no op, or need a mask; those have tests of their own."""
+    alike = {row.name.lower(): row.name for row in LAYERS}
+    of_ops = {alike[name] for row in OPS if (name := row.name.replace("_", "")) in alike}
+    assert len(of_ops) > 8
+    assert of_ops - {row.name for row in WITH_OP} == {"Dropout"}
 
 
-@with_cases
-def test_a_layer_is_its_op(case):
-    layer, x = settled(case.make()), 4 * normal(*case.shape)
-    y, backward = layer.forward(x, train=True)
-    np.testing.assert_array_equal(y, case.forward(layer, x))
-    dy = normal(*y.shape, seed=2)
-    dx = backward(dy)
-    expected = case.backward(layer, dy, x)
-    np.testing.assert_array_equal(dx, expected[0])
-    for p, gradient in zip(layer.parameters(), expected[1:], strict=True):
-        assert np.abs(gradient).max() > 0.01
-        np.testing.assert_array_equal(p.grad, gradient)
-
-
-@with_cases
-def test_gradients_add_to_what_is_there(case):
-    layer, x = settled(case.make()), normal(*case.shape)
+@with_every_layer
+def test_gradients_add_to_what_is_there(row, setting):
+    layer, x = make(row, setting), normal(*setting.shape)
+    state = layer.state_dict()
     y, _ = layer.forward(x, train=True)
+
+    def again():
+        layer.load_state_dict(state)  # the same masks
+        return layer
+
     dys = normal(2, *y.shape, seed=3)
-    first, second = (gradients(layer, x, dy)[1] for dy in dys)
-    grads = [p.grad for p in layer.parameters()]
-    for grad in grads:
+    first, second = (gradients(again(), x, dy)[1] for dy in dys)
+    grads = {name: p.grad for name, p in layer.named_parameters()}
+    for grad in grads.values():
         grad[...] = 7
     for dy in dys:
-        layer.forward(x, train=True)[1](dy)
-    for (name, p), grad in zip(layer.named_parameters(), grads, strict=True):
+        again().forward(x, train=True)[1](dy)
+    for name, p in layer.named_parameters():
         np.testing.assert_allclose(p.grad, 7 + first[name] + second[name], 1e-12)
-        assert p.grad is grad, "the array itself is added to: others may hold it"
+        assert p.grad is grads[name], "the array itself is added to: others may hold it"
 
 
-@with_cases
-def test_a_pullback_is_used_once_and_lets_go(case):
-    layer, x = case.make().astype(np.float64), normal(*case.shape)
+@with_every_layer
+def test_a_pullback_is_used_once_and_lets_go(row, setting):
+    layer, x = make(row, setting), normal(*setting.shape)
     alive = weakref.ref(x)
     y, backward = layer.forward(x, train=True)
     dy = normal(*y.shape, seed=4)
@@ -176,9 +97,9 @@ def test_a_pullback_is_used_once_and_lets_go(case):
         backward(dy)
 
 
-@with_cases
-def test_nothing_is_written_to_arguments(case):
-    layer, x = settled(case.make()), normal(*case.shape)
+@with_every_layer
+def test_nothing_is_written_to_arguments(row, setting):
+    layer, x = make(row, setting), normal(*setting.shape)
     x.flags.writeable = False
     y, backward = layer.forward(x, train=True)
     dy = normal(*y.shape, seed=5)
@@ -187,10 +108,10 @@ def test_nothing_is_written_to_arguments(case):
     layer(x)
 
 
-@with_cases
-def test_outside_training_there_is_a_pullback_too(case):
+@with_every_layer
+def test_outside_training_there_is_a_pullback_too(row, setting):
     """Checked against central differences: y is a function of x alone, statistics and masks are constants."""
-    layer, x = settled(case.make()), normal(*case.shape)
+    layer, x = make(row, setting), normal(*setting.shape)
     state = layer.state_dict()
     y, backward = layer.forward(x, train=False)
     dy, direction = normal(*y.shape, seed=6), normal(*x.shape, seed=7)
@@ -200,9 +121,9 @@ def test_outside_training_there_is_a_pullback_too(case):
         np.testing.assert_array_equal(value, state[name], err_msg=f"evaluation changed {name}")
 
 
-@with_cases
-def test_a_frozen_layer_lets_the_gradient_through(case):
-    layer, x = settled(case.make()), normal(*case.shape)
+@with_every_layer
+def test_a_frozen_layer_lets_the_gradient_through(row, setting):
+    layer, x = make(row, setting), normal(*setting.shape)
     assert layer.freeze() is layer
     before = {name: p.value.copy() for name, p in layer.named_parameters()}
     y, backward = layer.forward(x, train=True)
@@ -214,25 +135,33 @@ def test_a_frozen_layer_lets_the_gradient_through(case):
         np.testing.assert_array_equal(p.value, before[name])
 
 
-def test_layers_are_made_the_same_from_the_same_generator():
-    for make in (
-        lambda rng: Conv2d(2, 3, 3, rng=rng),
-        lambda rng: DepthwiseConv2d(2, 3, rng=rng),
-        lambda rng: PointwiseConv2d(2, 3, rng=rng),
-        lambda rng: Linear(2, 3, rng=rng),
-        lambda rng: DepthwiseSeparableConv2d(2, 3, 3, rng=rng),
-        lambda rng: Dropout(0.5, rng=rng),
-    ):
-        a, b, c = (make(np.random.default_rng(seed)).state_dict() for seed in (1, 1, 2))
-        assert all(np.array_equal(a[name], b[name]) for name in a)
+@with_every_layer
+def test_a_layer_is_made_the_same_from_the_same_generator(row, setting):
+    """And another one from another generator, if it is random at all: if its constructor takes one."""
+    a, b, c = (row.build(setting, np.random.default_rng(seed)).state_dict() for seed in (1, 1, 2))
+    for name, value in a.items():
+        np.testing.assert_array_equal(value, b[name])
+    if "rng" in inspect.signature(row.kind).parameters:
         assert not all(np.array_equal(a[name], c[name]) for name in a)
-    fresh = [Linear(2, 3).weight.value for _ in range(2)]
-    assert not np.array_equal(*fresh), "without a generator every layer draws for itself"
+        fresh = [row.kind(**setting.arguments).state_dict() for _ in range(2)]
+        assert not all(np.array_equal(fresh[0][name], fresh[1][name]) for name in a), "it draws for itself"
 
 
-def test_every_layer_is_exported():
-    below = [*Layer.__subclasses__(), *layers.activations.Activation.__subclasses__()]
-    own = [cls for cls in below if cls.__module__.startswith("npdsconv.")]
-    final = {cls.__name__ for cls in own if not inspect.isabstract(cls) and ABC not in cls.__bases__}
-    assert final <= set(layers.__all__)
-    assert len(final) > 15
+@pytest.mark.parametrize("row", LAYERS, ids=lambda row: row.name)
+def test_an_unknown_tier_is_refused_when_a_layer_is_built(row):
+    parameters = inspect.signature(row.kind).parameters
+    setting = row.examples[0]
+    if "impl" not in parameters:
+        assert "impl" not in vars(make(row, setting)), "a tier that nobody can choose"
+        return
+    assert parameters["impl"].default == "numba"
+    row.kind(**setting.arguments, impl="loops")
+    with pytest.raises(ValueError, match=rf"^{row.name}: impl must be one of .*, got 'cuda'$"):
+        row.kind(**setting.arguments, impl="cuda")
+
+
+@with_every_layer
+def test_tiers_are_switched_all_through_a_layer(row, setting):
+    layer = set_impl(row.build(setting, np.random.default_rng(0)), "loops")
+    assert {part.impl for part in layer.modules() if hasattr(part, "impl")} <= {"loops"}
+    assert isinstance(layer, Layer)

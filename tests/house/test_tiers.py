@@ -8,7 +8,6 @@ import pytest
 from geometries import (
     CONVOLUTIONS,
     IMPLS,
-    LAYOUTS,
     OPS,
     TOLERANCE,
     TYPICAL,
@@ -17,10 +16,9 @@ from geometries import (
     case_of,
     geometries,
     gradients,
-    laid_out,
     tier,
 )
-from helpers import assert_close, is_channels_last
+from helpers import assert_close
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -136,53 +134,6 @@ def test_any_forward_meets_any_backward(op, forward, backward):
             assert_close(array, expected.expected[name], 1e-12, f"{name} for {geometry}")
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize(("op", "impl"), ALL_TIERS)
-def test_any_memory_layout_is_accepted(op, impl, layout):
-    case = case_of(TYPICAL[op])
-    arrays = {name: laid_out(array, layout) for name, array in case.arrays.items()}
-    given_so = case._replace(arrays=arrays, dy=laid_out(case.dy, layout))
-    pair = tier(op, impl)
-    assert_close(pair.forward(**arrays, **case.geometry.options), case.expected["y"], 1e-12, "y")
-    for name, array in gradients(pair.backward, given_so).items():
-        assert_close(array, case.expected[name], 1e-12, name)
-
-
-@pytest.mark.parametrize(("op", "impl"), ALL_TIERS)
-def test_arguments_are_left_alone_and_results_are_new(op, impl):
-    """Writable arguments here; that read-only ones are accepted, the tests above show."""
-    # A window of one pixel and no padding: here returning a view of the argument would be tempting.
-    one = {
-        "conv2d": Geometry(op, (2, 3, 4, 5), (3, 3, 1, 1), {}),
-        "depthwise_conv2d": Geometry(op, (2, 3, 4, 5), (3, 1, 1, 1), {}),
-        "pointwise_conv2d": Geometry(op, (2, 3, 4, 5), (3, 3), {}),
-    }.get(op, Geometry(op, (2, 3, 4, 5), None, {"kernel_size": 1}))
-    for geometry in (one, TYPICAL[op]):
-        case = case_of(geometry)
-        arguments = [*case.arrays.values(), case.dy]
-        before = [array.copy() for array in arguments]
-        pair = tier(op, impl)
-        y = pair.forward(**case.arrays, **geometry.options)
-        for result in (y, *gradients(pair.backward, case).values()):
-            assert result.flags.writeable
-            assert not any(np.shares_memory(result, array) for array in arguments)
-        for array, old in zip(arguments, before, strict=True):
-            np.testing.assert_array_equal(array, old)
-
-
-@pytest.mark.parametrize("needs", [s for n in range(4) for s in itertools.combinations(("x", "w", "b"), n)])
-@pytest.mark.parametrize(("op", "impl"), [(op, impl) for op in CONVOLUTIONS for impl in IMPLS[op]])
-def test_gradients_that_are_not_needed_are_none(op, impl, needs):
-    case = case_of(TYPICAL[op])
-    arrays = {name: array for name, array in case.arrays.items() if name != "b"}
-    found = tier(op, impl).backward(case.dy, **arrays, **case.geometry.options, needs=needs)
-    for name, array in zip(("x", "w", "b"), found, strict=True):
-        if name in needs:
-            assert_close(array, case.expected[f"d{name}"], 1e-12, name)
-        else:
-            assert array is None
-
-
 @pytest.mark.parametrize("op", CONVOLUTIONS)
 def test_gradients_that_are_not_needed_cost_nothing(op, monkeypatch):
     def dear(*_):
@@ -198,30 +149,6 @@ def test_gradients_that_are_not_needed_cost_nothing(op, monkeypatch):
     assert_close(dw, case.expected["dw"], 1e-12, "dw")
     with pytest.raises(AssertionError, match="computed although"):
         backward(case.dy, x, w, **case.geometry.options)
-
-
-@pytest.mark.parametrize("layout", ["C", "channels-last"])
-@pytest.mark.parametrize("op", OPS)
-def test_the_fast_tier_returns_channels_last_memory(op, layout):
-    for geometry in geometries(op, 1010, 5):
-        case = case_of(geometry)
-        arrays = {name: laid_out(array, layout) for name, array in case.arrays.items()}
-        y = tier(op, "numba").forward(**arrays, **geometry.options)
-        dx = gradients(tier(op, "numba").backward, case._replace(arrays=arrays))["dx"]
-        for array in (y, dx):
-            assert is_channels_last(array)
-
-
-@pytest.mark.parametrize("poison", [np.nan, np.inf])
-@pytest.mark.parametrize(("op", "impl"), ALL_TIERS)
-def test_a_value_that_is_not_finite_spreads_exactly_as_far_as_windows_that_hold_it(op, impl, poison):
-    case = case_of(TYPICAL[op])
-    x = case.arrays["x"].copy()
-    x[-1, 0, x.shape[2] // 2, x.shape[3] // 2] = poison
-    arrays, options = {**case.arrays, "x": x}, case.geometry.options
-    expected = tier(op, "naive").forward(**arrays, **options)
-    assert 0 < np.isfinite(expected).sum() < expected.size
-    np.testing.assert_allclose(tier(op, impl).forward(**arrays, **options), expected, rtol=1e-12, atol=1e-12)
 
 
 # ---- the rule of output sizes, against counting ------------------------------------------------------------

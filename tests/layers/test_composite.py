@@ -1,19 +1,23 @@
-"""Sequential and Residual: a small network with everything in it, tiers, order; what they refuse."""
+"""Sequential, Residual and Concat: a small network with everything in it, tiers, order; what they refuse."""
 
 from typing import final
 
 import numpy as np
 import pytest
-from helpers import assert_same_gradients, gradients, normal, settled
+from helpers import assert_same_gradients, gradients, is_channels_last, normal, settled
 from small_models import network
 
 from npdsconv.layers import (
+    BatchNorm2d,
+    Concat,
+    Conv2d,
     DepthwiseSeparableConv2d,
     Dropout,
     Flatten,
     Layer,
     Linear,
     PointwiseConv2d,
+    Pullback,
     ReLU,
     Residual,
     Sequential,
@@ -161,9 +165,117 @@ def test_residual_wants_equal_shapes(call):
         call(block, normal(2, 3, 5, 6))
 
 
+def branches(impl="im2col"):
+    """Three branches of 4, 5 and 3 channels, the last of them the input itself."""
+    return set_impl(
+        settled(
+            Concat(
+                Conv2d(3, 4, (3, 2), padding="same", rng=1),
+                Sequential(PointwiseConv2d(3, 5, bias=False, rng=2), BatchNorm2d(5), ReLU()),
+                Sequential(),
+            )
+        ),
+        impl,
+    )
+
+
+def test_concat_puts_its_branches_side_by_side_and_adds_their_gradients():
+    layer, x, dy = branches(), normal(2, 3, 4, 5), normal(2, 12, 4, 5, seed=1)
+    first, second, _ = layer.branches
+    y = layer.forward(x, train=True)[0]
+    expected = [branch.forward(x, train=True)[0] for branch in layer.branches]
+    np.testing.assert_array_equal(y, np.concatenate(expected, axis=1))
+    dx, grads = gradients(layer, x, dy)
+    parts = [
+        gradients(first, x, dy[:, :4]),
+        gradients(second, x, dy[:, 4:9]),
+        (dy[:, 9:], {}),
+    ]
+    np.testing.assert_allclose(dx, sum(part[0] for part in parts), 1e-12)
+    assert list(grads) == ["branches.0.weight", "branches.0.bias"] + [
+        f"branches.1.{name}" for name in ("0.weight", "1.weight", "1.bias")
+    ]
+    assert_same_gradients(
+        (dx, grads),
+        (dx, {f"branches.{k}.{name}": g for k, part in enumerate(parts) for name, g in part[1].items()}),
+    )
+    np.testing.assert_allclose(layer(x), layer.forward(x, train=False)[0], 1e-12)
+
+
+@pytest.mark.parametrize("impl", ["loops", "numba"])
+def test_concat_in_all_tiers(impl):
+    x, dy = normal(2, 3, 4, 5), normal(2, 12, 4, 5, seed=1)
+    reference, other = branches(), branches(impl)
+    expected = gradients(reference, x, dy)
+    found = gradients(other, x, dy)
+    assert_same_gradients(found, expected, 1e-10, 1e-10)
+    np.testing.assert_allclose(other(x), reference(x), 1e-10)
+    for array in (other(x), found[0]):
+        assert is_channels_last(array)
+
+
+def test_concat_without_dx_asks_its_branches_for_none():
+    asked = []
+
+    @final
+    class Asked(Layer):
+        def forward(self, x, *, train):
+            def backward(dy, dx):
+                asked.append((dy.copy(), dx))
+                return dy
+
+            return 2 * x, Pullback(backward)
+
+    x, dy = normal(2, 3, 4, 5), normal(2, 6, 4, 5, seed=1)
+    for dx in (True, False):
+        _, back = Concat(Asked(), Asked()).forward(x, train=True)
+        back(dy, dx=dx)
+    assert [wanted for _, wanted in asked] == [True, True, False, False]
+    np.testing.assert_array_equal(asked[2][0], dy[:, :3])
+    np.testing.assert_array_equal(asked[3][0], dy[:, 3:])
+
+
+def test_concat_takes_rows_too():
+    x = normal(5, 2).astype(np.float32)
+    layer = Concat(Linear(2, 3, impl="numpy"), Sequential(), Linear(2, 4, impl="numpy"))
+    y, back = layer.forward(x, train=True)
+    np.testing.assert_array_equal(y[:, 3:5], x)
+    dy = normal(5, 9, seed=1).astype(np.float32)
+    weights = layer.branches[0].weight.value, layer.branches[2].weight.value
+    np.testing.assert_allclose(
+        back(dy), dy[:, :3] @ weights[0] + dy[:, 3:5] + dy[:, 5:] @ weights[1], 1e-4, 1e-5
+    )
+
+
+def test_concat_shows_its_branches():
+    assert repr(Concat(ReLU(impl="im2col"), Sequential(Dropout(0.25)))) == "\n".join(
+        [
+            "Concat(",
+            "  (0): ReLU(impl='im2col')",
+            "  (1): Sequential(",
+            "    (0): Dropout(p=0.25)",
+            "  )",
+            ")",
+        ]
+    )
+
+
+@pytest.mark.parametrize("call", [lambda layer, x: layer(x), lambda layer, x: layer.forward(x, train=True)])
+def test_concat_wants_equal_images(call):
+    layer = Concat(PointwiseConv2d(3, 4), Conv2d(3, 5, 2)).astype(np.float64)
+    message = (
+        r"Concat: branch 0 gives shape \(2, 4, 5, 6\), branch 1 \(2, 5, 4, 5\): only channels may differ"
+    )
+    with pytest.raises(ValueError, match=message):
+        call(set_impl(layer, "im2col"), normal(2, 3, 5, 6))
+
+
 @pytest.mark.parametrize(
     ("make", "error", "message"),
     [
+        (lambda: Concat(), ValueError, "Concat: at least one branch is needed"),
+        (lambda: Concat(ReLU(), None), TypeError, "Concat: branch 1 must be a Layer, got NoneType"),
+        (lambda: Concat([ReLU()]), TypeError, "Concat: branch 0 must be a Layer, got list"),
         (lambda: Sequential(ReLU(), np.tanh), TypeError, "Sequential: item 1 must be a Layer, got ufunc"),
         (lambda: Sequential([ReLU()]), TypeError, "Sequential: item 0 must be a Layer, got list"),
         (lambda: Residual([ReLU()]), TypeError, "Residual: body and shortcut must be Layers, got list and"),

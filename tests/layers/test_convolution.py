@@ -1,8 +1,9 @@
 """Convolutions and the linear layer: what their constructors refuse. The rest is in house/test_every_layer.py."""
 
+import numpy as np
 import pytest
 
-from npdsconv.layers import Conv2d, DepthwiseConv2d, Linear, PointwiseConv2d
+from npdsconv.layers import Conv2d, ConvTranspose2d, DepthwiseConv2d, Linear, PointwiseConv2d
 
 
 @pytest.mark.parametrize(
@@ -14,6 +15,16 @@ from npdsconv.layers import Conv2d, DepthwiseConv2d, Linear, PointwiseConv2d
         (lambda: Conv2d(4, 6, (3, 0)), ValueError, r"Conv2d: kernel_size must be at least 1, got \(3, 0\)"),
         (lambda: Conv2d(4, 6, "3"), ValueError, "Conv2d: kernel_size must be an int or a pair of ints"),
         (lambda: Conv2d(4, 6, 3, impl="cuda"), ValueError, "Conv2d: impl must be one of .*, got 'cuda'"),
+        (lambda: ConvTranspose2d(0, 3, 3), ValueError, "ConvTranspose2d: in_channels must be .*, got 0"),
+        (lambda: ConvTranspose2d(4, 6, 3, groups=3), ValueError, "ConvTranspose2d: groups 3 must divide"),
+        (lambda: ConvTranspose2d(4, 6, "3"), ValueError, "ConvTranspose2d: kernel_size must be an int or"),
+        (lambda: ConvTranspose2d(4, 6, 3, stride=0), ValueError, "ConvTranspose2d: stride must be .*, got 0"),
+        (
+            lambda: ConvTranspose2d(4, 6, 3, padding="a"),
+            ValueError,
+            "ConvTranspose2d: padding must be .* 'a'",
+        ),
+        (lambda: ConvTranspose2d(4, 6, 3, impl="x"), ValueError, "ConvTranspose2d: impl must be one of"),
         (lambda: DepthwiseConv2d(True, 3), ValueError, "DepthwiseConv2d: in_channels .* got True"),
         (
             lambda: DepthwiseConv2d(3, 3, depth_multiplier=0),
@@ -58,3 +69,10 @@ def test_what_was_given_in_short_is_kept_in_full():
     assert DepthwiseConv2d(2, 3, padding=((0, 1), (2, 3)), stride=(2, 1)).padding == ((0, 1), (2, 3))
     assert Conv2d(2, 3, 3, padding="same").padding == "same", "this one depends on the image"
     assert "stride=(2, 2)" in repr(layer)
+
+
+def test_the_first_weights_of_a_transposed_convolution_keep_the_size_of_the_signal():
+    """He's factor of 2 is for the ReLU before it. A fan-in of C·KH·KW, without the stride, would give 2/4 here."""
+    layer = ConvTranspose2d(64, 48, 4, stride=2, padding=1, rng=0, impl="im2col").astype(np.float64)
+    x = np.random.default_rng(1).standard_normal((3, 64, 12, 10))
+    np.testing.assert_allclose(np.mean(layer(x) ** 2), 2, rtol=0.1)

@@ -1,10 +1,17 @@
-"""Dropout: its share, its mask as a function of key and counter, off in evaluation; what it refuses."""
+"""Flatten; dropout: its share, its mask as a function of key and counter, off in evaluation; what it refuses."""
 
 import numpy as np
 import pytest
 from helpers import normal
 
-from npdsconv.layers import Dropout
+from npdsconv.layers import Dropout, Flatten
+
+
+def test_flatten_has_the_channels_slowest():
+    x = normal(2, 3, 4, 5).transpose(0, 1, 3, 2)
+    y, backward = Flatten().forward(x, train=True)
+    np.testing.assert_array_equal(y, x.reshape(2, 60))
+    np.testing.assert_array_equal(backward(y), x)
 
 
 @pytest.mark.parametrize("shape", [(40, 250), (10, 8, 5, 25)])

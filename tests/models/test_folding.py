@@ -7,6 +7,7 @@ from npdsconv import checkpoint, gradcheck
 from npdsconv.complexity import summary
 from npdsconv.layers import (
     BatchNorm2d,
+    Concat,
     Conv2d,
     DepthwiseConv2d,
     DepthwiseSeparableConv2d,
@@ -177,6 +178,25 @@ def test_what_follows_no_convolution_stays():
     x = np.random.default_rng(4).standard_normal((2, 2, 5, 6))
     close(folded(x), model(x))
     assert isinstance(fold_batch_norm(BatchNorm2d(3)), BatchNorm2d)
+
+
+def test_folding_looks_into_branches():
+    model = shaken(
+        Sequential(
+            Concat(
+                Sequential(conv(2, 3, 3, padding=1), BatchNorm2d(3), ReLU()),
+                Concat(Sequential(conv(2, 2, 1), BatchNorm2d(2)), Sequential()),
+                DepthwiseSeparableConv2d(2, 4, 3, padding=1, rng=0),
+            ),
+            BatchNorm2d(11),
+        )
+    )
+    folded = fold_batch_norm(model)
+    assert norms(model) == 5
+    assert norms(folded) == 1, "the one that follows no convolution"
+    assert isinstance(folded[0].branches[1].branches[0], Conv2d)
+    x = np.random.default_rng(8).standard_normal((2, 2, 5, 6))
+    close(folded(x), model(x))
 
 
 def test_an_activation_lies_between_a_block_and_what_follows_it():

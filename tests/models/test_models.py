@@ -5,6 +5,7 @@ import pytest
 
 from npdsconv.layers import (
     BatchNorm2d,
+    Concat,
     Conv2d,
     DepthwiseSeparableConv2d,
     Dropout,
@@ -208,6 +209,21 @@ def test_the_twin_goes_into_residuals_and_keeps_the_rest():
         assert twin[k].weight is not model[k].weight
     x = images(2, 2, 9, 12)
     assert logits(twin, x).shape == logits(model, x).shape == (2, 3, 4, 5)
+
+
+def test_the_twin_goes_into_branches():
+    block = DepthwiseSeparableConv2d(2, 3, 3, padding=1, rng=0)
+    plain = PointwiseConv2d(2, 4, rng=0)
+    (twin,) = standard_twin(Sequential(Concat(block, Sequential(), plain)), rng=1)
+    assert [[type(layer) for layer in branch] for branch in twin.branches] == [
+        [Conv2d, BatchNorm2d, ReLU],
+        [],
+        [PointwiseConv2d],
+    ]
+    copied = twin.branches[2][0].weight
+    np.testing.assert_array_equal(copied.value, plain.weight.value)
+    assert copied is not plain.weight
+    assert twin(np.ones((1, 2, 4, 5), np.float32)).shape == (1, 9, 4, 5)
 
 
 def test_the_twin_of_the_default_model():

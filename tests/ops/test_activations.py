@@ -2,9 +2,7 @@
 
 import numpy as np
 import pytest
-from geometries import LAYOUTS, laid_out
-from helpers import equal, is_channels_last, normal
-from messages import F32, LABELS, C, X, assert_says
+from helpers import equal, normal
 
 import npdsconv
 
@@ -77,32 +75,8 @@ def test_activations_of_any_shape(ceiling, shape, impl):
     equal(np.asarray(backward(dy, x, impl=impl)), np.where((x > 0) & (x < ceiling), dy, 0))
 
 
-@with_every_impl
-@pytest.mark.parametrize("layout", LAYOUTS)
-def test_activations_in_any_memory_layout(layout, impl):
-    x, dy = normal(2, 3, 5, 4), normal(2, 3, 5, 4, seed=1)
-    y = npdsconv.relu(laid_out(x, layout), impl=impl)
-    equal(y, np.maximum(x, 0))
-    equal(npdsconv.relu_backward(laid_out(dy, "C"), laid_out(x, layout), impl=impl), dy * (x > 0))
-    if impl == "numba" or layout == "channels-last":
-        assert is_channels_last(y)
-
-
 @pytest.mark.parametrize("impl", ["numpy", "loops", "numba"])
 def test_relu_passes_the_gradient_of_infinity(impl):
     dy = np.array([3.0, 5.0, 7.0])
     dx = npdsconv.relu_backward(dy, np.array([np.inf, -np.inf, 1.0]), impl=impl)
     np.testing.assert_array_equal(dx, [3.0, 0.0, 7.0])
-
-
-@pytest.mark.parametrize("op", ["relu", "relu6"])
-def test_activations(op):
-    forward, backward = getattr(npdsconv, op), getattr(npdsconv, f"{op}_backward")
-    for function, arguments in ((forward, (X,)), (backward, (X, X))):
-        message = "impl must be one of naive, im2col, loops, numba, got 'blas'"
-        assert_says(ValueError, message, function, *arguments, impl="blas")
-    assert_says(TypeError, "x has dtype int64, must be float32 or float64", forward, LABELS)
-    assert_says(TypeError, "x must be a NumPy array, got float", forward, 1.0)
-    message = "dy has shape (4,), expected (2, 4, 7, 6) (the shape of x)"
-    assert_says(ValueError, message, backward, C, X)
-    assert_says(TypeError, "one dtype for all arrays, got dy float32, x float64", backward, X.astype(F32), X)

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 import npdsconv
-from npdsconv import cli, data, layers, models, optim, train
+from npdsconv import catalogue, cli, data, layers, models, optim, train
+from npdsconv.catalogue import LayerRow, OpRow
 from npdsconv.cli import warmup as command
 from npdsconv.kernels.machine import jit
 from npdsconv.runs import processes, warmup
@@ -56,24 +57,32 @@ def test_nothing_is_left_to_compile_after_it():
     assert {key: n for key, n in compiled().items() if n != before.get(key)} == {}
 
 
-def test_steps_run_every_layer_in_the_wanted_dtype(monkeypatch):
-    seen = set()
-    real, all_layers = layers.BatchNorm2d.forward, warmup._layers
+def test_steps_run_every_op_and_layer_in_the_wanted_dtype(monkeypatch):
+    """Here in NumPy, which nothing has to be compiled for."""
+    built, computed = [], []
+    build, value = LayerRow.build, OpRow.value
 
-    def watched(self, x, *, train):
-        seen.add(x.dtype.name)
-        return real(self, x, train=train)
+    def in_numpy(row, setting, rng):
+        built.append(layers.set_impl(build(row, setting, rng), "im2col"))
+        return built[-1]
 
-    def in_numpy(rng):
-        return ((name, layers.set_impl(layer, "im2col")) for name, layer in all_layers(rng))
+    def in_numpy_too(row, example, **options):
+        computed.append((row.name, value(row, example, impl="im2col", **options)))
+        return computed[-1][1]
 
-    monkeypatch.setattr(layers.BatchNorm2d, "forward", watched)
-    monkeypatch.setattr(warmup, "_layers", in_numpy)
-    names = list(warmup.layer_steps("float64"))
-    assert seen == {"float64"}
-    kinds = {name.split()[0] for name in names}
-    assert kinds >= {name for name in layers.__all__ if name.endswith(("2d", "ReLU", "ReLU6", "Linear"))}
+    monkeypatch.setattr(LayerRow, "build", in_numpy)
+    monkeypatch.setattr(OpRow, "value", in_numpy_too)
+    gradients = OpRow.gradients
+    monkeypatch.setattr(OpRow, "gradients", lambda *a, **how: gradients(*a, **how, impl="im2col"))
+    names = [*warmup.op_steps("float64"), *warmup.layer_steps("float64")]
     assert len(names) == len(set(names))
+    assert {name.split()[0] for name in names} == {
+        *(row.name for row in catalogue.OPS if row.impls),
+        *(row.name for row in catalogue.LAYERS),
+    }
+    assert [name for name, y in computed if y.dtype != np.float64] == []
+    assert len(built) == sum(len(row.examples) for row in catalogue.LAYERS)
+    assert {p.value.dtype.name for layer in built for p in layer.parameters()} == {"float64"}
 
 
 def test_an_unknown_dtype_is_refused():

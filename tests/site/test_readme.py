@@ -2,16 +2,16 @@
 
 import re
 import shlex
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from helpers import load
 
-import npdsconv
 from npdsconv import catalogue, cli, data, gradcheck, ops
+from npdsconv.catalogue import tables
 from npdsconv.data import Dataset
+from npdsconv.ops._tiers import TIERS
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -49,27 +49,27 @@ def test_the_training_example_runs(monkeypatch, capsys):
     assert len(capsys.readouterr().out.splitlines()) == 4
 
 
-def tiers_of(op):
-    """What the table has to say of an op: the keys of its IMPLS, "numpy" for two that are one."""
-    impls = getattr(sys.modules[getattr(ops, op).__module__], "IMPLS", None)
-    if impls is None:
-        return "NumPy"
-    names = list(impls)
-    if impls["naive"] is impls["im2col"]:
-        names[:2] = ["numpy"]
-    return ", ".join(f"`{name}`" for name in names)
+@pytest.mark.parametrize(("page", "table"), [("README.md", "tiers"), ("docs/shapes.md", "shapes")])
+def test_the_tables_of_ops_are_those_of_the_catalogue(page, table):
+    """If not: python -m npdsconv.catalogue.tables README.md docs/shapes.md."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    assert f"<!-- table {table}: " in text
+    assert tables.written(text) == text
+    out_of_date = text.replace("| `relu` |", "| `reul` |").replace("| [`relu`]", "| [`reul`]")
+    assert out_of_date != text
+    assert tables.written(out_of_date) == text
+    with pytest.raises(ValueError, match="no table stands between the marks"):
+        tables.written(text.replace("<!--", "<!-"))
 
 
-def test_the_table_has_every_op_with_its_tiers():
-    table = README[README.index("| op, each with") :].partition("\n\n")[0]
-    said = {
-        name: tiers
-        for ops_of_row, tiers in re.findall(r"^\| ([^|]*) \| (.*) \|$", table, re.M)
-        for name in re.findall(r"`(\w+)`", ops_of_row)
-    }
-    forwards = [name for name in ops.__all__ if not name.endswith("_backward") and name != "softmax"]
-    assert said == {name: tiers_of(name) for name in forwards}
-    assert [name for name in forwards if not hasattr(npdsconv, name)] == []
+def test_every_op_is_in_the_table_with_its_tiers():
+    rows = re.findall(r"^\| `(\w+)`[^|]* \| (.*) \|$", tables.tiers(), re.M)
+    said = {name: tuple(re.findall(r"`(\w+)`", tiers)) for name, tiers in rows}
+    assert said["conv2d"] == TIERS
+    assert said["relu"] == ("numpy", "loops", "numba")
+    assert said["dropout"] == ()
+    forwards = {name for name in ops.__all__ if not name.endswith("_backward") and name != "softmax"}
+    assert said.keys() == forwards
 
 
 def test_links_lead_somewhere():

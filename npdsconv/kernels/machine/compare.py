@@ -7,7 +7,7 @@ where_best(x, best, v)       v where x is `best` (or NaN, which is always the be
 where_not_best(x, best, v)   zero there, v elsewhere
 """
 
-# mypy: ignore-errors
+# mypy: disable-error-code="no-untyped-def, no-redef, misc, attr-defined"
 import numpy as np
 from llvmlite import ir
 from numba import config, types

@@ -35,7 +35,7 @@ Optimizations: a pointer to a row costs nothing, where a slice of an array count
 every array that is handed to a function, even one that is inlined: inside loops hand on pointers.
 """
 
-# mypy: ignore-errors
+# mypy: disable-error-code="no-untyped-def, no-redef, misc, attr-defined"
 from typing import Any
 
 from llvmlite import ir

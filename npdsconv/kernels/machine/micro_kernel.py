@@ -25,7 +25,7 @@ See also: Van Zee and van de Geijn, "BLIS: a framework for rapidly instantiating
 words panel, pack and micro-kernel are.
 """
 
-# mypy: ignore-errors
+# mypy: disable-error-code="no-untyped-def, no-redef, misc, attr-defined"
 import llvmlite.binding
 import numpy as np
 from llvmlite import ir

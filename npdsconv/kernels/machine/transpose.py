@@ -8,19 +8,11 @@ in each quarter, and so on down to single numbers.
 Optimizations: 64 shuffles of vectors for 256 numbers, where a loop reads and writes each of them alone.
 """
 
-# mypy: ignore-errors
+# mypy: disable-error-code="no-untyped-def, no-redef, misc, attr-defined"
 from llvmlite import ir
 from numba import config, types
 
 from npdsconv.kernels.machine.lanes import LANES, intrinsic
-
-
-def _exchanged(builder, upper, lower, size):
-    """Two rows after a round: every second run of `size` lanes of the first is exchanged with the one below."""
-    places = ir.VectorType(ir.IntType(32), LANES)
-    first = [k if not k & size else LANES + k - size for k in range(LANES)]
-    second = [k + size if not k & size else LANES + k for k in range(LANES)]
-    return [builder.shuffle_vector(upper, lower, ir.Constant(places, mask)) for mask in (first, second)]
 
 
 @intrinsic
@@ -44,6 +36,14 @@ def transpose(typing, p, p_step, q, q_step):
         return context.get_dummy_value()
 
     return types.void(p, types.intp, q, types.intp), emit
+
+
+def _exchanged(builder, upper, lower, size):
+    """Two rows after a round: every second run of `size` lanes of the first is exchanged with the one below."""
+    places = ir.VectorType(ir.IntType(32), LANES)
+    first = [k if not k & size else LANES + k - size for k in range(LANES)]
+    second = [k + size if not k & size else LANES + k for k in range(LANES)]
+    return [builder.shuffle_vector(upper, lower, ir.Constant(places, mask)) for mask in (first, second)]
 
 
 if config.DISABLE_JIT:

@@ -1,1 +1,1 @@
-"""Loops that are used inside kernels: products, bordered images, partial sums, batch norm, parts of a block."""
+"""Loops that are used inside kernels: products, padded copies, partial sums, batch norm, pieces of a block."""

@@ -8,7 +8,8 @@ import sys
 
 import numpy as np
 
-from npdsconv import peak_memory, train
+from npdsconv import train
+from npdsconv.runs import peak_memory
 from npdsconv.runs.recipe import Recipe
 
 
