@@ -1,7 +1,7 @@
 """Make npdsconv/runs/trained/mnist.npz from a run folder: its last state without that of the optimiser.
 
-    npdsconv train --dataset mnist --out runs/mnist
-    python tools/build_pretrained.py runs/mnist
+npdsconv train --dataset mnist --out runs/mnist
+python tools/build_pretrained.py runs/mnist
 """
 
 import sys
@@ -9,8 +9,8 @@ from pathlib import Path
 
 from npdsconv import checkpoint
 from npdsconv.runs.folder import load_model
-from npdsconv.runs.shipped import path
 from npdsconv.runs.recipe import RECIPES
+from npdsconv.runs.shipped import path
 
 
 def main(run: Path, name: str = "mnist") -> None:

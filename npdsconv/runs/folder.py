@@ -28,7 +28,10 @@ COLUMNS = (
     "held_out_accuracy",
 )
 
-DIGITS = ((1, 28, 28), 10)  # shape and classes, where a checkpoint says neither: the first ones were all of digits
+DIGITS = (
+    (1, 28, 28),
+    10,
+)  # shape and classes, where a checkpoint says neither: the first ones were all of digits
 
 
 class RunFolder:

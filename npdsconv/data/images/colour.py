@@ -48,7 +48,9 @@ def _is_page(colour: Pixels, opaque: Mask) -> bool:
 
 def _most_telling(colour: Pixels) -> Pixels:
     """Luma, unless the strongest difference of colours is more than twice as large in another mixture."""
-    cells = np.stack([at_most(channel, _SIDE) for channel in np.moveaxis(colour, 2, 0)], axis=-1).reshape(-1, 3)
+    cells = np.stack([at_most(channel, _SIDE) for channel in np.moveaxis(colour, 2, 0)], axis=-1).reshape(
+        -1, 3
+    )
     difference = cells - np.median(cells, axis=0)
     # The main axis of the differences, each weighted by its square: a little ink counts more than much shade.
     moments = (difference.T * (difference**2).sum(axis=1)) @ difference

@@ -42,22 +42,28 @@ def _narrower(pixels: Pixels, inside: Mask, found: Found) -> tuple[Pixels, Mask,
     box = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
     pixels, whole = pixels[box], whole[box]
     written = stands_out(pixels, whole)
-    if written is None or not _is_written(written.ink, whole):
+    may_touch = np.count_nonzero(whole) >= 0.7 * np.count_nonzero(inside)  # ink may reach the frame around it
+    if written is None or not _is_written(written.ink, whole, may_touch):
         return None
     return pixels, whole, written
 
 
-def _is_written(ink: Pixels, inside: Mask) -> bool:
-    """Whether this is ink on paper, and not the hole of a bold 0: strokes are thin and leave most of it free."""
+def _is_written(ink: Pixels, inside: Mask, may_touch: bool) -> bool:
+    """Whether this is ink on paper: strokes are thin, leave most of it free, and lie within.
+
+    The hole of a bold 0 is compact; half a sheet, where a line or a shadow crosses the digit, has ink at its edge.
+    """
     marks = ink > 0.4
     if np.count_nonzero(marks) > 0.4 * np.count_nonzero(inside):
         return False
     largest = next(iter(regions(marks, 1)), None)
     if largest is None or max(largest.height, largest.width) < 0.08 * max(ink.shape):
         return False
+    if not may_touch and (largest.mask & ~shrink(inside, 2)).any():
+        return False
     solid = np.count_nonzero(largest.mask) / (largest.height * largest.width)
     slim = max(largest.height, largest.width) > 3.5 * min(largest.height, largest.width)
-    return slim or solid < 0.7
+    return bool(slim or solid < 0.7)
 
 
 def _narrow(pixels: Pixels) -> Found | None:

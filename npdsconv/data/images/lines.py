@@ -85,9 +85,7 @@ def _thin(profile: Pixels, least: float, thickest: int) -> Pixels:
 
 def _runs(mask: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
     change = np.diff(np.pad(mask, 1).astype(np.int8))
-    return list(
-        zip(np.flatnonzero(change == 1).tolist(), np.flatnonzero(change == -1).tolist(), strict=True)
-    )
+    return list(zip(np.flatnonzero(change == 1).tolist(), np.flatnonzero(change == -1).tolist(), strict=True))
 
 
 def _count(lines: Pixels) -> int:
@@ -104,13 +102,11 @@ def _erase(ink: Pixels, lines: Pixels, slope: float) -> Pixels:
         level = lines[first]
         # Two more rows at either side: their blurred rim, and where rounding has moved them.
         rows = np.arange(first - 2, last + 2)[:, None] + shift
-        above, below = (
-            ink[(edge + shift).clip(0, height - 1), columns] for edge in (first - 3, last + 2)
-        )
+        above, below = (ink[(edge + shift).clip(0, height - 1), columns] for edge in (first - 3, last + 2))
         there = (rows >= 0) & (rows < height)
         inside = rows.clip(0, height - 1)
         old = ink[inside, columns]
-        crossing = np.minimum(above, below) if 3 <= first and last + 2 < height else np.zeros_like(above)
+        crossing = np.minimum(above, below) if first >= 3 and last + 2 < height else np.zeros_like(above)
         # What is clearly darker than the line is a stroke over it.
         stroke = np.clip((old / level - 1.3) / 0.4, 0, 1)
         new = np.maximum(old * stroke, np.minimum(old, crossing))

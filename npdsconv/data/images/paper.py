@@ -79,7 +79,7 @@ def _sheet(far: Mask, inside: Mask) -> Mask | None:
 def _is_sheet(mask: Mask, whole: Mask, inside: Mask) -> bool:
     """Whether a region is a sheet of outline `whole`; ink may cut into a sheet that is almost all of the picture."""
     area, of = np.count_nonzero(whole), np.count_nonzero(inside)
-    return (
+    return bool(
         _SOLID * area <= np.count_nonzero(mask)
         and area < 0.995 * of
         and rectangularity(whole) >= _FOUR_SIDED

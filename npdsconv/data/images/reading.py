@@ -20,7 +20,9 @@ SUFFIXES = (
 """The file names that `list_images` takes from a folder."""
 
 _SIDE = 2000  # pixels: a larger picture is reduced by a whole factor, to this or a little more
-_MEGAPIXELS = 170  # that are decoded: half a gigabyte as colours. A JPEG is reduced by up to 8 while it is decoded
+_MEGAPIXELS = (
+    170  # that are decoded: half a gigabyte as colours. A JPEG is reduced by up to 8 while it is decoded
+)
 _HEIC = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
 
 
@@ -65,9 +67,9 @@ def read_image(path: str | os.PathLike[str]) -> npt.NDArray[np.float32]:
 
     if not Path(path).is_file():
         raise FileNotFoundError(f"read_image: no file {path}")
-    if _is_heic(path):
-        _prepare_for_heic(path)
     try:
+        if _is_heic(path):
+            _prepare_for_heic(path)
         with _no_limit(Image):
             picture = Image.open(path)
         with picture:
@@ -110,22 +112,23 @@ def _brightness(picture: Any) -> npt.NDArray[np.float32]:
     transparent = "A" in picture.getbands() or "transparency" in picture.info
     # By way of RGBA: Pillow converts every kind of transparency to that.
     plain = picture.convert("RGBA" if transparent else "L" if mode in ("1", "L") else "RGB")
-    pixels = to_float(np.asarray(plain.reduce(max(1, max(plain.size) // _SIDE))))
+    longest: int = max(plain.size)
+    pixels = to_float(np.asarray(plain.reduce(max(1, longest // _SIDE))))
     if pixels.ndim == 2:
         return pixels
     return brightness(pixels[..., :3], pixels[..., 3] if transparent else None)
 
 
-def _to_unit(values: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
+def _to_unit(values: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
     """Floating-point pixels by the smallest usual scale that holds them: to 1, to 255, to 65535, or their own."""
     if not np.isfinite(values).all():
         bad = np.count_nonzero(~np.isfinite(values))
         raise ValueError(f"{bad} of its {values.size} pixels are not finite")
     low, high = float(values.min()), float(values.max())
-    for full in (1, 255, 65535):
+    for full in (1.0, 255.0, 65535.0):
         if low >= 0 and high <= full:
-            return (values / full).astype(np.float32)
-    return ((values - low) / max(high - low, np.finfo(np.float32).tiny)).astype(np.float32)
+            return np.divide(values, full, dtype=np.float32)
+    return np.divide(values - low, max(high - low, 1e-30), dtype=np.float32)
 
 
 def _is_heic(path: str | os.PathLike[str]) -> bool:
