@@ -3,7 +3,7 @@
 import numpy as np
 
 from .lines import without_lines
-from .paper import Found, sheet, stands_out, two_kinds
+from .paper import Found, sheets, stands_out, stands_out_locally, two_kinds
 from .regions import Mask, Region, label, regions
 from .resampling import Pixels, at_most, grow, resample, shrink
 
@@ -24,6 +24,8 @@ def find(pixels: Pixels) -> Pixels | None:
         if narrower is None:
             break
         pixels, inside, found = narrower
+    if found.mixed:
+        found = stands_out_locally(pixels, inside) or found
     ink = without_lines(found.ink, found.noise)
     ink = _without_margins(ink, inside, found.noise)
     ink[ink < 1e-4] = 0  # rounding errors of a sloping background must not widen the box
@@ -32,20 +34,17 @@ def find(pixels: Pixels) -> Pixels | None:
 
 def _narrower(pixels: Pixels, inside: Mask, found: Found) -> tuple[Pixels, Mask, Found] | None:
     """The same for the sheet of paper within, if there is one and something is written on it."""
-    whole = sheet(pixels, found.far, inside)
-    if whole is None:
-        return None
-    whole = shrink(whole, max(1, round(0.01 * max(pixels.shape))))  # its blurred edge
-    if not whole.any():
-        return None
-    rows, columns = np.flatnonzero(whole.any(axis=1)), np.flatnonzero(whole.any(axis=0))
-    box = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
-    pixels, whole = pixels[box], whole[box]
-    written = stands_out(pixels, whole)
-    may_touch = np.count_nonzero(whole) >= 0.7 * np.count_nonzero(inside)  # ink may reach the frame around it
-    if written is None or not _is_written(written.ink, whole, may_touch):
-        return None
-    return pixels, whole, written
+    for sheet in sheets(pixels, found.far, inside):
+        sheet = shrink(sheet, max(1, round(0.01 * max(pixels.shape))))  # its blurred edge
+        rows, columns = np.flatnonzero(sheet.any(axis=1)), np.flatnonzero(sheet.any(axis=0))
+        if not len(rows):
+            continue
+        box = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+        written = stands_out(pixels[box], sheet[box])
+        may_touch = bool(np.count_nonzero(sheet) >= 0.7 * np.count_nonzero(inside))  # the frame around it
+        if written is not None and _is_written(written.ink, sheet[box], may_touch):
+            return pixels[box], sheet[box], written
+    return None
 
 
 def _is_written(ink: Pixels, inside: Mask, may_touch: bool) -> bool:

@@ -5,6 +5,7 @@ the paper, the border shows that: then the paper itself stands out, as a solid f
 it. A digit is none: it is made of strokes.
 """
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -16,15 +17,20 @@ from .resampling import Pixels, shrink
 _FOUR_SIDED = 0.86  # a sheet seen a little from the side; an ellipse has 0.79
 _SHEET = 0.3  # of the longer side of the picture, at least, is the shorter side of a sheet
 _SOLID = 0.5  # of a sheet, at least, is paper: the rest is ink, which is a hole in it
+_STROKE = 0.2  # of the shorter side: what is as wide is no stroke
 _STANDS_OUT = 0.15  # of the strongest difference
 
 
 class Found(NamedTuple):
-    """What stands out: `ink` (0 where nothing does), its `noise`, and `far`, where it differs either way."""
+    """What stands out: `ink` (0 where nothing does), its `noise`, `far`, where it differs either way; and `mixed`.
+
+    `mixed` says that the border has two kinds of background, such as light and shadow.
+    """
 
     ink: Pixels
     noise: float
     far: Mask
+    mixed: bool = False
 
 
 def stands_out(pixels: Pixels, inside: Mask) -> Found | None:
@@ -33,7 +39,8 @@ def stands_out(pixels: Pixels, inside: Mask) -> Found | None:
     3 sigma of normal noise is background; a peak under 6 sigma, or under 2 % of full scale, is no ink.
     """
     border = inside & ~shrink(inside, max(1, min(pixels.shape) // 20))
-    ink = np.where(inside, pixels - _background(pixels, border), 0)
+    background, mixed = _background(pixels, border)
+    ink = np.where(inside, pixels - background, 0)
     if -ink.min() > ink.max():
         ink = -ink
     noise = 3 * 1.4826 * float(np.median(np.abs(ink[border])))
@@ -41,11 +48,43 @@ def stands_out(pixels: Pixels, inside: Mask) -> Found | None:
     if peak <= max(2 * noise, 0.02 * float(np.abs(pixels).max())):
         return None
     far = np.abs(ink) > max(noise, _STANDS_OUT * peak)
-    return Found(np.maximum(ink - noise, 0) / (peak - noise), noise / (peak - noise), far)
+    return Found(np.maximum(ink - noise, 0) / (peak - noise), noise / (peak - noise), far, mixed)
 
 
-def sheet(pixels: Pixels, far: Mask, inside: Mask) -> Mask | None:
-    """The part of `inside` that is a sheet of paper, or the inside of a frame; None if there is none.
+def stands_out_locally(pixels: Pixels, inside: Mask) -> Found | None:
+    """The same beside what lies around each pixel: for strokes that cross from light into shadow.
+
+    The background is the picture without anything as narrow as a stroke (its morphological closing, or opening
+    where the ink is light): edges of large shadows stay, and so take themselves out.
+    """
+    low, high = np.percentile(pixels[inside], [1, 99])
+    dark = -1 if np.median(pixels[inside]) < (low + high) / 2 else 1
+    size = max(3, round(_STROKE * min(pixels.shape)))
+    ground = np.where(
+        inside, dark * pixels, dark * pixels[inside].min() if dark > 0 else -pixels[inside].max()
+    )
+    closed = -_largest(-_largest(ground, size), size)
+    ink = np.where(inside, closed - dark * pixels, 0)
+    ink -= np.median(ink[inside])
+    noise = 4 * 1.4826 * float(np.median(np.abs(ink[inside])))
+    peak = float(ink.max())
+    if peak <= 2 * noise:
+        return None
+    return Found(np.maximum(ink - noise, 0) / (peak - noise), noise / (peak - noise), ink > noise)
+
+
+def _largest(pixels: Pixels, size: int) -> Pixels:
+    """The largest value around each pixel, as far as the picture goes."""
+    for axis in (0, 1):
+        before = size // 2
+        width = [(before, size - 1 - before) if axis == k else (0, 0) for k in (0, 1)]
+        padded = np.pad(pixels, width, mode="edge")
+        pixels = np.lib.stride_tricks.sliding_window_view(padded, size, axis=axis).max(axis=-1)
+    return pixels
+
+
+def sheets(pixels: Pixels, far: Mask, inside: Mask) -> Iterator[Mask]:
+    """The parts of `inside` that may be a sheet of paper, or the inside of a frame.
 
     Parameters
     ----------
@@ -57,23 +96,15 @@ def sheet(pixels: Pixels, far: Mask, inside: Mask) -> Mask | None:
     light = pixels > cut
     # Some of a desk with a grain is as far from its mean as the paper is: then light and dark tell more.
     for mask in (far, light & inside, ~light & inside)[: 3 if share > 0.8 else 1]:
-        found = _sheet(mask, inside)
-        if found is not None:
-            return found
-    return None
-
-
-def _sheet(far: Mask, inside: Mask) -> Mask | None:
-    least = _SHEET * max(far.shape)
-    for region in regions(far, round(least)):
-        if min(region.height, region.width) < least:
-            continue
-        whole = hull(region.mask)
-        if _is_sheet(region.mask, whole, inside):
-            return whole
-        if (hole := _framed(region, far, least)) is not None:
-            return hole
-    return None
+        least = _SHEET * max(mask.shape)
+        for region in regions(mask, round(least)):
+            if min(region.height, region.width) < least:
+                continue
+            whole = hull(region.mask)
+            if _is_sheet(region.mask, whole, inside):
+                yield whole
+            elif (hole := _framed(region, mask, least)) is not None:
+                yield hole
 
 
 def _is_sheet(mask: Mask, whole: Mask, inside: Mask) -> bool:
@@ -97,8 +128,10 @@ def _framed(region: Region, far: Mask, least: float) -> Mask | None:
     return hole if marks and rectangularity(hole) >= _FOUR_SIDED else None
 
 
-def _background(pixels: Pixels, border: Mask) -> Pixels | np.floating:
-    """The brightness of the paper: one level or, in a photograph, a plane, because light comes from one side.
+def _background(pixels: Pixels, border: Mask) -> tuple[Pixels | np.floating, bool]:
+    """The brightness of the paper, one level or, in a photograph, a plane, because light comes from one side.
+
+    The second result says whether the border has two kinds of background, of which the larger is then taken.
 
     Both have the least absolute deviations over the border, so that strokes that touch it do not count.
     """
@@ -112,14 +145,14 @@ def _background(pixels: Pixels, border: Mask) -> Pixels | np.floating:
     level = np.median(values)
     deviations = np.abs(values - level)
     if np.median(deviations) == 0:  # drawn, not photographed: most of the border is one exact level
-        return level
+        return level, False
     least = 1e-3 * deviations.max()
     for _ in range(10):  # least squares, each square divided by the last deviation
         root = 1 / np.sqrt(np.maximum(deviations, least))
         plane = np.linalg.lstsq(design * root[:, None], values * root, rcond=None)[0]
         deviations = np.abs(values - design @ plane)
     down, across = (np.linspace(0, 1, size, dtype=np.float32) for size in pixels.shape)
-    return plane[0] + plane[1] * down[:, None] + plane[2] * across
+    return plane[0] + plane[1] * down[:, None] + plane[2] * across, not chosen.all()
 
 
 def _larger_part(values: Pixels) -> npt.NDArray[np.bool_]:
