@@ -8,6 +8,7 @@ from .regions import Mask, Region, label, regions
 from .resampling import Pixels, at_most, grow, resample, shrink
 
 _SIDE = 640  # pixels a side are enough to find everything
+_SMALL = 64  # in a smaller picture strokes are as wide as shadows
 _LAYERS = 4  # of what may lie around the digit: a desk, the paper's edge, a frame
 _CELLS = 100  # the ink is first looked for on a grid of at most this many cells a side
 
@@ -24,7 +25,8 @@ def find(pixels: Pixels) -> Pixels | None:
         if narrower is None:
             break
         pixels, inside, found = narrower
-    if found.mixed:
+    if found.mixed and min(pixels.shape) >= _SMALL and two_kinds(pixels[inside])[1] < 0.9:
+        # Light, shadow and ink: three levels. Two alone are paper, and ink that was cropped to its edge.
         found = stands_out_locally(pixels, inside) or found
     ink = without_lines(found.ink, found.noise)
     ink = _without_margins(ink, inside, found.noise)

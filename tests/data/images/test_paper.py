@@ -1,5 +1,7 @@
 """What lies around and under a digit is not the digit: frames, a desk, printed lines, strips at the edge."""
 
+import io
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -52,6 +54,19 @@ def wood(height, width, seed):
     return 90 + 20 * grain[:, None] + rng.normal(0, 4, (height, width))
 
 
+def compressed(picture):
+    """As JPEG changes it."""
+    file = io.BytesIO()
+    Image.fromarray(np.clip(picture, 0, 255).astype(np.uint8)).save(file, "jpeg", quality=90)
+    return np.asarray(Image.open(file))
+
+
+def shadow(picture):
+    """Half of it at 0.7 of the light, with noise."""
+    lit = np.add.outer(np.arange(picture.shape[0]), np.arange(picture.shape[1])) > picture.shape[0]
+    return compressed(picture * np.where(lit, 1, 0.7) + np.random.default_rng(6).normal(0, 3, picture.shape))
+
+
 def strip(picture):
     return np.hstack([np.full((len(picture), 25), 90), picture])
 
@@ -79,6 +94,7 @@ KINDS = {
     "white ink on a black card on a light desk": lambda d: on_desk(
         275 - page(d, 50), np.full((540, 600), 190.0)
     ),
+    "a shadow's edge across the digit": lambda d: shadow(page(d)),
     "strip of the desk": lambda d: strip(page(d)),
     "something dark in a corner": lambda d: corner(page(d)),
 }
@@ -109,6 +125,9 @@ def test_a_digit_cropped_to_its_ink_is_neither_frame_nor_line(label, size):
         height, width = (max(1, size * n // max(ink.shape)) for n in ink.shape)
         tight = np.asarray(Image.fromarray(255 - ink).resize((width, height), Image.Resampling.BICUBIC))
         assert np.corrcoef(prepare(tight).ravel(), prepare(digit).ravel())[0, 1] > 0.8
+        if label != 1:  # of which it is mostly the border
+            noisy = prepare(compressed(240 - 0.7 * tight))
+            assert np.corrcoef(noisy.ravel(), prepare(digit).ravel())[0, 1] > 0.65
 
 
 def test_a_bold_zero_is_no_sheet_of_paper():
