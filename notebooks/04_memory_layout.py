@@ -382,7 +382,7 @@ stages = [row for row in total.rows if isinstance(row.layer, DepthwiseConv2d)]
 print("depthwise step  stride  a row of the output  channels of a pixel")
 for row in stages:
     channels, _, columns = row.output
-    print(f"{row.name:14} {row.layer.stride!s:>7} {columns:20} {channels:20}")
+    print(f"{row.name:14} {row.layer.stride[0]:7} {columns:20} {channels:20}")
 channels, widths = [row.output[0] for row in stages], [row.output[2] for row in stages]
 assert channels == sorted(channels)
 assert widths == sorted(widths, reverse=True)
@@ -428,8 +428,7 @@ def along_channels(x, w, y, stride):
 
 def problem(row, images):
     """The depthwise step of a stage: for each order of loops its x, w and y, and the stride."""
-    (c, h, w), out, stride = row.input, row.output, row.layer.stride
-    stride = stride if isinstance(stride, int) else stride[0]
+    (c, h, w), out, stride = row.input, row.output, row.layer.stride[0]
     padded = rng.standard_normal((images, c, h + 2, w + 2), np.float32)
     weights = rng.standard_normal((c, 3, 3), np.float32)
     pixels, taps = layout.nhwc(padded), np.ascontiguousarray(weights.transpose(1, 2, 0))

@@ -54,7 +54,7 @@ def block(w_d, w_p, b_d=None, b_p=None, **options):
     return layer
 
 
-print(inspect.getsource(DepthwiseSeparableConv2d._steps))
+print(inspect.getsource(DepthwiseSeparableConv2d.steps))
 pictures.wiring(inputs=3, outputs=4)
 
 # %% [markdown]

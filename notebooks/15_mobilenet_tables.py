@@ -86,7 +86,7 @@ def of_kind(summary, kind):
 
 depthwise, pointwise = of_kind(total, "DepthwiseConv2d"), of_kind(total, "PointwiseConv2d")
 blocks = [
-    (dw.layer.stride, dw.input[1], dw.input[0], pw.output[0])
+    (dw.layer.stride[0], dw.input[1], dw.input[0], pw.output[0])
     for dw, pw in zip(depthwise, pointwise, strict=True)
 ]
 print(f"block {'Table 1':>20} {'the model':>20} {'depthwise MACs':>15} {'pointwise MACs':>15}")

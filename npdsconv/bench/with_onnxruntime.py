@@ -107,7 +107,8 @@ def _weights(
 
 
 def _window(layer: layers.Conv2d | layers.DepthwiseConv2d, groups: int) -> dict[str, Any]:
-    if not isinstance(layer.padding, int):
-        raise TypeError(f"export: padding {layer.padding!r} has no ONNX form here: use an int")
+    if layer.padding == "same":
+        raise TypeError("export: padding 'same' has no ONNX form here: use numbers")
+    (top, bottom), (left, right) = layer.padding
     strides, dilations = (list(pair("export", n, getattr(layer, n))) for n in ("stride", "dilation"))
-    return {"strides": strides, "dilations": dilations, "pads": [layer.padding] * 4, "group": groups}
+    return {"strides": strides, "dilations": dilations, "pads": [top, left, bottom, right], "group": groups}

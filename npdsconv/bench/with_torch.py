@@ -204,9 +204,9 @@ def _module(layer: layers.Layer) -> Any:
 
 def _window(layer: layers.Conv2d | layers.DepthwiseConv2d) -> dict[str, Any]:
     how = {name: pair("twin", name, getattr(layer, name)) for name in ("stride", "dilation")}
-    if not isinstance(layer.padding, int):
-        raise TypeError(f"twin: padding {layer.padding!r} has no PyTorch twin here: use an int")
-    return {**how, "padding": layer.padding, "bias": layer.bias is not None}
+    if layer.padding == "same" or any(before != after for before, after in layer.padding):
+        raise TypeError(f"twin: padding {layer.padding!r} has no PyTorch twin here: both sides must be equal")
+    return {**how, "padding": tuple(before for before, _ in layer.padding), "bias": layer.bias is not None}
 
 
 def _train(settings: dict[str, Any], memory: Any) -> Callable[[], Any]:

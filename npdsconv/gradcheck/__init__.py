@@ -16,6 +16,14 @@ A wrong gradient is named by its array and its element:
 >>> report = check(lambda x, w: x * w, wrong, x, w)
 >>> report.ok, report.rows[0].name, report.rows[0].index
 (False, 'x', (2, 1))
+
+What the check cannot see is never ok. Here forward computes in float32, where small steps vanish:
+
+>>> def forward(x, w):
+...     return (x.astype(np.float32) * w.astype(np.float32)).astype(np.float64)
+>>> report = check(forward, lambda dy, x, w: (dy * w, dy * x), x, w)
+>>> report.ok, report.verdict
+(False, 'cannot say')
 """
 
 from __future__ import annotations

@@ -21,12 +21,13 @@ forward alone. The gradient under test is never looked at, so a wrong one cannot
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from npdsconv.gradcheck.subjects import Array, Subject
+from npdsconv.gradcheck.calls import Array
+from npdsconv.gradcheck.subjects import Subject
 
 STEPS = tuple(2.0**-k for k in (10, 14, 18, 22, 26, 30))
 """Steps relative to the size of the array. Powers of two: `a + h` is then exact for most `a`."""
@@ -35,7 +36,22 @@ SHORT_FIRST = tuple(2.0**-k for k in (18, 22, 26, 14, 10, 16, 20, 24, 30, 12, 28
 """The same for directions: they move so much at once that a long stretch is seldom free of kinks, while a
 gradient that is small beside the others needs a long one against rounding; in between there may be room."""
 
-Line = Callable[[float], float]
+
+class Line:
+    """f along `a + t·v`, for one array or for several at once. Called with t, it gives φ(t)."""
+
+    def __init__(self, subject: Subject, directions: Mapping[int, Array], y: Array, dy: Array) -> None:
+        self._subject, self._directions, self.y, self.dy = subject, directions, y, dy
+
+    def change(self, t: float) -> Array:
+        """`f(a + t·v) - f(a)`."""
+        moved = {k: _moved(self._subject.arrays[k], t, v) for k, v in self._directions.items()}
+        with np.errstate(all="ignore"):  # a step may leave the domain of f; then a shorter one is tried
+            return np.asarray(self._subject.value(moved) - self.y)
+
+    def __call__(self, t: float) -> float:
+        with np.errstate(all="ignore"):
+            return float(np.vdot(self.dy, self.change(t)))
 
 
 class Quotient(NamedTuple):
@@ -53,17 +69,18 @@ class Quotient(NamedTuple):
 
 
 class Slope(NamedTuple):
-    """The derivative along one line, and how it was settled."""
+    """The derivative along one line, and how it was settled.
+
+    `step` is the one that gave the value; `kink` is a step at which the jump of a kink is steady, or 0 for none.
+    `farthest` is what the longest step that was tried gave.
+    """
 
     value: float
+    doubt: float
     settled: bool
-    kink: bool
-
-
-def line(subject: Subject, position: int, direction: Array, y: Array, dy: Array) -> Line:
-    """φ for one array of the subject, moved along `direction`."""
-    origin = subject.arrays[position]
-    return lambda t: float(np.vdot(dy, subject.value(position, origin + t * direction) - y))
+    kink: float
+    step: float
+    farthest: float
 
 
 def quotient(phi: Line, h: float) -> Quotient:
@@ -82,28 +99,35 @@ def quotient(phi: Line, h: float) -> Quotient:
 def settle(phi: Line, steps: Sequence[float], tolerance: float, first: Quotient) -> Slope:
     """Try one step after the other until the stretch is smooth; `first` is what the first step gave.
 
-    A line that never gets smooth and has no steady jump either (a forward that is not deterministic, or
-    that works in float32) is not excused: its best estimate is compared like any other.
+    A line that never gets smooth and has no steady jump either (a forward that is not deterministic, say) is not
+    excused: its best estimate is compared like any other.
     """
     tried = {steps[0]: first}
     for step in steps[1:]:
         if min(q.doubt for q in tried.values()) <= tolerance:
             break
         tried[step] = quotient(phi, step)
-    best = min(tried.values(), key=lambda q: q.doubt)
+    step, best = min(tried.items(), key=lambda item: item[1].doubt)
     settled = best.doubt <= tolerance
-    return Slope(best.value, settled, kink=not settled and _steady_jump(tried, tolerance))
+    kink = 0.0 if settled else _steady_jump(tried, tolerance)
+    return Slope(best.value, best.doubt, settled, kink, step, tried[max(tried)].value)
 
 
-def _steady_jump(tried: dict[float, Quotient], tolerance: float) -> bool:
-    """Whether three steps, each sixteen times the one before, agree on a jump; rounding, being ~ 1/h, would not."""
+def _steady_jump(tried: dict[float, Quotient], tolerance: float) -> float:
+    """The middle of three steps, each sixteen times the one before, that agree on a jump, or 0.
+
+    Rounding, being ~ 1/h, would not agree.
+    """
 
     def near(a: float, b: float) -> bool:
         return tolerance < abs(a) and abs(a - b) <= 0.1 * abs(a)
 
-    triples = [(h, 16 * h, 256 * h) for h in tried if 16 * h in tried and 256 * h in tried]
-    jumps = [tuple(tried[h].jump for h in triple) for triple in triples]
-    return any(near(a, b) and near(b, c) for a, b, c in jumps)
+    for h in tried:
+        if 16 * h in tried and 256 * h in tried:
+            a, b, c = (tried[k * h].jump for k in (1, 16, 256))
+            if near(a, b) and near(b, c):
+                return 16 * h
+    return 0.0
 
 
 def typical_size(array: Array) -> float:
@@ -111,14 +135,41 @@ def typical_size(array: Array) -> float:
 
     The floor is for arrays of zeros, such as new biases.
     """
-    rms = float(np.sqrt(np.mean(array**2))) if array.size else 0.0
-    return float(2.0 ** np.round(np.log2(max(rms, 1 / 16))))
+    return float(2.0 ** np.round(np.log2(max(root_mean_square(array), 1 / 16))))
+
+
+def root_mean_square(array: Array) -> float:
+    """Computed so that numbers of 1e-200 do not vanish."""
+    largest = float(np.max(np.abs(array), initial=0.0))
+    return largest * float(np.sqrt(np.mean((array / largest) ** 2))) if largest else 0.0
+
+
+def steps_for(array: Array, relative: Sequence[float], element: float | None = None) -> list[float]:
+    """The steps to try: for the typical size of the array, then shorter ones if the numbers are smaller than that.
+
+    `element` is the number that is moved, where it is a single one.
+    """
+    size = typical_size(array)
+    small = root_mean_square(array) if element is None else abs(element)
+    steps = [step * size for step in relative]
+    if 0 < small < size / 64:
+        small = float(2.0 ** np.round(np.log2(small)))
+        steps += [step * small for step in relative if step * small < min(steps)]
+    return steps
+
+
+def _moved(origin: Array, t: float, direction: Array) -> Array:
+    moved = np.array(origin)  # in the memory layout of the original, on which a compiled function may insist
+    moved += t * direction
+    return moved
 
 
 def complex_slope(subject: Subject, position: int, direction: Array, dy: Array) -> float:
     """`Im <f(a + ih·v), dy> / h`: no subtraction, so h may be tiny and the value is exact to rounding."""
     h = 1e-30
-    y = subject.value(position, subject.arrays[position] + 1j * h * direction)
+    moved = subject.arrays[position].astype(np.complex128)
+    moved += 1j * h * direction
+    y = subject.value({position: moved})
     if not np.iscomplexobj(y):
         raise ValueError(
             "check: forward returned a real output for complex input: method 'complex' needs both complex"

@@ -7,8 +7,11 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
-MAX_KINKS = 0.1
-"""The largest share of the probes that may lie on a kink before the check says too little."""
+MAX_KINKS, FEW_KINKS = 0.1, 4
+"""The largest share of the probes that may lie on a kink before the check says too little; so few may in any case,
+if at least as many do not."""
+
+OK, WRONG, UNSEEN = "ok", "FAILED", "cannot say"
 
 _HEADER = ("", "array", "shape", "method", "error", "worst at", "backward", "numeric", "checked", "kinks")
 
@@ -31,10 +34,12 @@ class Row:
     analytic, numeric
         The two values found there.
     checked, kinks
-        How many elements (or directions) were compared, and how many were left out because the
-        one-sided derivatives of the function differ there.
+        How many elements (or directions) were compared, and for how many the one-sided derivatives of the
+        function differ, so that there is only a range to compare with.
     ok
         Whether the row passes.
+    seen
+        Whether the check could tell right from wrong. A row that was not seen is never ok.
     reason
         What is wrong, or why there was nothing to compare; often empty.
     """
@@ -49,12 +54,18 @@ class Row:
     checked: int = 0
     kinks: int = 0
     ok: bool = True
+    seen: bool = True
     reason: str = ""
+
+    @property
+    def verdict(self) -> str:
+        """`"ok"`, `"FAILED"` or `"cannot say"`."""
+        return OK if self.ok else WRONG if self.seen else UNSEEN
 
     def cells(self) -> tuple[str, ...]:
         """The row as text, in the order of the table's header."""
         return (
-            "ok" if self.ok else "FAIL",
+            "FAIL" if self.verdict == WRONG else self.verdict,
             self.name,
             str(self.shape),
             self.method,
@@ -94,6 +105,12 @@ class Report:
         return self.ok
 
     @property
+    def verdict(self) -> str:
+        """`"ok"`, `"FAILED"` if something is wrong, or `"cannot say"` if something could not be seen."""
+        wrong = any(row.verdict == WRONG for row in self.rows)
+        return OK if self.ok else WRONG if wrong else UNSEEN
+
+    @property
     def max_error(self) -> float:
         """The largest error of all rows; infinite when something could not be compared."""
         return max((row.error for row in self.rows), default=0.0)
@@ -110,14 +127,14 @@ class Report:
 
     @property
     def too_many_kinks(self) -> bool:
-        """Whether more than a tenth of all probes had to be left out."""
-        return self.kinks > MAX_KINKS * (self.kinks + self.checked)
+        """Whether more than a tenth of all probes, and more than four, had to be left out, or more than half."""
+        few = max(MAX_KINKS * (self.kinks + self.checked), FEW_KINKS)
+        return self.kinks > min(few, self.checked)
 
     def summary(self) -> str:
         """The verdict in one line."""
-        verdict = "ok" if self.ok else "FAILED"
         error = f"largest error {self.max_error:.1e} (limit {self.threshold:.0e})"
-        return f"{self.title}: {verdict}, {error}, {self.checked} checked, {self.kinks} on kinks"
+        return f"{self.title}: {self.verdict}, {error}, {self.checked} checked, {self.kinks} on kinks"
 
     def reasons(self) -> list[str]:
         """What has to be said about single rows, and about the number of kinks."""
@@ -125,9 +142,8 @@ class Report:
         if not self.checked and all(row.ok for row in self.rows):
             said.append("nothing was compared, so nothing is shown to be right")
         if self.too_many_kinks:
-            share = (
-                f"{self.kinks} of {self.kinks + self.checked} probes lie on a kink, more than {MAX_KINKS:.0%}"
-            )
+            most = f"{MAX_KINKS:.0%}" if self.kinks <= self.checked or self.kinks > FEW_KINKS else "half"
+            share = f"{self.kinks} of {self.kinks + self.checked} probes lie on a kink, more than {most}"
             said.append(f"{share}: move the arrays off it, e.g. with x + 0.1 * rng.standard_normal(x.shape)")
         return said
 
@@ -152,7 +168,7 @@ class Report:
             return "<tr>" + "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells) + "</tr>"
 
         rows = "".join(line(row.cells(), "td") for row in self.rows)
-        notes = "".join(f"<br>{html.escape(reason)}" for reason in self.reasons())
+        notes = "".join(f"<br>{html.escape(reason)}" for reason in self.reasons()).replace("\n", "<br>")
         head = line(_HEADER, "th")
         return f"<p><b>{html.escape(self.summary())}</b>{notes}</p><table>{head}{rows}</table>"
 
@@ -164,10 +180,14 @@ class Report:
 
     def as_dict(self) -> dict[str, Any]:
         """The report as plain values for JSON; infinite and undefined numbers become None."""
-        rows = [{key: _plain(value) for key, value in asdict(row).items()} for row in self.rows]
+        rows = [
+            {"verdict": row.verdict, **{key: _plain(value) for key, value in asdict(row).items()}}
+            for row in self.rows
+        ]
         return {
             "title": self.title,
             "ok": self.ok,
+            "verdict": self.verdict,
             "max_error": _plain(self.max_error),
             "threshold": self.threshold,
             "checked": self.checked,

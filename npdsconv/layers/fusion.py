@@ -51,17 +51,22 @@ def match(layers: Sequence[Layer], *pattern: type | tuple[type, ...]) -> list | 
     ``Activation`` in a pattern stands for one that can ride along, or for none: then there is None in the list.
     """
     found: list[Layer | None] = []
-    at = 0
+    rest = iter(layers)
+    layer = next(rest, None)
     for kind in pattern:
-        layer = layers[at] if at < len(layers) else None
-        if kind is Activation:
-            found.append(layer if is_cut(layer) else None)
-        elif layer is not None and is_fast(layer, kind):
-            found.append(layer)
-        else:
+        if kind is Activation and not is_cut(layer):
+            found.append(None)
+            continue
+        if layer is None or not is_fast(layer, kind):
             return None
-        at += found[-1] is not None
+        found.append(layer)
+        layer = next(rest, None)
     return found
+
+
+def taken(found: list) -> int:
+    """How many layers of the chain these are."""
+    return len(found) - found.count(None)
 
 
 def fits(depthwise: DepthwiseConv2d, pointwise: PointwiseConv2d, shape: Shape) -> bool:
@@ -91,8 +96,7 @@ def separable_block(layers: Sequence[Layer], shape: Shape, train: bool) -> tuple
     depthwise, bn1, _, pointwise, bn2, _ = found
     if not (follows(bn1, depthwise) and follows(bn2, pointwise) and fits(depthwise, pointwise, shape)):
         return None
-    step = SeparableBlock(*found)
-    return step, len(step.layers)
+    return SeparableBlock(*found), taken(found)
 
 
 def normed_conv(layers: Sequence[Layer], shape: Shape, train: bool) -> tuple[Step, int] | None:
@@ -100,8 +104,7 @@ def normed_conv(layers: Sequence[Layer], shape: Shape, train: bool) -> tuple[Ste
     found = match(layers, Conv2d, BatchNorm2d, Activation)
     if found is None or not follows(found[1], found[0]):
         return None
-    step = NormedConv(*found)
-    return step, len(step.layers)
+    return NormedConv(*found), taken(found)
 
 
 def activated_norm(layers: Sequence[Layer], shape: Shape, train: bool) -> tuple[Step, int] | None:
@@ -115,8 +118,7 @@ def plain_block(layers: Sequence[Layer], shape: Shape, train: bool) -> tuple[Ste
     found = None if train else match(layers, DepthwiseConv2d, Activation, PointwiseConv2d, Activation)
     if found is None or not fits(found[0], found[2], shape):
         return None
-    step = PlainBlock(*found)
-    return step, len(step.layers)
+    return PlainBlock(*found), taken(found)
 
 
 def activated_conv(layers: Sequence[Layer], shape: Shape, train: bool) -> tuple[Step, int] | None:

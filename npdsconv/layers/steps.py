@@ -140,15 +140,22 @@ class SeparableBlock:
         bn2: BatchNorm2d,
         activation: Activation | None,
     ) -> None:
-        first = [bn1, *([mid_activation] if mid_activation else [])]
-        second = [bn2, *([activation] if activation else [])]
-        self.layers = [depthwise, *first, pointwise, *second]
-        self.hidden = [*first, *second[:-1]]
-        self.depthwise, self.norms = depthwise, (bn1, bn2)
+        self.depthwise, self.pointwise, self.norms = depthwise, pointwise, (bn1, bn2)
+        self.parts = depthwise, bn1, mid_activation, pointwise, bn2, activation
         self.activations = activation_name(mid_activation), activation_name(activation)
         # In the order of block.Weights.
         self.owners = depthwise.weight, bn1.weight, bn1.bias, pointwise.weight, bn2.weight, bn2.bias
         self.eps = bn1.eps, bn2.eps
+
+    @property
+    def layers(self) -> list[Layer]:
+        """Four to six of them."""
+        return [layer for layer in self.parts if layer is not None]
+
+    @property
+    def hidden(self) -> list[Layer]:
+        """All but the two convolutions and the last."""
+        return [layer for layer in self.layers[:-1] if layer not in (self.depthwise, self.pointwise)]
 
     def forward(self, x: Array, *, train: bool) -> tuple[Array, Pullback]:
         """(N, C, H, W) to (N, O, OH, OW)."""

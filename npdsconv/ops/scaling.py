@@ -28,7 +28,8 @@ def _numpy_ds(dy: Array, x: Array) -> Array:
     return (dy * x).sum(axis=(2, 3), keepdims=True, dtype=np.float64).astype(x.dtype)
 
 
-# ---- compiled: all of it waits for memory, so there is nothing to tune -----------------------------------------
+# ---- compiled. The plain loop takes as long as the tuned ReLU, 0.51 against 0.48 ms for 6 MB (one thread, in turns, a
+# busy machine): both wait for memory, so there is nothing to tune ------------------------------------------------
 
 
 def _loops(x: Array, s: Array) -> Array:

@@ -9,7 +9,8 @@ from helpers import relu, relu_backward, row
 
 import npdsconv
 from npdsconv.gradcheck import Row, check
-from npdsconv.gradcheck.probes import Point, with_adjoint
+from npdsconv.gradcheck.identities import with_adjoint
+from npdsconv.gradcheck.probes import Point
 from npdsconv.gradcheck.subjects import PairSubject
 
 RNG = np.random.default_rng(11)
@@ -361,3 +362,40 @@ def test_calls_that_make_no_sense():
         check(relu, relu_backward, np.arange(3))
     with pytest.raises(ValueError, match=r"forward returned an empty array \(0, 3\)"):
         check(relu, relu_backward, np.zeros((0, 3)))
+
+
+def test_the_verdict_is_printed_and_stored():
+    def forward(x):
+        return x.astype(np.float32).astype(np.float64) ** 2
+
+    unsure, wrong = (check(forward, lambda dy, x, f=f: f * dy * x, X[0]) for f in (2, 3))
+    assert (unsure.verdict, wrong.verdict) == ("cannot say", "FAILED")
+    assert not unsure.ok
+    assert not wrong.ok
+    assert str(unsure).startswith("forward: cannot say, largest error ")
+    assert unsure.table().splitlines()[1].startswith("cannot say  x ")
+    for report in (unsure, wrong):
+        assert "moves in jumps" in report.rows[0].reason
+        assert json.loads(json.dumps(report.as_dict()))["rows"][0]["verdict"] == report.verdict
+        np.testing.assert_allclose(
+            report.rows[0].numeric, 2 * report.rows[0].analytic / (2, 3)[report is wrong], rtol=1e-3
+        )
+
+
+def test_an_error_in_backward_tells_what_it_was_given():
+    with pytest.raises(TypeError) as caught:
+        check(lambda x, w: x * w, lambda dy, a, b, c: dy, X, X)
+    assert "check called backward(dy, x, w)" in caught.value.__notes__[0]
+
+
+def test_an_error_that_only_sounds_like_writing_comes_through():
+    def forward(x):
+        raise OSError(30, "Read-only file system")
+
+    with pytest.raises(OSError, match="Read-only file system"):
+        check(forward, relu_backward, X)
+
+
+def test_integers_alone_are_refused_with_what_to_do():
+    with pytest.raises(ValueError, match=r"nothing to differentiate; x is int64, give x.astype\(float\)"):
+        check(relu, relu_backward, np.arange(6))

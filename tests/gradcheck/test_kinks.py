@@ -117,3 +117,34 @@ def test_a_deep_relu_network_by_directions():
     assert report.rows[2].name == "array 2"
     scaled = check(forward, lambda dy, *a: [g * (1 + 1e-5) for g in backward(dy, *a)], x, *weights)
     assert not any(r.ok for r in scaled.rows)
+
+
+def test_a_few_kinks_may_lie_in_a_small_array_but_not_more_than_other_elements():
+    assert check(relu, relu_backward, np.array([-1.0, 0, 2]))
+    most = check(relu, relu_backward, np.array([0.0, 0, 2]))
+    assert most.verdict == "cannot say"
+    assert "2 of 3 probes lie on a kink, more than half" in str(most)
+
+
+def test_at_a_kink_the_report_names_the_element_and_what_is_allowed():
+    x = X.copy()
+    x[1, 0, 3] = 0
+    report = check(relu, lambda dy, x: dy * (x > 0) + 3 * dy * (x == 0), x)
+    row = report.rows[0]
+    assert (report.verdict, row.index) == ("FAILED", (1, 0, 3))
+    np.testing.assert_allclose(row.analytic, 3 * row.numeric)
+    assert "lies on a kink, where the slopes allow" in row.reason
+
+
+def test_two_orders_of_ties_are_right_and_two_counts_are_not():
+    x = np.array([[4.0, 1, 4, 4], [2, 3, 0, 1]])
+
+    def backward(weights):
+        return lambda dy, x: dy[:, None] * np.where(x == 4, weights, x == 3)
+
+    for weights in ([1, 0, 0, 0], [0, 0, 1, 0], [0.2, 0, 0.5, 0.3]):
+        assert check(lambda x: x.max(1), backward(np.array(weights)), x)
+    for weights in ([1, 0, 1, 0], [1, 0, 1, 1], [0, 0, 0, 0], [0.2, 0, 0.2, 0.2]):
+        report = check(lambda x: x.max(1), backward(np.array(weights)), x)
+        assert report.verdict == "FAILED"
+        assert "3 equal elements lie on a kink: (0, 0), (0, 2), (0, 3)" in report.rows[0].reason

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from helpers import gradients, normal, settled
 
+from npdsconv import complexity
 from npdsconv.catalogue import LAYERS, OPS, Example
 from npdsconv.layers import Layer, set_impl
 
@@ -165,3 +166,12 @@ def test_tiers_are_switched_all_through_a_layer(row, setting):
     layer = set_impl(row.build(setting, np.random.default_rng(0)), "loops")
     assert {part.impl for part in layer.modules() if hasattr(part, "impl")} <= {"loops"}
     assert isinstance(layer, Layer)
+
+
+@with_every_layer
+def test_every_layer_has_its_cost(row, setting):
+    """The formulas know its parameters and its output; multiply-adds have tests of their own."""
+    layer = make(row, setting)
+    total = complexity.summary(layer, setting.shape[1:])
+    assert total.output == layer(normal(*setting.shape)).shape[1:]
+    assert total.params == sum(p.value.size for p in layer.parameters())

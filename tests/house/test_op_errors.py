@@ -26,7 +26,7 @@ import npdsconv
         ({"padding": (0, -2)}, "padding must be at least 0, got (0, -2)"),
         ({"padding": ((0, 1), (-3, 0))}, "padding must be at least 0, got (-3, 0)"),
         ({"padding": ((0, 1), (1.0, 0))}, f"padding {PAIR}(1.0, 0)"),
-        ({"padding": (1, (0, 1))}, f"padding {PAIR}(1, (0, 1))"),
+        ({"padding": (1, (0, 1))}, f"{PADDING_FORMS}(1, (0, 1))"),
         ({"padding": "SAME"}, f"{PADDING_FORMS}'SAME'"),
         ({"padding": 1.5}, f"{PADDING_FORMS}1.5"),
         ({"padding": None}, f"{PADDING_FORMS}None"),

@@ -65,6 +65,9 @@ class Saved(NamedTuple):
     var2: Array
 
 
+SAVED = tuple(f"saved.{name}" for name in Saved._fields)  # as errors call them
+
+
 class Setting(NamedTuple):
     """All that is not an array, checked."""
 
@@ -211,7 +214,7 @@ def separable_block(
     ----------
     x : (N, C, H, W) float32 or float64
     arrays : depthwise, weight1, bias1, pointwise, weight2, bias2, and perhaps mean1, var1, mean2, var2
-        The six of :class:`Weights`: depthwise (C, M, KH, KW), pointwise (O, C·M), and scale and shift of the two batch
+        The six of ``Weights``: depthwise (C, M, KH, KW), pointwise (O, C·M), and scale and shift of the two batch
         norms, (C·M,) and (O,). Then the statistics of the batch norms, each pair given or None; left out, they are the
         batch's, as for :func:`batch_norm2d`.
     stride, padding, dilation : of the depthwise step
@@ -237,9 +240,10 @@ def separable_block(
     """
     op = "separable_block"
     weights, known = _grouped(op, arrays)
+    chosen = tier(op, IMPLS, impl)
     setting = check_block(op, x, weights, stride, padding, dilation, activations, eps, impl)
     check_statistics(op, weights, known, len(x) * setting.window.pixels)
-    return tier(op, IMPLS, impl).forward(x, weights, known, setting)
+    return chosen.forward(x, weights, known, setting)
 
 
 def separable_block_backward(
@@ -256,17 +260,18 @@ def separable_block_backward(
     impl: str = "numba",
     needs: tuple[str, ...] = ARRAYS,
 ) -> tuple[Any, ...]:
-    """The gradients of :func:`separable_block`, given dy (N, O, OH, OW): for x and the six arrays of :class:`Weights`.
+    """The gradients of :func:`separable_block`, given dy (N, O, OH, OW): for x and the six arrays of ``Weights``.
 
     `given` says of which batch norm the statistics were handed to forward, so that they are constants. Gradients not
     named in `needs` come back as None.
     """
     op = "separable_block_backward"
     of_block, _ = _grouped(op, weights)
+    chosen = tier(op, IMPLS, impl)
     setting = check_block(op, x, of_block, stride, padding, dilation, activations, eps, impl)
     check_needs(op, needs, ARRAYS)
     _check_saved(op, dy, x, saved, of_block, setting.window)
-    found = tier(op, IMPLS, impl).backward(dy, x, Saved(*saved), of_block, given, setting, needs)
+    found = chosen.backward(dy, x, Saved(*saved), of_block, given, setting, needs)
     return tuple(gradient if name in needs else None for name, gradient in zip(ARRAYS, found, strict=True))
 
 
@@ -295,24 +300,22 @@ def check_block(
     impl: str,
 ) -> Setting:
     """What a block is given fits together, and, for the fast tier, can be fused."""
-    tier(op, IMPLS, impl)
     check_floats(op, x=x, **weights._asdict())
     depthwise, pointwise = weights.depthwise, weights.pointwise
     window = check_convolutions(op, x, depthwise, pointwise, stride, padding, dilation)
-    for name, array, count in (
-        ("weight1", weights.weight1, pointwise.shape[1]),
-        ("bias1", weights.bias1, pointwise.shape[1]),
-        ("weight2", weights.weight2, len(pointwise)),
-        ("bias2", weights.bias2, len(pointwise)),
-    ):
-        check_shape(op, name, array, (count,), "one for each channel")
+    outputs, middle = pointwise.shape
+    check_shape(op, "weight1", weights.weight1, (middle,), "one for each channel")
+    check_shape(op, "bias1", weights.bias1, (middle,), "one for each channel")
+    check_shape(op, "weight2", weights.weight2, (outputs,), "one for each channel")
+    check_shape(op, "bias2", weights.bias2, (outputs,), "one for each channel")
     check_activations(op, activations)
     if not isinstance(eps, tuple | list) or len(eps) != 2:
         raise ValueError(f"{op}: eps must be a pair of numbers, one for each batch norm, got {eps!r}")
-    first, second = (check_number(op, "eps", e, 0, open_low=True) for e in eps)
+    for number in eps:
+        check_number(op, "eps", number, 0, open_low=True)
     if impl == "numba":
         check_fuses(op, depthwise.shape, window, activations)
-    return Setting(window, activations, (first, second))
+    return Setting(window, activations, (float(eps[0]), float(eps[1])))
 
 
 def check_convolutions(
@@ -377,13 +380,9 @@ def _check_saved(op: str, dy: Array, x: Array, saved: Saved, weights: Weights, w
     if not isinstance(saved, tuple) or len(saved) != len(Saved._fields):
         raise TypeError(f"{op}: saved must be what separable_block returned, got {type(saved).__name__}")
     outputs, middle = weights.pointwise.shape
-    check_floats(op, dy=dy, x=x, **{f"saved.{n}": a for n, a in zip(Saved._fields, saved, strict=True)})
+    check_floats(op, dy=dy, x=x, **dict(zip(SAVED, saved, strict=True)))
     images = (len(x), outputs, *window.output)
     check_shape(op, "dy", dy, images, "N, O, OH, OW")
-    for name, array, shape in zip(
-        Saved._fields,
-        saved,
-        ((len(x), middle, *window.output), images, (middle,), (middle,), (outputs,), (outputs,)),
-        strict=True,
-    ):
-        check_shape(op, f"saved.{name}", array, shape, "forward was called with other arguments")
+    shapes = (len(x), middle, *window.output), images, (middle,), (middle,), (outputs,), (outputs,)
+    for name, array, shape in zip(SAVED, saved, shapes, strict=True):
+        check_shape(op, name, array, shape, "forward was called with other arguments")
