@@ -65,7 +65,9 @@ def stands_out_locally(pixels: Pixels, inside: Mask) -> Found | None:
     )
     closed = -_largest(-_largest(ground, size), size)
     ink = np.where(inside, closed - dark * pixels, 0)
-    if dark > 0 and closed.max() > 0:  # ink keeps back a share of the light, so as a share it is as dark in shadow
+    if (
+        dark > 0 and closed.max() > 0
+    ):  # ink keeps back a share of the light, so as a share it is as dark in shadow
         ink /= np.maximum(closed / closed.max(), 0.1)
     ink -= np.median(ink[inside])
     noise = 4 * 1.4826 * float(np.median(np.abs(ink[inside])))
