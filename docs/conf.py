@@ -38,7 +38,7 @@ extensions = [
     "of_module",
 ]
 root_doc = "docs/index"
-include_patterns = ["docs/*.md", "docs/api/*.rst", "notebooks/*.ipynb"]
+include_patterns = ["docs/*.md", "docs/api/*.rst", "notebooks/*.ipynb", "npdsconv/kernels/README.md"]
 exclude_patterns = [".*", "docs/_*", "runs", "build", "dist", "**.ipynb_checkpoints"]
 source_suffix = {".md": "myst-nb", ".ipynb": "myst-nb", ".rst": "restructuredtext"}
 
@@ -71,7 +71,11 @@ nitpick_ignore_regex = [
     # types of other packages: their documentation is not here, and the build fetches no index of it
     ("py:class", r"(numpy|np|matplotlib|argparse|collections|contextlib|pathlib|os|typing)\..+|Figure"),
     # protocols that say what an argument must be able to do, and what one op hands to the next; the docstrings say it
-    ("py:class", r"npdsconv\.(checkpoint\.HasState|gradcheck\.subjects\.LayerLike|ops\.separable\.Saved)"),
+    (
+        "py:class",
+        r"npdsconv\.(checkpoint\.HasState|gradcheck\.\w+\.LayerLike|ops\.fused\.block\.Saved|runs\.job\.Job"
+        r"|shapes\.(Steps|Geometry)|layers\.(steps\.Step|activations\.Activation))",
+    ),
 ]
 
 # ---- the pages ---------------------------------------------------------------------------------------------------

@@ -254,3 +254,14 @@ def check_needs(op: str, needs: Iterable[str], known: tuple[str, ...]) -> None:
 def check_choice(op: str, name: str, value: object, known: Iterable[str]) -> None:
     if value not in (choices := tuple(known)):
         raise ValueError(f"{op}: {name} must be one of {', '.join(choices)}, got {value!r}")
+
+
+def likely_layout(x: Array, channels: int) -> str:
+    """What to do about images whose channels seem to be last; empty where they do not.
+
+    >>> likely_layout(np.zeros((2, 28, 28, 1)), 1)
+    '; x must be (N, C, H, W), and (2, 28, 28, 1) looks like channels last: x.transpose(0, 3, 1, 2)'
+    """
+    if x.ndim != 4 or x.shape[1] == channels or x.shape[3] != channels:
+        return ""
+    return f"; x must be (N, C, H, W), and {x.shape} looks like channels last: x.transpose(0, 3, 1, 2)"

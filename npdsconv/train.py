@@ -33,7 +33,6 @@ __all__ = [
     "evaluate",
     "fit",
     "predict",
-    "steps_per_epoch",
     "train_step",
 ]
 

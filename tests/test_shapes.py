@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from messages import F32, C
 
+from npdsconv import conv2d, depthwise_conv2d, pointwise_conv2d
 from npdsconv.shapes import check_floats, pair
 
 
@@ -21,3 +22,16 @@ def test_arrays_that_are_not_given_are_not_checked():
         check_floats("op", x=C.astype(F32), mean=None, var=C)
     with pytest.raises(TypeError, match=r"^op: dy must be a NumPy array, got NoneType$"):
         check_floats("op", dy=None, x=C)
+
+
+@pytest.mark.parametrize("impl", ["im2col", "numba"])
+@pytest.mark.parametrize(
+    ("op", "w"), [(conv2d, (5, 3, 2, 2)), (depthwise_conv2d, (3, 1, 2, 2)), (pointwise_conv2d, (5, 3))]
+)
+def test_channels_last_is_named_as_the_likely_cause(op, w, impl):
+    x, w = np.zeros((2, 9, 8, 3)), np.zeros(w)
+    said = r"x has 9 channels, .*; x must be \(N, C, H, W\), and \(2, 9, 8, 3\) looks like channels last: x\.transpose"
+    with pytest.raises(ValueError, match=said):
+        op(x, w, impl=impl)
+    with pytest.raises(ValueError, match=r"x has 9 channels, w [^;]*$"):
+        op(x.transpose(0, 1, 3, 2), w, impl=impl)

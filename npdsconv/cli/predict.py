@@ -1,19 +1,32 @@
 """``npdsconv predict``: recognise digits in picture files."""
 
 import argparse
+import sys
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from npdsconv import text, train
-from npdsconv.cli import Outcome, which_run
+from npdsconv.cli import BAD_INPUT, FAILED, Outcome, which_run
 from npdsconv.data import images
+from npdsconv.runs import shipped
 from npdsconv.runs.folder import is_run, load_model
+
+OWN = "the network that comes with npdsconv"
+
+
+class Looked(NamedTuple):
+    """A picture that was named: what the network is to see, or why it cannot be trusted."""
+
+    file: str
+    seen: np.ndarray | None
+    reason: str
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    which_run.add(parser)
+    which_run.add(parser, default=f"{OWN}, trained on the full MNIST")
     kinds = ", ".join(sorted(suffix[1:] for suffix in images.SUFFIXES))
     parser.add_argument(
         "pictures",
@@ -25,29 +38,77 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> Outcome:
-    """Print, for each picture, the digit and the probabilities of all ten."""
+    """Print, for each picture, the digit and the probabilities of all ten, or why it was left out."""
     place, pictures = _run_and_pictures(args)
-    model, _, _ = load_model(which_run.chosen("predict", place, args.run))
-    files = [file for path in pictures for file in images.list_images(path)]
-    seen = [images.prepare(file) for file in files]
-    probabilities = train.predict(model, np.stack(seen)[:, None])
-    digits = probabilities.argmax(axis=1).tolist()
-    classes = [str(k) for k in range(probabilities.shape[1])]
-    columns = (f"<{max(len(str(file)) for file in files)}", ">5", *[">6"] * len(classes))
-    print(text.line(("", "digit", *classes), columns))
-    for file, digit, p in zip(files, digits, probabilities, strict=True):
-        print(text.line((str(file), digit, *(f"{share:.1%}" for share in p)), columns))
-    if args.save:
-        _save(Path(args.save), files, seen)
-    found = zip(files, digits, probabilities, strict=True)
-    return Outcome(
-        {
-            "predictions": [
-                {"file": str(file), "digit": digit, "probabilities": [round(float(v), 6) for v in p]}
-                for file, digit, p in found
-            ]
-        }
-    )
+    path = which_run.named("predict", place, args.run)
+    model = load_model(path or shipped.path())[0]
+    if path is None:
+        print(f"{OWN}: {shipped.ACCURACY['mnist']:.2%} of MNIST's test images; --run RUN takes another\n")
+    looked = [one for picture in pictures for one in _look(picture)]
+    seen = [one.seen for one in looked if one.seen is not None]
+    probabilities = train.predict(model, np.stack(seen)[:, None]) if seen else np.empty((0, 10))
+    answers = iter(probabilities)
+    answered = [(one, None if one.seen is None else next(answers)) for one in looked]
+    _print(answered, probabilities.shape[1])
+    if args.save and seen:
+        _save(Path(args.save), looked)
+    return Outcome(_report(answered, path), _code(looked))
+
+
+def _look(picture: str) -> list[Looked]:
+    """Every file that `picture` means, brought into MNIST's form where it can be."""
+    try:
+        files = images.list_images(picture)
+    except OSError as error:
+        return [Looked(picture, None, _reason(error, picture))]
+    looked = []
+    for file in map(str, files):
+        try:
+            looked.append(Looked(file, images.prepare(file), ""))
+        except (ValueError, OSError) as error:
+            looked.append(Looked(file, None, _reason(error, file)))
+    return looked
+
+
+def _reason(error: Exception, file: str) -> str:
+    """The error without the names of the function and of the file, which stand before it."""
+    said = str(error).partition(": ")[2] or str(error)
+    return said.removeprefix(file).lstrip(": ").removesuffix(f" {file}")
+
+
+def _print(answered: list[tuple[Looked, np.ndarray | None]], classes: int) -> None:
+    columns = (f"<{max(len(one.file) for one, _ in answered)}", ">5", *[">6"] * classes)
+    print(text.line(("", "digit", *map(str, range(classes))), columns))
+    for one, p in answered:
+        if p is None:
+            print(text.line((one.file, "-", f"left out: {one.reason}"), (*columns[:2], "")))
+        else:
+            print(text.line((one.file, int(p.argmax()), *(f"{share:.1%}" for share in p)), columns))
+
+
+def _report(answered: list[tuple[Looked, np.ndarray | None]], path: Path | None) -> dict[str, Any]:
+    return {
+        "predictions": [
+            {"file": one.file, "digit": int(p.argmax()), "probabilities": [round(float(v), 6) for v in p]}
+            for one, p in answered
+            if p is not None
+        ],
+        "left_out": [{"file": one.file, "reason": one.reason} for one, p in answered if p is None],
+        "run": None if path is None else str(path),
+    }
+
+
+def _code(looked: list[Looked]) -> int:
+    """0 if every picture was read; what was left out is counted on standard error."""
+    bad = [one for one in looked if one.seen is None]
+    if not bad:
+        return 0
+    if len(bad) < len(looked):
+        print(f"npdsconv: {len(bad)} of {len(looked)} pictures left out", file=sys.stderr)
+        return FAILED
+    more = f", and {len(bad) - 1} more" if len(bad) > 1 else ""
+    print(f"npdsconv: error: predict: nothing to read: {bad[0].file}: {bad[0].reason}{more}", file=sys.stderr)
+    return BAD_INPUT
 
 
 def _run_and_pictures(args: argparse.Namespace) -> tuple[str | None, list[str]]:
@@ -60,14 +121,20 @@ def _run_and_pictures(args: argparse.Namespace) -> tuple[str | None, list[str]]:
     return words[0], words[1:]
 
 
-def _save(folder: Path, files: list[Path], seen: list[np.ndarray]) -> None:
+def _save(folder: Path, looked: list[Looked]) -> None:
+    """Write the pictures as the network saw them, each under the name of its file."""
     from PIL import Image
 
+    taken: set[str] = set()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for k, (file, picture) in enumerate(zip(files, seen, strict=True)):
-            taken = any(other.stem == file.stem for other in files[:k])
-            Image.fromarray(picture).save(folder / f"{file.stem}{f'-{k}' if taken else ''}.png")
+        for k, one in enumerate(looked):
+            if one.seen is None:
+                continue
+            stem = Path(one.file).stem
+            name = f"{stem}-{k}" if stem in taken else stem
+            taken.add(name)
+            Image.fromarray(one.seen).save(folder / f"{name}.png")
     except OSError as error:
         raise type(error)(f"predict: cannot write to {folder}: {error.strerror or error}") from None
     print(f"the pictures as the network saw them are in {folder}")

@@ -5,12 +5,12 @@ from pathlib import Path
 
 from npdsconv.runs.folder import latest_folder
 
-HELP = "run folder or checkpoint; RUN and --run RUN mean the same (default: the latest run)"
+HELP = "run folder or checkpoint; RUN and --run RUN mean the same (default: {})"
 
 
-def add(parser: argparse.ArgumentParser) -> None:
-    """Declare RUN and --run RUN."""
-    parser.add_argument("place", nargs="?", metavar="RUN", help=HELP)
+def add(parser: argparse.ArgumentParser, default: str = "the latest run") -> None:
+    """Declare RUN and --run RUN; `default` says what is taken where neither is given."""
+    parser.add_argument("place", nargs="?", metavar="RUN", help=HELP.format(default))
     parser.add_argument("--run", metavar="RUN", help="the same as RUN")
 
 
@@ -24,7 +24,18 @@ def chosen(command: str, place: str | None, option: str | None) -> Path:
     FileNotFoundError
         None is named, and there is none.
     """
+    return named(command, place, option) or latest_folder(trained=True)
+
+
+def named(command: str, place: str | None, option: str | None) -> Path | None:
+    """The run that was named in one of the two ways; None if none was.
+
+    Raises
+    ------
+    ValueError
+        Two different ones are named.
+    """
     if place and option and place != option:
         raise ValueError(f"{command}: one run at a time, got {place} and --run {option}")
-    named = place or option
-    return Path(named) if named else latest_folder(trained=True)
+    path = place or option
+    return Path(path) if path else None

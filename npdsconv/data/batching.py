@@ -1,6 +1,7 @@
 """Mini-batches whose order and augmentation are functions of (seed, epoch, index)."""
 
 import operator
+import warnings
 from collections.abc import Iterator
 from typing import Any, Protocol
 
@@ -30,8 +31,8 @@ def to_float(images: npt.NDArray[Any]) -> npt.NDArray[Any]:
     Parameters
     ----------
     images : ndarray of uint8, float32 or float64
-        uint8 is divided by 255. Floating-point images are taken to be scaled already and are returned as they
-        are.
+        uint8 is divided by 255. Floating-point images are taken to be scaled already, to [0, 1] or to mean 0, and
+        are returned as they are.
 
     Returns
     -------
@@ -43,6 +44,12 @@ def to_float(images: npt.NDArray[Any]) -> npt.NDArray[Any]:
         Any other dtype: its scale cannot be known.
     ValueError
         NaN or infinity among floating-point pixels.
+
+    Warns
+    -----
+    UserWarning
+        Floating-point pixels that are nowhere negative and go far beyond 1: they look like 0 to 255, and a network
+        that knows [0, 1] cannot read them.
 
     Examples
     --------
@@ -56,7 +63,21 @@ def to_float(images: npt.NDArray[Any]) -> npt.NDArray[Any]:
     if not np.isfinite(images).all():
         bad = np.count_nonzero(~np.isfinite(images))
         raise ValueError(f"to_float: {bad} of {images.size} pixels are not finite")
+    if images.size and images.min() >= 0 and (most := images.max()) >= _BRIGHT:
+        warnings.warn(
+            f"images are {images.dtype} from {images.min():g} to {most:g}: floating-point images are expected in "
+            f"[0, 1]; divide by {_full_scale(most)}, or give uint8",
+            stacklevel=2,
+        )
     return images
+
+
+_BRIGHT = 4  # interpolation, or division by a standard deviation, goes a little beyond 1
+
+
+def _full_scale(most: float) -> int:
+    """The usual scale that holds such pixels: of 4, 8 or 16 bits."""
+    return next((full for full in (16, 255) if most <= full), 65535)
 
 
 def batches(
@@ -107,6 +128,7 @@ def batches(
     [2, 2, 1]
     """
     seed, epoch = _hash.check_key("batches", "seed", seed), _hash.check_key("batches", "epoch", epoch)
+    images, labels = np.asarray(images), np.asarray(labels)
     size = _check_batches(images, labels, batch_size)
     n = len(labels)
     order = _hash.permutation(seed, epoch, _SHUFFLE_STREAM, n) if shuffle else np.arange(n)

@@ -26,6 +26,26 @@ MNIST5K = {
 _STREAM = 0x686F6C64  # "hold"
 
 
+def channels_last(images: npt.NDArray[Any]) -> str:
+    """What to do about images (N,H,W,C), as Keras has them; empty where they do not look like that."""
+    if images.ndim == 4 and images.shape[3] in (1, 3) and min(images.shape[1:3]) >= 8:
+        return "; this looks like channels last: images.transpose(0, 3, 1, 2)"
+    return ""
+
+
+def likely_cause(images: npt.NDArray[Any], labels: npt.NDArray[Any]) -> str:
+    """What is probably wrong with images and labels whose shapes do not fit; empty where nothing is probable."""
+    if images.ndim == 3:
+        return "; images[:, None] adds the channel"
+    if labels.ndim == 2 and len(labels) == len(images):
+        return (
+            "; labels.squeeze(1) makes them flat"
+            if labels.shape[1] == 1
+            else "; one-hot: labels.argmax(axis=1)"
+        )
+    return channels_last(images)
+
+
 @dataclass(frozen=True, eq=False)
 class Split:
     """Images and their labels.
@@ -35,7 +55,13 @@ class Split:
     images : (N, 1, 28, 28) uint8
         0 is background, 255 full ink. Other image sizes and channel counts are allowed too.
     labels : (N,) int64
-        Classes, from 0.
+        Classes, from 0. Both may be lists.
+
+    Raises
+    ------
+    ValueError
+        Shapes that do not fit; where the cause is likely known (no channel, channels last, one-hot labels), it
+        is named.
 
     Notes
     -----
@@ -46,10 +72,16 @@ class Split:
     labels: npt.NDArray[np.int64]
 
     def __post_init__(self) -> None:
-        if self.images.ndim != 4 or self.labels.shape != self.images.shape[:1]:
+        images, labels = np.asarray(self.images), np.asarray(self.labels)
+        if images.ndim != 4 or labels.shape != images.shape[:1]:
             raise ValueError(
-                f"Split: images {self.images.shape}, labels {self.labels.shape}: expected (N,C,H,W), (N,)"
+                f"Split: images {images.shape}, labels {labels.shape}: expected (N,C,H,W), (N,)"
+                f"{likely_cause(images, labels)}"
             )
+        if cause := channels_last(images):
+            raise ValueError(f"Split: images {images.shape}: expected (N,C,H,W){cause}")
+        object.__setattr__(self, "images", images)  # lists are taken too; frozen is for whoever holds a split
+        object.__setattr__(self, "labels", labels)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -89,7 +121,8 @@ def load(name: str, data_dir: str | os.PathLike[str] | None = None) -> Dataset:
         score "mini test": all its images come from MNIST's *training* set, so a model trained on "mnist" has
         seen them. "mnist" is the full set: 60,000 and 10,000.
     data_dir : path, optional
-        The folder with MNIST's four IDX files, plain or .gz. Otherwise the environment variable
+        The folder with MNIST's four IDX files, plain or .gz, also as ``train-images.idx3-ubyte`` and in
+        ``MNIST/raw``, as other tools write them. Otherwise the environment variable
         `NPDSCONV_DATA_DIR` names it; otherwise the files are taken from the user's cache, and fetched if they
         are not there.
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy.typing as npt
 
-from . import idx
+from . import files, idx
 
 MNIST = {
     "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
@@ -42,7 +42,7 @@ def mnist_arrays(data_dir: str | os.PathLike[str] | None = None) -> dict[str, np
 
 
 def read_folder(folder: Path, sha256: Mapping[str, str]) -> dict[str, npt.NDArray[Any]]:
-    """Read the files named in `sha256` from `folder`, each as NAME or NAME.gz, and check every one."""
+    """Read the files named in `sha256` from `folder`, plain or .gz (see `files.find`), and check every one."""
     if not folder.is_dir():
         raise FileNotFoundError(f"load: no folder {folder}; it should hold {', '.join(sha256)}, plain or .gz")
     return {name: idx.decode(_read_checked(folder, name, digest), name) for name, digest in sha256.items()}
@@ -56,16 +56,12 @@ def cache_folder() -> Path:
 
 
 def _read_checked(folder: Path, name: str, sha256: str) -> bytes:
-    path = next((p for p in (folder / name, folder / f"{name}.gz") if p.is_file()), None)
-    if path is None:
-        raise FileNotFoundError(f"load: {folder} has neither {name} nor {name}.gz")
+    path = files.find(folder, name)
     raw = idx.read_bytes(path)
     found = hashlib.sha256(raw).hexdigest()
     if found != sha256:
-        raise ValueError(
-            f"load: {path} is damaged or wrong: its {len(raw)} bytes (decompressed) have sha256 {found}, "
-            f"expected {sha256}"
-        )
+        what = files.what_it_is(path.read_bytes(), raw)
+        raise ValueError(f"load: {path} is damaged or wrong: {what} (sha256 {found}, expected {sha256})")
     return raw
 
 
@@ -77,9 +73,9 @@ def _cached_or_fetched(folder: Path, name: str) -> bytes:
     try:
         return _fetch(folder, name)
     except OSError as error:
-        files = ", ".join(f"{n}.gz" for n in MNIST)
+        wanted = ", ".join(f"{n}.gz" for n in MNIST)
         raise FileNotFoundError(
-            f"{reason}, and could not be fetched. Put {files} (or the same, decompressed) into {folder} or "
+            f"{reason}, and could not be fetched. Put {wanted} (or the same, decompressed) into {folder} or "
             f"a folder named by {VARIABLE} or data_dir. load('mnist5k') needs no files. Tried: {error}"
         ) from error
 

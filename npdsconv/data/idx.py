@@ -33,6 +33,12 @@ def read_idx(path: str | os.PathLike[str]) -> npt.NDArray[Any]:
     ndarray
         The array, in the machine's byte order and read-only.
 
+    Notes
+    -----
+    Data sets in MNIST's format (Fashion-MNIST, KMNIST, EMNIST) become a `Split` by
+    ``Split(read_idx(images_file)[:, None], read_idx(labels_file))``. The images of EMNIST are stored with rows and
+    columns exchanged: ``read_idx(images_file).transpose(0, 2, 1)`` sets them upright.
+
     Raises
     ------
     FileNotFoundError

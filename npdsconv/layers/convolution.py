@@ -1,6 +1,7 @@
 """Layers that own convolution weights, and the dense layer."""
 
-from typing import final
+from collections.abc import Callable
+from typing import Any, final
 
 import numpy as np
 
@@ -22,6 +23,19 @@ from npdsconv.shapes import (
 
 def _zeros(n: int) -> Parameter:
     return Parameter(np.zeros(n, np.float32))
+
+
+def _pulled_back(
+    gradients: Callable[..., tuple[Any, ...]], x: Array, w: Parameter, b: Parameter | None, **how: Any
+) -> Pullback:
+    """The pullback of an op of x, a weight and perhaps a bias."""
+
+    def backward(dy: Array, dx: bool) -> Array:
+        gradient, dw, db = gradients(dy, x, w.value, needs=needed(dx, w=w, b=b), **how)
+        accumulate((w, b), (dw, db))
+        return gradient
+
+    return Pullback(backward)
 
 
 @final
@@ -69,14 +83,7 @@ class Conv2d(Layer):
         """(N, C, H, W) to (N, O, OH, OW)."""
         w, b, impl, how = self.weight, self.bias, self.impl, self.geometry()
         y = standard.conv2d(x, w.value, b.value if b else None, impl=impl, **how)
-
-        def backward(dy: Array, dx: bool) -> Array:
-            needs = needed(dx, w=w, b=b)
-            gradient, dw, db = standard.conv2d_backward(dy, x, w.value, impl=impl, needs=needs, **how)
-            accumulate((w, b), (dw, db))
-            return gradient
-
-        return y, Pullback(backward)
+        return y, _pulled_back(standard.conv2d_backward, x, w, b, impl=impl, **how)
 
     def geometry(self) -> Geometry:
         """Stride, padding, dilation and groups, as the ops take them."""
@@ -128,16 +135,7 @@ class ConvTranspose2d(Layer):
         """(N, C, H, W) to (N, O, OH, OW)."""
         w, b, impl, how = self.weight, self.bias, self.impl, self.geometry()
         y = transposed.conv_transpose2d(x, w.value, b.value if b else None, impl=impl, **how)
-
-        def backward(dy: Array, dx: bool) -> Array:
-            needs = needed(dx, w=w, b=b)
-            gradient, dw, db = transposed.conv_transpose2d_backward(
-                dy, x, w.value, impl=impl, needs=needs, **how
-            )
-            accumulate((w, b), (dw, db))
-            return gradient
-
-        return y, Pullback(backward)
+        return y, _pulled_back(transposed.conv_transpose2d_backward, x, w, b, impl=impl, **how)
 
     def geometry(self) -> Geometry:
         """Stride, padding, dilation and groups, as the ops take them."""
@@ -186,16 +184,7 @@ class DepthwiseConv2d(Layer):
         """(N, C, H, W) to (N, C·M, OH, OW)."""
         w, b, impl, how = self.weight, self.bias, self.impl, self.geometry()
         y = depthwise.depthwise_conv2d(x, w.value, b.value if b else None, impl=impl, **how)
-
-        def backward(dy: Array, dx: bool) -> Array:
-            needs = needed(dx, w=w, b=b)
-            gradient, dw, db = depthwise.depthwise_conv2d_backward(
-                dy, x, w.value, impl=impl, needs=needs, **how
-            )
-            accumulate((w, b), (dw, db))
-            return gradient
-
-        return y, Pullback(backward)
+        return y, _pulled_back(depthwise.depthwise_conv2d_backward, x, w, b, impl=impl, **how)
 
     def geometry(self) -> Steps:
         """Stride, padding and dilation, as the ops take them."""
@@ -230,14 +219,7 @@ class PointwiseConv2d(Layer):
         """(N, C, H, W) to (N, O, H, W)."""
         w, b, impl = self.weight, self.bias, self.impl
         y = pointwise.pointwise_conv2d(x, w.value, b.value if b else None, impl=impl)
-
-        def backward(dy: Array, dx: bool) -> Array:
-            needs = needed(dx, w=w, b=b)
-            gradient, dw, db = pointwise.pointwise_conv2d_backward(dy, x, w.value, impl=impl, needs=needs)
-            accumulate((w, b), (dw, db))
-            return gradient
-
-        return y, Pullback(backward)
+        return y, _pulled_back(pointwise.pointwise_conv2d_backward, x, w, b, impl=impl)
 
 
 @final
@@ -268,10 +250,4 @@ class Linear(Layer):
         """(N, C) to (N, O)."""
         w, b, impl = self.weight, self.bias, self.impl
         y = dense.linear(x, w.value, b.value if b else None, impl=impl)
-
-        def backward(dy: Array, dx: bool) -> Array:
-            gradient, dw, db = dense.linear_backward(dy, x, w.value, impl=impl, needs=needed(dx, w=w, b=b))
-            accumulate((w, b), (dw, db))
-            return gradient
-
-        return y, Pullback(backward)
+        return y, _pulled_back(dense.linear_backward, x, w, b, impl=impl)

@@ -28,6 +28,7 @@ from npdsconv.shapes import (
     check_ndim,
     check_needs,
     check_shape,
+    likely_layout,
     resolve_window,
 )
 
@@ -255,6 +256,7 @@ def _check(
     if w.shape[0] != x.shape[1]:
         raise ValueError(
             f"{op}: x has {x.shape[1]} channels, w has filters for {w.shape[0]}: w is (C, M, KH, KW)"
+            f"{likely_layout(x, len(w))}"
         )
     if b is not None:
         check_shape(op, "b", b, (w.shape[0] * w.shape[1],), "C·M")

@@ -13,7 +13,7 @@ import numpy as np
 
 from npdsconv.ops._tiers import Gradient, Terms, Tier, add_bias, bias_gradient, tier
 from npdsconv.ops.activations import check_cut
-from npdsconv.shapes import Array, check_floats, check_ndim, check_needs, check_shape
+from npdsconv.shapes import Array, check_floats, check_ndim, check_needs, check_shape, likely_layout
 
 # ---- naive: the formula, index by index -----------------------------------------------------------------------
 
@@ -212,6 +212,9 @@ def check_pointwise(op: str, x: Array, w: Array, b: Array | None) -> None:
     check_ndim(op, "x", x, "N, C, H, W")
     check_ndim(op, "w", w, "O, C")
     if w.shape[1] != x.shape[1]:
-        raise ValueError(f"{op}: x has {x.shape[1]} channels, w reads {w.shape[1]}: w is (O, C)")
+        raise ValueError(
+            f"{op}: x has {x.shape[1]} channels, w reads {w.shape[1]}: w is (O, C)"
+            f"{likely_layout(x, w.shape[1])}"
+        )
     if b is not None:
         check_shape(op, "b", b, (len(w),), "O")

@@ -26,6 +26,7 @@ from npdsconv.shapes import (
     check_ndim,
     check_needs,
     check_shape,
+    likely_layout,
     resolve_window,
 )
 
@@ -274,7 +275,7 @@ def check_conv2d(
     if w.shape[1] * groups != x.shape[1]:
         raise ValueError(
             f"{op}: x has {x.shape[1]} channels, w reads {w.shape[1]} in each of {groups} groups: "
-            f"w is (O, C/groups, KH, KW)"
+            f"w is (O, C/groups, KH, KW){likely_layout(x, w.shape[1] * groups)}"
         )
     if b is not None:
         check_shape(op, "b", b, (len(w),), "O")

@@ -28,6 +28,11 @@ COLUMNS = (
     "held_out_accuracy",
 )
 
+DIGITS = (
+    (1, 28, 28),
+    10,
+)  # shape and classes, where a checkpoint says neither: the first ones were all of digits
+
 
 class RunFolder:
     """One training run on disk."""
@@ -105,16 +110,16 @@ def load_model(path: str | os.PathLike[str]) -> tuple[Sequential, Recipe, Checkp
     file = path / "checkpoint.npz" if path.is_dir() else path
     saved = checkpoint.load(file)
     recipe = recipe_of(saved, file)
-    model = recipe.build_model(tuple(saved.meta["shape"]), saved.meta["classes"])
+    shape, classes = saved.meta.get("shape", DIGITS[0]), saved.meta.get("classes", DIGITS[1])
+    model = recipe.build_model(tuple(shape), classes)
     model.load_state_dict(saved.state)
     return model, recipe, saved
 
 
 def recipe_of(saved: Checkpoint, file: Path) -> Recipe:
-    """The recipe that a checkpoint carries, beside the shape of an image and the number of classes."""
+    """The recipe that a checkpoint carries."""
     try:
-        if saved.meta.keys() >= {"shape", "classes"}:
-            return Recipe(**saved.meta["recipe"])
+        return Recipe(**saved.meta["recipe"])
     except (KeyError, TypeError):
         pass
     raise ValueError(f"{file} carries no recipe of this version: it was not written by `npdsconv train`")

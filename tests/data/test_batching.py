@@ -209,3 +209,29 @@ def test_random_numbers_are_addressed_one_by_one():
 @pytest.mark.parametrize("n", [0, 1, 2, 500])
 def test_permutation(n):
     assert sorted(_hash.permutation(5, 0, 0, n).tolist()) == list(range(n))
+
+
+@pytest.mark.parametrize(
+    ("most", "full"),
+    [(255, 255), (200.5, 255), (16, 16), (65535, 65535)],
+    ids=["", "dark", "4 bits", "16 bits"],
+)
+def test_floating_point_images_of_another_scale_are_told(images, most, full):
+    bright = (images / images.max() * most).astype(np.float32)
+    with pytest.warns(
+        UserWarning, match=rf"images are float32 from 0 to {most:g}: .* \[0, 1\]; divide by {full}, or"
+    ):
+        assert to_float(bright) is bright
+    with pytest.warns(UserWarning, match="divide by"):
+        list(batches(bright, LABELS, 5, seed=0, epoch=0))
+
+
+def test_images_of_mean_zero_are_not_warned_of():
+    to_float(np.array([-0.42, 2.8, 9.0]))
+    to_float(np.array([0.0, 1.1]))  # interpolation
+    to_float(np.zeros((0, 1, 2, 3)))
+
+
+def test_labels_may_be_a_list():
+    found = list(batches(np.zeros((3, 1, 2, 2), np.uint8), [2, 0, 1], 2, seed=0, epoch=0, shuffle=False))
+    assert [y.tolist() for _, y in found] == [[2, 0], [1]]

@@ -121,6 +121,27 @@ def test_split_refuses_shapes_that_do_not_fit(images, labels):
         Split(np.zeros(images, np.uint8), np.zeros(labels, np.int64))
 
 
+@pytest.mark.parametrize(
+    ("images", "labels", "cause"),
+    [
+        ((4, 9, 8), (4,), r"; images\[:, None\] adds the channel"),
+        ((4, 9, 8, 1), (4,), r"; this looks like channels last: images\.transpose\(0, 3, 1, 2\)"),
+        ((4, 9, 8, 3), (4,), "; this looks like channels last"),
+        ((4, 1, 9, 8), (4, 10), r"; one-hot: labels\.argmax\(axis=1\)"),
+        ((4, 1, 9, 8), (4, 1), r"; labels\.squeeze\(1\) makes them flat"),
+    ],
+)
+def test_split_names_the_likely_cause(images, labels, cause):
+    with pytest.raises(ValueError, match=rf"Split: images .*: expected .*{cause}"):
+        Split(np.zeros(images, np.uint8), np.zeros(labels, np.int64))
+
+
+def test_split_takes_lists():
+    split = Split([[[[1, 2]]], [[[3, 4]]]], [1, 0])
+    assert split.images.shape == (2, 1, 1, 2)
+    assert split.take(np.array([1])).labels.tolist() == [0]
+
+
 def test_take():
     split = labelled([3, 2])
     taken = split.take(np.array([4, 0]))

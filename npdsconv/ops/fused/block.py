@@ -214,7 +214,7 @@ def separable_block(
     ----------
     x : (N, C, H, W) float32 or float64
     arrays : depthwise, weight1, bias1, pointwise, weight2, bias2, and perhaps mean1, var1, mean2, var2
-        The six of :class:`Weights`: depthwise (C, M, KH, KW), pointwise (O, C·M), and scale and shift of the two batch
+        The six of ``Weights``: depthwise (C, M, KH, KW), pointwise (O, C·M), and scale and shift of the two batch
         norms, (C·M,) and (O,). Then the statistics of the batch norms, each pair given or None; left out, they are the
         batch's, as for :func:`batch_norm2d`.
     stride, padding, dilation : of the depthwise step
@@ -260,7 +260,7 @@ def separable_block_backward(
     impl: str = "numba",
     needs: tuple[str, ...] = ARRAYS,
 ) -> tuple[Any, ...]:
-    """The gradients of :func:`separable_block`, given dy (N, O, OH, OW): for x and the six arrays of :class:`Weights`.
+    """The gradients of :func:`separable_block`, given dy (N, O, OH, OW): for x and the six arrays of ``Weights``.
 
     `given` says of which batch norm the statistics were handed to forward, so that they are constants. Gradients not
     named in `needs` come back as None.

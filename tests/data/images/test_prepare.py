@@ -1,13 +1,11 @@
 """Pictures of digits, shown large, small, inverted, coloured or dusty, come back as MNIST has them."""
 
-import io
-
 import numpy as np
 import pytest
 from PIL import Image
 
 from npdsconv.data import load
-from npdsconv.data.images import list_images, prepare, read_image
+from npdsconv.data.images import prepare
 
 DIGITS = load("mnist5k").test.images[:25, 0]
 
@@ -158,104 +156,3 @@ def test_a_blank_picture(picture):
 def test_arrays_that_are_no_pictures(picture, message):
     with pytest.raises(ValueError, match=message):
         prepare(picture)
-
-
-GREY = np.array([[0, 51, 255], [102, 204, 153]], np.uint8)
-
-
-def save(path, array, mode=None, **settings):
-    image = Image.fromarray(array)
-    (image if mode is None else image.convert(mode)).save(path, **settings)
-    return path
-
-
-@pytest.mark.parametrize("suffix", ["png", "pgm", "bmp", "tiff"])
-def test_read_grey(tmp_path, suffix):
-    found = read_image(save(tmp_path / f"a.{suffix}", GREY))
-    assert found.dtype == np.float32
-    np.testing.assert_allclose(found, GREY / 255, rtol=1e-6)
-
-
-@pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA", "P"])
-def test_read_colour_palette_and_opaque_alpha(tmp_path, mode):
-    np.testing.assert_allclose(read_image(save(tmp_path / "a.png", GREY, mode)), GREY / 255, atol=0.003)
-
-
-def test_read_black_and_white(tmp_path):
-    found = read_image(save(tmp_path / "a.png", GREY > 100))
-    np.testing.assert_array_equal(found, GREY > 100)
-
-
-@pytest.mark.parametrize("suffix", ["png", "tiff"])
-def test_read_16_bits(tmp_path, suffix):
-    deep = np.array([[0, 1, 300], [65535, 40000, 7]], np.uint16)
-    np.testing.assert_allclose(read_image(save(tmp_path / f"a.{suffix}", deep)), deep / 65535, rtol=1e-6)
-
-
-def test_read_pgm_with_ten_bits_and_in_ascii(tmp_path):
-    (tmp_path / "a.pgm").write_bytes(b"P2\n# by hand\n3 1\n1023\n0 1023 341\n")
-    np.testing.assert_allclose(read_image(tmp_path / "a.pgm"), [[0, 1, 1 / 3]], atol=1e-4)
-
-
-def test_a_photograph_is_turned_upright(tmp_path):
-    exif = Image.Exif()
-    exif[0x0112] = 6  # turn a quarter clockwise to view
-    turned = read_image(save(tmp_path / "a.png", GREY, exif=exif))
-    np.testing.assert_allclose(turned, np.rot90(GREY, -1) / 255, rtol=1e-6)
-
-
-@pytest.mark.parametrize("ink", [0, 255])
-def test_transparent_background_takes_the_colour_far_from_the_ink(tmp_path, ink):
-    digit = DIGITS[3]
-    colour = np.full((28, 28, 4), ink, np.uint8)
-    colour[..., 3] = digit
-    path = save(tmp_path / "a.png", colour)
-    np.testing.assert_allclose(read_image(path)[0, 0], 1 if ink == 0 else 0)
-    assert_looks_like(prepare(path), digit, 0.5, 0.999)
-
-
-def test_a_transparent_palette_colour(tmp_path):
-    palette = Image.fromarray((DIGITS[3] > 100).astype(np.uint8)).convert("P")
-    palette.putpalette([9, 9, 9, 10, 10, 10])  # ink hardly lighter than what is transparent
-    palette.save(tmp_path / "a.png", transparency=0)
-    np.testing.assert_array_equal(prepare(tmp_path / "a.png"), prepare(DIGITS[3] > 100))
-
-
-def test_prepare_takes_a_path(tmp_path):
-    path = save(tmp_path / "a.png", 255 - enlarged(DIGITS[1], 3).astype(np.uint8), "RGB")
-    assert_looks_like(prepare(path), DIGITS[1], 0.3, 0.999)
-    assert_looks_like(prepare(str(path)), DIGITS[1], 0.3, 0.999)
-
-
-def test_what_is_not_a_picture(tmp_path):
-    (tmp_path / "a.png").write_text("hello")
-    with pytest.raises(ValueError, match=r"read_image: .*a\.png is not a picture that can be read"):
-        prepare(tmp_path / "a.png")
-    packed = io.BytesIO()
-    Image.fromarray(np.random.default_rng(6).integers(0, 256, (90, 90)).astype(np.uint8)).save(packed, "png")
-    (tmp_path / "b.png").write_bytes(packed.getvalue()[:3000])
-    with pytest.raises(
-        ValueError, match=r"read_image: .*b\.png is not a picture that can be read: .*truncated"
-    ):
-        read_image(tmp_path / "b.png")
-    with pytest.raises(FileNotFoundError, match=r"read_image: no file .*c\.png"):
-        read_image(tmp_path / "c.png")
-    with pytest.raises(FileNotFoundError, match="read_image: no file"):
-        read_image(tmp_path)
-    blank = save(tmp_path / "d.png", np.full((9, 9), 255, np.uint8))
-    with pytest.raises(ValueError, match=r"prepare: .*d\.png: blank: in 9x9 pixels"):
-        prepare(blank)
-
-
-def test_list_images(tmp_path):
-    for name in ("b.png", "a.PGM", "c.jpeg", "notes.txt", "d"):
-        (tmp_path / name).touch()
-    (tmp_path / "folder.png").mkdir()
-    assert [p.name for p in list_images(tmp_path)] == ["a.PGM", "b.png", "c.jpeg"]
-    assert list_images(str(tmp_path / "d")) == [tmp_path / "d"]
-    with pytest.raises(
-        FileNotFoundError, match=r"list_images: no picture in the folder .*folder\.png \(\.bmp "
-    ):
-        list_images(tmp_path / "folder.png")
-    with pytest.raises(FileNotFoundError, match=r"list_images: no file or folder .*absent"):
-        list_images(tmp_path / "absent")
