@@ -107,7 +107,9 @@ def settle(phi: Line, steps: Sequence[float], tolerance: float, first: Quotient)
         if min(q.doubt for q in tried.values()) <= tolerance:
             break
         tried[step] = quotient(phi, step)
-    step, best = min(tried.items(), key=lambda item: item[1].doubt)
+    # Over very short steps rounding can agree with itself by chance.
+    rounding = np.finfo(np.float64).eps * float(np.linalg.norm(np.ravel(phi.y * phi.dy)))
+    step, best = min(tried.items(), key=lambda item: max(item[1].doubt, rounding / item[0]))
     settled = best.doubt <= tolerance
     kink = 0.0 if settled else _steady_jump(tried, tolerance)
     return Slope(best.value, best.doubt, settled, kink, step, tried[max(tried)].value)

@@ -66,6 +66,8 @@ class Probes:
             self.random = [self._draw() for _ in range(point.directions)]
         self.first = [self._first(direction, k) for k, direction in enumerate(self)]
         self.largest = max((abs(q.value) for q in self.first if np.isfinite(q.value)), default=0.0)
+        if not any(np.isfinite(q.value) for q in self.first):
+            self.largest = self._first_finite()
 
     def __iter__(self) -> Iterator[Array]:
         if self.point.method == "directions":
@@ -191,11 +193,22 @@ class Probes:
             return Quotient(value, spread=0.0, jump=0.0)
         return quotient(self.line(direction), self._steps(number)[0])
 
+    def _first_finite(self) -> float:
+        """A size for the gradient where the first step leaves the domain of forward everywhere."""
+        sizes = [0.0]
+        for number, direction in enumerate(self):
+            for step in self._steps(number):
+                value = quotient(self.line(direction), step).value
+                if np.isfinite(value):
+                    sizes.append(abs(value))
+                    break
+        return max(sizes)
+
     def _jumps(self) -> float:
         """The size of the jumps in which forward moves with this array, or 0; see `precision`."""
         if not self.slopes or self.point.method == "complex":
             return 0.0
-        if all(q.value == 0 == q.doubt for q in self.first):
+        if all(slope.value == 0 == slope.doubt for slope in self.slopes):
             self.moves, jump = precision.first_move(self.line(self._draw()), self.size)
             return jump
         first = self._steps()[0]
