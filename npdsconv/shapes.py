@@ -257,11 +257,11 @@ def check_choice(op: str, name: str, value: object, known: Iterable[str]) -> Non
 
 
 def likely_layout(x: Array, channels: int) -> str:
-    """What to do about images whose channels seem to be last; empty where they do not.
+    """What to do about images whose channels seem to be last: as many as wanted, and fewer than rows and columns.
 
     >>> likely_layout(np.zeros((2, 28, 28, 1)), 1)
     '; x must be (N, C, H, W), and (2, 28, 28, 1) looks like channels last: x.transpose(0, 3, 1, 2)'
     """
-    if x.ndim != 4 or x.shape[1] == channels or x.shape[3] != channels:
+    if x.ndim != 4 or x.shape[3] != channels or channels >= min(x.shape[1:3]):
         return ""
     return f"; x must be (N, C, H, W), and {x.shape} looks like channels last: x.transpose(0, 3, 1, 2)"
