@@ -33,7 +33,7 @@ class Example:
     options: dict[str, Any] = field(default_factory=dict)
 
     def astype(self, dtype: Any) -> "Example":
-        """The same with its floats cast to a dtype."""
+        """A copy with its floats cast to a dtype."""
         return replace(self, arrays={name: cast(array, dtype) for name, array in self.arrays.items()})
 
 
@@ -46,7 +46,7 @@ class OpRow:
     forward, backward : the public pair
     impls : its table of tiers, or None for an op in NumPy alone
     takes, gives : the shapes, as docs/shapes.md has them
-    examples : calls of forward
+    examples : calls of forward; their arrays are made read-only, for all checks of a process share them
     about : what README.md says behind its name; may be empty
     bilinear : whether forward is linear in each of its arrays while the others are held, up to a constant
     pull : (dy, *arrays, **options) -> gradients, in the order of the arrays; None where they have none
@@ -62,6 +62,11 @@ class OpRow:
     about: str = ""
     bilinear: bool = False
     pull: Callable[..., Any] | None = None
+
+    def __post_init__(self) -> None:
+        for example in self.examples:
+            for array in example.arrays.values():
+                array.setflags(write=False)
 
     @property
     def name(self) -> str:
