@@ -44,6 +44,12 @@ def images_of(pixels: Array, like: Array) -> Array:
     return nchw(pixels.reshape(n, h, w, pixels.shape[1]))
 
 
+def taps_of(w: Array) -> Array:
+    """(C, M, KH, KW) depthwise weights as (KH, KW, C·M): for each tap one weight a channel, side by side."""
+    c, m, kh, kw = w.shape
+    return readonly(w.transpose(2, 3, 0, 1).reshape(kh, kw, c * m))
+
+
 def empty_nchw(shape: tuple[int, int, int, int], dtype: DTypeLike) -> Array:
     """An uninitialised array of shape (N, C, H, W), channels-last in memory."""
     n, c, h, w = shape

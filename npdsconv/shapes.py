@@ -67,6 +67,11 @@ class Window(NamedTuple):
         """OH·OW."""
         return self.output[0] * self.output[1]
 
+    @property
+    def steps(self) -> Steps:
+        """As the keyword arguments of an op."""
+        return {"stride": self.stride, "padding": self.padding, "dilation": self.dilation}
+
 
 def pair(op: str, name: str, value: Stride, least: int = 1) -> Pair:
     """An int or (height, width) as a pair of ints, each at least `least`."""

@@ -11,7 +11,7 @@ import numpy as np
 from npdsconv import layers
 from npdsconv.bench import workloads
 from npdsconv.bench.workloads import Workload
-from npdsconv.shapes import Array, pair
+from npdsconv.shapes import Array
 
 __all__ = ["build", "export", "start"]
 
@@ -110,5 +110,9 @@ def _window(layer: layers.Conv2d | layers.DepthwiseConv2d, groups: int) -> dict[
     if layer.padding == "same":
         raise TypeError("export: padding 'same' has no ONNX form here: use numbers")
     (top, bottom), (left, right) = layer.padding
-    strides, dilations = (list(pair("export", n, getattr(layer, n))) for n in ("stride", "dilation"))
-    return {"strides": strides, "dilations": dilations, "pads": [top, left, bottom, right], "group": groups}
+    return {
+        "strides": list(layer.stride),
+        "dilations": list(layer.dilation),
+        "pads": [top, left, bottom, right],
+        "group": groups,
+    }

@@ -10,7 +10,7 @@ from typing import Any
 from npdsconv import layers
 from npdsconv.bench import own, workloads
 from npdsconv.bench.workloads import Workload
-from npdsconv.shapes import Array, pair
+from npdsconv.shapes import Array
 
 __all__ = ["build", "start", "twin"]
 
@@ -203,10 +203,14 @@ def _module(layer: layers.Layer) -> Any:
 
 
 def _window(layer: layers.Conv2d | layers.DepthwiseConv2d) -> dict[str, Any]:
-    how = {name: pair("twin", name, getattr(layer, name)) for name in ("stride", "dilation")}
     if layer.padding == "same" or any(before != after for before, after in layer.padding):
         raise TypeError(f"twin: padding {layer.padding!r} has no PyTorch twin here: both sides must be equal")
-    return {**how, "padding": tuple(before for before, _ in layer.padding), "bias": layer.bias is not None}
+    return {
+        "stride": layer.stride,
+        "dilation": layer.dilation,
+        "padding": tuple(before for before, _ in layer.padding),
+        "bias": layer.bias is not None,
+    }
 
 
 def _train(settings: dict[str, Any], memory: Any) -> Callable[[], Any]:

@@ -25,7 +25,6 @@ from typing import NamedTuple
 import numpy as np
 
 from npdsconv import layout
-from npdsconv.kernels.depthwise import channels_last
 from npdsconv.kernels.depthwise_3x3 import correlate
 from npdsconv.kernels.machine import jit
 from npdsconv.kernels.machine.jit import kernel, prange
@@ -128,7 +127,7 @@ def forward(
     d, p = np.empty((n, *window.output, channels), dtype), np.empty((pixels, outputs), dtype)
     y = np.empty_like(p) if keeping else p
     panels, zero = empty_panels(pointwise, transposed=True), whole_panels(None, channels, dtype)
-    taken = Weights(channels_last(depthwise).reshape(-1), layout.readonly(pointwise), panels, zero)
+    taken = Weights(layout.taps_of(depthwise).reshape(-1), layout.readonly(pointwise), panels, zero)
     _forward(layout.nhwc(x), taken, frame_of(window), bn1, bn2, rows, sums1, sums2, d, p, y)
     d = layout.nchw(d)
     statistics = bn1.table[MEAN], bn1.table[VAR], bn2.table[MEAN], bn2.table[VAR]
@@ -176,7 +175,7 @@ def backward(
     )
     rotated = depthwise if window.stride[0] == 2 else depthwise[:, :, ::-1, ::-1]
     panels, zero = empty_panels(pointwise), whole_panels(None, max(channels, 1), dtype)
-    taken = Weights(channels_last(rotated).reshape(-1), layout.readonly(pointwise), panels, zero)
+    taken = Weights(layout.taps_of(rotated).reshape(-1), layout.readonly(pointwise), panels, zero)
     counts = np.inf if given[0] else float(pixels), np.inf if given[1] else float(pixels)
     arrays = pixels_of(dy), layout.nhwc(x), layout.nhwc(d), pixels_of(p)
     _backward(*arrays, taken, frame_of(window), bn1, bn2, counts, rows, scratch, found)
@@ -202,7 +201,7 @@ def inference(
     """y (N,O,OH,OW) of a block without batch norm; nothing is kept, and an image goes through in the cache."""
     y = np.empty((len(x), *window.output, len(pointwise)), x.dtype)
     panels, start1 = empty_panels(pointwise, transposed=True), whole_panels(bias1, x.shape[1], x.dtype)
-    taken = Weights(channels_last(depthwise).reshape(-1), layout.readonly(pointwise), panels, start1)
+    taken = Weights(layout.taps_of(depthwise).reshape(-1), layout.readonly(pointwise), panels, start1)
     start2, strip = (
         whole_panels(bias2, len(pointwise), x.dtype),
         -(-len(panels) * min(len(x), FEW_IMAGES) // FEW_IMAGES),

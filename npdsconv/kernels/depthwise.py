@@ -23,8 +23,8 @@ from npdsconv.kernels import depthwise_any
 from npdsconv.kernels.depthwise_3x3 import correlate, correlate_transposed, correlate_weights
 from npdsconv.kernels.machine.jit import each, kernel, prange, serial
 from npdsconv.kernels.parts.frame import frame_of, frame_of_input_gradient
-from npdsconv.kernels.parts.padded_copy import padded_copy_repeated
-from npdsconv.shapes import Array, Pair, Window
+from npdsconv.kernels.parts.padded_copy import padded_copy_repeated, padded_size
+from npdsconv.shapes import Array, Window
 
 IMAGES = 4  # that share one padded copy, or one partial sum: work is split by shape, never by threads
 SUMS = 32  # partial sums of dw at most, for M = 1
@@ -35,12 +35,12 @@ def forward(x: Array, w: Array, b: Array | None, window: Window) -> Array:
     y = np.empty((len(x), *window.output, c * m), x.dtype)
     bias = layout.readonly(np.zeros(c * m, x.dtype) if b is None else b)
     if _is_3x3(window, m):
-        _correlate_3x3_all(images, channels_last(w).reshape(-1), bias, frame, y)
+        _correlate_3x3_all(images, layout.taps_of(w).reshape(-1), bias, frame, y)
     elif m == 1:
         plan = depthwise_any.plan(x.shape[3], c, window.kernel, frame, (1, 1), window.output)
-        _correlate_any_all(images, depthwise_any.by_vectors(channels_last(w), bias), plan, y)
+        _correlate_any_all(images, depthwise_any.by_vectors(layout.taps_of(w), bias), plan, y)
     else:
-        _correlate_all(images, channels_last(w), bias, m, frame, (1, 1), _padded_size(x, window), y)
+        _correlate_all(images, layout.taps_of(w), bias, m, frame, (1, 1), padded_size(x.shape, window), y)
     return layout.nchw(y)
 
 
@@ -48,11 +48,11 @@ def input_gradient(dy: Array, w: Array, shape: tuple[int, ...], window: Window) 
     (c, m), (h, width) = w.shape[:2], shape[2:]
     dx = np.empty((len(dy), h, width, c * m), dy.dtype)
     images, frame = layout.nhwc(dy), frame_of_input_gradient(window)
-    rotated, zero = channels_last(w[:, :, ::-1, ::-1]), layout.readonly(np.zeros(c * m, dy.dtype))
+    rotated, zero = layout.taps_of(w[:, :, ::-1, ::-1]), layout.readonly(np.zeros(c * m, dy.dtype))
     if _is_3x3(window, m) and window.stride == (1, 1):
         _correlate_3x3_all(images, rotated.reshape(-1), zero, frame, dx)
     elif _is_3x3(window, m) and window.stride == (2, 2) and window.dilation == (1, 1):
-        _correlate_transposed_3x3_all(images, channels_last(w).reshape(-1), frame_of(window), dx)
+        _correlate_transposed_3x3_all(images, layout.taps_of(w).reshape(-1), frame_of(window), dx)
     elif m == 1:
         plan = depthwise_any.plan(dy.shape[3], c, window.kernel, frame, window.stride, (h, width))
         _correlate_any_all(images, depthwise_any.by_vectors(rotated, zero), plan, dx)
@@ -79,7 +79,7 @@ def weight_gradient(dy: Array, x: Array, shape: tuple[int, ...], window: Window)
         dw = depthwise_any.from_vectors(partial.sum(axis=0), kh * kw, c)
     else:
         partial = np.zeros((count, kh * kw, c * m), x.dtype)
-        _correlate_weights_all(images, of_dy, m, kw, frame, _padded_size(x, window), partial)
+        _correlate_weights_all(images, of_dy, m, kw, frame, padded_size(x.shape, window), partial)
         dw = partial.sum(axis=0)
     return np.ascontiguousarray(dw.reshape(kh, kw, c, m).transpose(2, 3, 0, 1))
 
@@ -87,17 +87,6 @@ def weight_gradient(dy: Array, x: Array, shape: tuple[int, ...], window: Window)
 def _is_3x3(window: Window, m: int) -> bool:
     """Whether the kernels of :mod:`depthwise_3x3` apply."""
     return window.kernel == (3, 3) and m == 1
-
-
-def channels_last(w: Array) -> Array:
-    """(C, M, KH, KW) weights as (KH, KW, C·M): for one tap, one weight for each channel."""
-    c, m, kh, kw = w.shape
-    return layout.readonly(w.transpose(2, 3, 0, 1).reshape(kh, kw, c * m))
-
-
-def _padded_size(x: Array, window: Window) -> Pair:
-    (top, bottom), (left, right) = window.padding
-    return x.shape[2] + top + bottom, x.shape[3] + left + right
 
 
 @serial

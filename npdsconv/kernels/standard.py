@@ -39,10 +39,10 @@ from npdsconv.kernels.parts.batch_norm_rows import (
     shifted_sums,
 )
 from npdsconv.kernels.parts.frame import frame_of, frame_of_input_gradient
-from npdsconv.kernels.parts.padded_copy import padded_copy
+from npdsconv.kernels.parts.padded_copy import padded_copy, padded_size
 from npdsconv.kernels.parts.partial_sums import add_up
 from npdsconv.kernels.parts.product import multiply, pack, pack_matrix, whole_panels
-from npdsconv.shapes import Array, Pair, Window
+from npdsconv.shapes import Array, Window
 
 IMAGES = 4  # that share one partial sum of dw: work is split by shape, never by threads
 
@@ -69,7 +69,7 @@ def forward(
     packed = _pack(matrices, np.zeros(outputs, x.dtype) if b is None else b)
     y = np.empty((len(x), *window.output, outputs), x.dtype)
     sums = np.empty((0, 3, outputs), x.dtype) if sums is None else sums
-    how = frame_of(window), (1, 1), _padded_size(x.shape, window), bounds_as(x.dtype, bounds)
+    how = frame_of(window), (1, 1), padded_size(x.shape, window), bounds_as(x.dtype, bounds)
     _correlate(layout.nhwc(x), packed, *how, sums, y)
     return layout.nchw(y)
 
@@ -95,14 +95,9 @@ def weight_gradient(
         nothing = np.empty((0, outputs), x.dtype)
         no_norm = BatchNorm(nothing, 0.0, *bounds_as(x.dtype, UNBOUNDED))
         through = Through(layout.readonly(nothing), no_norm, nothing)
-    how = frame_of(window), _padded_size(x.shape, window), whole_panels(None, 1, x.dtype)
+    how = frame_of(window), padded_size(x.shape, window), whole_panels(None, 1, x.dtype)
     _correlate_weights(layout.nhwc(x), layout.nhwc(dy), through, *how, partial)
     return np.ascontiguousarray(add_up(partial).transpose(0, 4, 3, 1, 2)).reshape(shape)
-
-
-def _padded_size(shape: tuple[int, ...], window: Window) -> Pair:
-    (top, bottom), (left, right) = window.padding
-    return shape[2] + top + bottom, shape[3] + left + right
 
 
 def _pack(matrices: Array, start: Array) -> Packed:

@@ -25,7 +25,7 @@ def _zeros(n: int) -> Parameter:
     return Parameter(np.zeros(n, np.float32))
 
 
-def _pulled_back(
+def pulled_back(
     gradients: Callable[..., tuple[Any, ...]], x: Array, w: Parameter, b: Parameter | None, **how: Any
 ) -> Pullback:
     """The pullback of an op of x, a weight and perhaps a bias."""
@@ -83,7 +83,7 @@ class Conv2d(Layer):
         """(N, C, H, W) to (N, O, OH, OW)."""
         w, b, impl, how = self.weight, self.bias, self.impl, self.geometry()
         y = standard.conv2d(x, w.value, b.value if b else None, impl=impl, **how)
-        return y, _pulled_back(standard.conv2d_backward, x, w, b, impl=impl, **how)
+        return y, pulled_back(standard.conv2d_backward, x, w, b, impl=impl, **how)
 
     def geometry(self) -> Geometry:
         """Stride, padding, dilation and groups, as the ops take them."""
@@ -135,7 +135,7 @@ class ConvTranspose2d(Layer):
         """(N, C, H, W) to (N, O, OH, OW)."""
         w, b, impl, how = self.weight, self.bias, self.impl, self.geometry()
         y = transposed.conv_transpose2d(x, w.value, b.value if b else None, impl=impl, **how)
-        return y, _pulled_back(transposed.conv_transpose2d_backward, x, w, b, impl=impl, **how)
+        return y, pulled_back(transposed.conv_transpose2d_backward, x, w, b, impl=impl, **how)
 
     def geometry(self) -> Geometry:
         """Stride, padding, dilation and groups, as the ops take them."""
@@ -184,7 +184,7 @@ class DepthwiseConv2d(Layer):
         """(N, C, H, W) to (N, C·M, OH, OW)."""
         w, b, impl, how = self.weight, self.bias, self.impl, self.geometry()
         y = depthwise.depthwise_conv2d(x, w.value, b.value if b else None, impl=impl, **how)
-        return y, _pulled_back(depthwise.depthwise_conv2d_backward, x, w, b, impl=impl, **how)
+        return y, pulled_back(depthwise.depthwise_conv2d_backward, x, w, b, impl=impl, **how)
 
     def geometry(self) -> Steps:
         """Stride, padding and dilation, as the ops take them."""
@@ -219,7 +219,7 @@ class PointwiseConv2d(Layer):
         """(N, C, H, W) to (N, O, H, W)."""
         w, b, impl = self.weight, self.bias, self.impl
         y = pointwise.pointwise_conv2d(x, w.value, b.value if b else None, impl=impl)
-        return y, _pulled_back(pointwise.pointwise_conv2d_backward, x, w, b, impl=impl)
+        return y, pulled_back(pointwise.pointwise_conv2d_backward, x, w, b, impl=impl)
 
 
 @final
@@ -250,4 +250,4 @@ class Linear(Layer):
         """(N, C) to (N, O)."""
         w, b, impl = self.weight, self.bias, self.impl
         y = dense.linear(x, w.value, b.value if b else None, impl=impl)
-        return y, _pulled_back(dense.linear_backward, x, w, b, impl=impl)
+        return y, pulled_back(dense.linear_backward, x, w, b, impl=impl)

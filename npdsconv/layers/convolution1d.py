@@ -1,11 +1,13 @@
 """Convolution of sequences. One of (C, L) is an image of one row: the ops of images serve it, on views alone."""
 
-from typing import final
+from collections.abc import Callable
+from typing import Any, final
 
 import numpy as np
 
 from npdsconv import init
-from npdsconv.layers.base import Layer, Parameter, Pullback, accumulate, needed
+from npdsconv.layers.base import Layer, Parameter, Pullback
+from npdsconv.layers.convolution import pulled_back
 from npdsconv.ops import depthwise, standard
 from npdsconv.ops._tiers import Gradient, tier
 from npdsconv.shapes import (
@@ -30,6 +32,16 @@ def _row(op: str, x: Array) -> Array:
 def _line(x: Gradient) -> Gradient:
     """The way back, for what there is."""
     return None if x is None else x[:, :, 0]
+
+
+def _of_lines(gradients: Callable[..., tuple[Any, ...]]) -> Callable[..., tuple[Any, ...]]:
+    """The backward of an op of images, for dy and w of sequences; x is already an image of one row."""
+
+    def of_lines(dy: Array, row: Array, w: Array, **how: Any) -> tuple[Any, ...]:
+        dx, dw, db = gradients(dy[:, :, None], row, w[:, :, None], **how)
+        return _line(dx), _line(dw), db
+
+    return of_lines
 
 
 @final
@@ -76,14 +88,7 @@ class Conv1d(Layer):
         """(N, C, L) to (N, O, OL)."""
         w, b, impl, how, row = self.weight, self.bias, self.impl, self.geometry(), _row("Conv1d", x)
         y = standard.conv2d(row, w.value[:, :, None], b.value if b else None, impl=impl, **how)
-
-        def backward(dy: Array, dx: bool) -> Array:
-            arrays, needs = (dy[:, :, None], row, w.value[:, :, None]), needed(dx, w=w, b=b)
-            gradient, dw, db = standard.conv2d_backward(*arrays, impl=impl, needs=needs, **how)
-            accumulate((w, b), (_line(dw), db))
-            return _line(gradient)
-
-        return _line(y), Pullback(backward)
+        return _line(y), pulled_back(_of_lines(standard.conv2d_backward), row, w, b, impl=impl, **how)
 
     def geometry(self) -> Geometry:
         """Stride, padding, dilation and groups of the image of one row, as the ops take them."""
@@ -131,14 +136,9 @@ class DepthwiseConv1d(Layer):
         """(N, C, L) to (N, C·M, OL)."""
         w, b, impl, how, row = self.weight, self.bias, self.impl, self.geometry(), _row("DepthwiseConv1d", x)
         y = depthwise.depthwise_conv2d(row, w.value[:, :, None], b.value if b else None, impl=impl, **how)
-
-        def backward(dy: Array, dx: bool) -> Array:
-            arrays, needs = (dy[:, :, None], row, w.value[:, :, None]), needed(dx, w=w, b=b)
-            gradient, dw, db = depthwise.depthwise_conv2d_backward(*arrays, impl=impl, needs=needs, **how)
-            accumulate((w, b), (_line(dw), db))
-            return _line(gradient)
-
-        return _line(y), Pullback(backward)
+        return _line(y), pulled_back(
+            _of_lines(depthwise.depthwise_conv2d_backward), row, w, b, impl=impl, **how
+        )
 
     def geometry(self) -> Steps:
         """Stride, padding and dilation of the image of one row, as the ops take them."""

@@ -35,7 +35,7 @@ Rule = Callable[[Sequence[Layer], Shape, bool], tuple[Step, int] | None]
 # ---- reading a chain --------------------------------------------------------------------------------------------
 
 
-def is_fast(layer: Layer, kinds: type | tuple[type, ...]) -> bool:
+def is_fast(layer: Layer | None, kinds: type | tuple[type, ...]) -> bool:
     """Whether it is of one of these kinds, and of the fast tier."""
     return isinstance(layer, kinds) and vars(layer).get("impl") == "numba"
 
@@ -54,13 +54,13 @@ def match(layers: Sequence[Layer], *pattern: type | tuple[type, ...]) -> list | 
     rest = iter(layers)
     layer = next(rest, None)
     for kind in pattern:
-        if kind is Activation and not is_cut(layer):
+        if is_cut(layer) if kind is Activation else is_fast(layer, kind):
+            found.append(layer)
+            layer = next(rest, None)
+        elif kind is Activation:
             found.append(None)
-            continue
-        if layer is None or not is_fast(layer, kind):
+        else:
             return None
-        found.append(layer)
-        layer = next(rest, None)
     return found
 
 

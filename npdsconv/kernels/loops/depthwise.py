@@ -10,7 +10,7 @@ from npdsconv.shapes import Array, Window
 
 
 def forward(x: Array, w: Array, b: Array | None, window: Window) -> Array:
-    taps = taps_of(w)
+    taps = layout.taps_of(w)
     y = np.empty((len(x), *window.output, taps.shape[2]), x.dtype)
     depthwise(repeated(x, w.shape[1]), taps, bias_or_zeros(b, y.shape[3], x), steps_of(window), y)
     return layout.nchw(y)
@@ -19,7 +19,7 @@ def forward(x: Array, w: Array, b: Array | None, window: Window) -> Array:
 def input_gradient(dy: Array, w: Array, shape: tuple[int, ...], window: Window) -> Array:
     (n, c, height, width), m = shape, w.shape[1]
     dx = np.zeros((n, height, width, c * m), dy.dtype)
-    depthwise_dx(layout.nhwc(dy), taps_of(w), steps_of(window), dx)
+    depthwise_dx(layout.nhwc(dy), layout.taps_of(w), steps_of(window), dx)
     return layout.nchw(dx if m == 1 else dx.reshape(n, height, width, c, m).sum(axis=-1))
 
 
@@ -76,12 +76,6 @@ def depthwise_dw(dy, x, steps, partial):
                             if 0 <= p < x.shape[1] and 0 <= q < x.shape[2]:
                                 for c in range(channels):
                                     partial[k, u, v, c] += dy[n, i, j, c] * x[n, p, q, c]
-
-
-def taps_of(w: Array) -> Array:
-    """(C,M,KH,KW) weights as (KH,KW,C·M): for each tap one weight a channel."""
-    c, m, kh, kw = w.shape
-    return layout.readonly(w.transpose(2, 3, 0, 1).reshape(kh, kw, c * m))
 
 
 def repeated(x: Array, m: int) -> Array:

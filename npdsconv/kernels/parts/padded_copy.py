@@ -3,6 +3,13 @@
 # mypy: disable-error-code="no-untyped-def"
 from npdsconv.kernels.machine.jit import serial
 from npdsconv.kernels.machine.lanes import advance, copy
+from npdsconv.shapes import Pair, Window
+
+
+def padded_size(shape: tuple[int, ...], window: Window) -> Pair:
+    """Height and width of images of this shape with their padding."""
+    (top, bottom), (left, right) = window.padding
+    return shape[2] + top + bottom, shape[3] + left + right
 
 
 @serial

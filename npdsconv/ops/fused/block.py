@@ -85,9 +85,7 @@ class BlockTier(NamedTuple):
     """One implementation of the block."""
 
     forward: Callable[..., tuple[Array, Saved]]  # (x, weights, statistics, setting) -> y, saved
-    backward: Callable[
-        ..., tuple[Any, ...]
-    ]  # (dy, x, saved, weights, given, setting, needs) -> a gradient for each
+    backward: Callable[..., tuple[Any, ...]]  # (dy, x, saved, weights, given, setting, needs) -> gradients
 
 
 # ---- naive, im2col, loops: six ops one after another, all of that tier ------------------------------------------
@@ -105,7 +103,7 @@ def composed(
     impl: str, x: Array, weights: Weights, known: Statistics, setting: Setting
 ) -> tuple[Array, Saved]:
     """The block, step by step."""
-    (act1, act2), (eps1, eps2), how = setting.activations, setting.eps, _steps(setting.window)
+    (act1, act2), (eps1, eps2), how = setting.activations, setting.eps, setting.window.steps
     d = depthwise_conv2d(x, weights.depthwise, impl=impl, **how)
     z1, mean1, var1 = batch_norm2d(d, *weights[1:3], *known[:2], eps=eps1, impl=impl)
     p = pointwise_conv2d(_act(impl, act1, z1), weights.pointwise, impl=impl)
@@ -124,7 +122,7 @@ def composed_backward(
     needs: tuple[str, ...],
 ) -> tuple[Any, ...]:
     """The same steps backwards. What lies between d and p, and behind p, is computed again."""
-    (act1, act2), (eps1, eps2), how = setting.activations, setting.eps, _steps(setting.window)
+    (act1, act2), (eps1, eps2), how = setting.activations, setting.eps, setting.window.steps
     depthwise, weight1, bias1, pointwise, weight2, bias2 = weights
     d, p, mean1, var1, mean2, var2 = saved
     z1, *_ = batch_norm2d(d, weight1, bias1, mean1, var1, eps=eps1, impl=impl)
@@ -144,10 +142,6 @@ def composed_backward(
     inner = tuple(short for short, name in (("x", "x"), ("w", "depthwise")) if name in needs)
     dx, ddepthwise, _ = depthwise_conv2d_backward(dd, x, depthwise, impl=impl, needs=inner, **how)
     return dx, ddepthwise, dweight1, dbias1, dpointwise, dweight2, dbias2
-
-
-def _steps(window: Window) -> Any:
-    return {"stride": window.stride, "padding": window.padding, "dilation": window.dilation}
 
 
 # ---- numba: three passes over memory forward, three back --------------------------------------------------------

@@ -36,22 +36,40 @@ class Saved(NamedTuple):
     var: Array
 
 
+class Setting(NamedTuple):
+    """All that is not an array, checked."""
+
+    window: Window  # of the convolution
+    groups: int
+    eps: float
+    activation: str | None
+    given: bool = False  # whether the statistics are constants
+
+    @property
+    def geometry(self) -> Geometry:
+        """As :func:`conv2d` takes it."""
+        return {**self.window.steps, "groups": self.groups}
+
+
 class NormedTier(NamedTuple):
     """One implementation."""
 
-    forward: Callable[..., tuple[Array, Saved]]  # (x, weights, statistics, geometry, of_norm) -> y, saved
-    backward: Callable[..., tuple[Any, ...]]  # (dy, x, saved, weights, geometry, of_norm, needs) -> gradients
+    forward: Callable[..., tuple[Array, Saved]]  # (x, weights, statistics, setting) -> y, saved
+    backward: Callable[..., tuple[Any, ...]]  # (dy, x, saved, weights, setting, needs) -> gradients
 
 
 # ---- naive, im2col, loops: two ops of that tier -----------------------------------------------------------------
 
 
 def composed(
-    impl: str, x: Array, weights: Weights, known: tuple[Any, Any], geometry: Geometry, of_norm: dict[str, Any]
+    impl: str, x: Array, weights: Weights, known: tuple[Any, Any], setting: Setting
 ) -> tuple[Array, Saved]:
     """The convolution, then batch norm."""
-    p = conv2d(x, weights.w, impl=impl, **geometry)
-    y, mean, var = batch_norm2d(p, weights.weight, weights.bias, *known, impl=impl, **of_norm)
+    w, weight, bias = weights
+    p = conv2d(x, w, impl=impl, **setting.geometry)
+    y, mean, var = batch_norm2d(
+        p, weight, bias, *known, eps=setting.eps, activation=setting.activation, impl=impl
+    )
     return y, Saved(p, mean, var)
 
 
@@ -61,36 +79,42 @@ def composed_backward(
     x: Array,
     saved: Saved,
     weights: Weights,
-    geometry: Geometry,
-    of_norm: dict[str, Any],
+    setting: Setting,
     needs: tuple[str, ...],
 ) -> tuple[Any, ...]:
     """The same backwards."""
-    p, mean, var = saved
+    (w, weight, bias), (p, mean, var) = weights, saved
     inner = tuple(name for name in ("x", "w") if name in needs)
     outer = tuple(name for name in ("weight", "bias") if name in needs) + (("x",) if inner else ())
     dp, dweight, dbias = batch_norm2d_backward(
-        dy, p, weights.weight, mean, var, bias=weights.bias, impl=impl, needs=outer, **of_norm
+        dy,
+        p,
+        weight,
+        mean,
+        var,
+        given=setting.given,
+        eps=setting.eps,
+        activation=setting.activation,
+        bias=bias,
+        impl=impl,
+        needs=outer,
     )
     if not inner:
         return None, None, dweight, dbias
-    dx, dw, _ = conv2d_backward(dp, x, weights.w, impl=impl, needs=inner, **geometry)
+    dx, dw, _ = conv2d_backward(dp, x, w, impl=impl, needs=inner, **setting.geometry)
     return dx, dw, dweight, dbias
 
 
 # ---- numba ------------------------------------------------------------------------------------------------------
 
 
-def _numba(
-    x: Array, weights: Weights, known: tuple[Any, Any], geometry: Geometry, of_norm: dict[str, Any]
-) -> tuple[Array, Saved]:
+def _numba(x: Array, weights: Weights, known: tuple[Any, Any], setting: Setting) -> tuple[Array, Saved]:
     from npdsconv.kernels import norm, standard
 
     w, weight, bias = weights
     sums = np.empty((len(x), 3, len(w)), x.dtype) if known[0] is None else None
-    window = check_conv2d("normed_conv2d", x, w, None, **geometry)
-    p = standard.forward(x, w, None, window, geometry.get("groups", 1), sums=sums)
-    y, mean, var = norm.forward(p, weight, bias, *known, of_norm["eps"], BOUNDS[of_norm["activation"]], sums)
+    p = standard.forward(x, w, None, setting.window, setting.groups, sums=sums)
+    y, mean, var = norm.forward(p, weight, bias, *known, setting.eps, BOUNDS[setting.activation], sums)
     return y, Saved(p, mean, var)
 
 
@@ -99,19 +123,17 @@ def _numba_backward(
     x: Array,
     saved: Saved,
     weights: Weights,
-    geometry: Geometry,
-    of_norm: dict[str, Any],
+    setting: Setting,
     needs: tuple[str, ...],
 ) -> tuple[Any, ...]:
     if "x" in needs or "w" not in needs:  # the gradient for p is needed as a whole, or not at all
-        return composed_backward("numba", dy, x, saved, weights, geometry, of_norm, needs)
+        return composed_backward("numba", dy, x, saved, weights, setting, needs)
     from npdsconv.kernels import norm, standard
 
-    w, weight, bias = weights
-    how = of_norm["eps"], BOUNDS[of_norm["activation"]], of_norm["given"]
-    dweight, dbias, through = norm.backward_to(dy, saved.p, weight, bias, saved.mean, saved.var, *how)
-    window = check_conv2d("normed_conv2d_backward", x, w, None, **geometry)
-    dw = standard.weight_gradient(dy, x, w.shape, window, geometry.get("groups", 1), through)
+    (w, weight, bias), (p, mean, var) = weights, saved
+    how = setting.eps, BOUNDS[setting.activation], setting.given
+    dweight, dbias, through = norm.backward_to(dy, p, weight, bias, mean, var, *how)
+    dw = standard.weight_gradient(dy, x, w.shape, setting.window, setting.groups, through)
     return None, dw, dweight, dbias
 
 
@@ -159,10 +181,10 @@ def normed_conv2d(
         As the two ops do.
     """
     op = "normed_conv2d"
-    window = _check(op, x, w, geometry, impl)
+    chosen, window = tier(op, IMPLS, impl), _check(op, x, w, geometry)
     check_batch_norm(op, _like(x, w, window), weight, bias, mean, var, eps, activation)
-    of_norm = {"eps": eps, "activation": activation}
-    return tier(op, IMPLS, impl).forward(x, Weights(w, weight, bias), (mean, var), geometry, of_norm)
+    setting = Setting(window, geometry.get("groups", 1), eps, activation)
+    return chosen.forward(x, Weights(w, weight, bias), (mean, var), setting)
 
 
 def normed_conv2d_backward(
@@ -186,7 +208,7 @@ def normed_conv2d_backward(
     come back as None.
     """
     op = "normed_conv2d_backward"
-    window = _check(op, x, w, geometry, impl)
+    chosen, window = tier(op, IMPLS, impl), _check(op, x, w, geometry)
     check_needs(op, needs, ARRAYS)
     like = _like(x, w, window)
     if not isinstance(saved, tuple) or len(saved) != len(Saved._fields):
@@ -196,16 +218,13 @@ def normed_conv2d_backward(
     check_floats(op, **{"dy": dy, "x": x, "saved.p": p})
     check_shape(op, "dy", dy, like.shape, "N, O, OH, OW")
     check_shape(op, "saved.p", p, like.shape, "forward was called with other arguments")
-    of_norm = {"eps": eps, "activation": activation, "given": given}
-    found = tier(op, IMPLS, impl).backward(
-        dy, x, Saved(*saved), Weights(w, weight, bias), geometry, of_norm, needs
-    )
+    setting = Setting(window, geometry.get("groups", 1), eps, activation, given)
+    found = chosen.backward(dy, x, Saved(*saved), Weights(w, weight, bias), setting, needs)
     return tuple(gradient if name in needs else None for name, gradient in zip(ARRAYS, found, strict=True))
 
 
-def _check(op: str, x: Array, w: Array, geometry: Geometry, impl: str) -> Window:
-    tier(op, IMPLS, impl)
-    unknown = sorted(set(geometry) - set(Geometry.__annotations__) - {"stride", "padding", "dilation"})
+def _check(op: str, x: Array, w: Array, geometry: Geometry) -> Window:
+    unknown = sorted(set(geometry) - set(Geometry.__annotations__))
     if unknown:
         raise TypeError(f"{op}: unknown arguments {', '.join(unknown)}; stride, padding, dilation, groups")
     return check_conv2d(op, x, w, None, **geometry)
