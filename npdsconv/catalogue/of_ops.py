@@ -37,6 +37,7 @@ WINDOWS: dict[str, dict[str, Any]] = {
     "strided": {"stride": (2, 3)},
     "padded": {"padding": ((1, 2), (0, 3))},
     "same": {"stride": (2, 1), "padding": "same"},
+    "lower": {"stride": (2, 1), "padding": "same_lower"},
     "dilated": {"dilation": (2, 3)},
     "everything": EVERYTHING,
 }
@@ -151,6 +152,11 @@ def _scaled(factor: float) -> tuple[Example, ...]:
     return (Example("", {"x": factor * normal(x=SIZE)["x"]}),)
 
 
+def _leaky() -> tuple[Example, ...]:
+    x = normal(x=SIZE)
+    return Example("", x), Example("steep", x, {"negative_slope": -0.3})
+
+
 def _dropout() -> tuple[Example, ...]:
     return (Example("", {**normal(x=SIZE), "mask": normal(mask=SIZE)["mask"] > -0.5}, {"p": 0.3}),)
 
@@ -213,7 +219,8 @@ OPS: tuple[OpRow, ...] = (
         max_pooling.IMPLS,
         IMAGE,
         "$(N, C, O_H, O_W)$",
-        _pool(),
+        _pool(ceiling={"ceil_mode": True, "kernel_size": (2, 3), "stride": (3, 2)}),
+        about="every padding form, dilation, sizes rounded up",
     ),
     OpRow(
         ops.avg_pool2d,
@@ -221,8 +228,21 @@ OPS: tuple[OpRow, ...] = (
         avg_pooling.IMPLS,
         IMAGE,
         "$(N, C, O_H, O_W)$",
-        _pool(inside={"count_include_pad": False}),
+        _pool(
+            inside={"count_include_pad": False},
+            ceiling={"ceil_mode": True, "kernel_size": (2, 3), "stride": (3, 2)},
+            lower={"padding": "same_lower"},
+        ),
+        about="the same; padded zeros counted or not",
         bilinear=True,
+    ),
+    OpRow(
+        ops.global_max_pool2d,
+        ops.global_max_pool2d_backward,
+        max_pooling.IMPLS,
+        IMAGE,
+        "$(N, C, 1, 1)$",
+        (Example("", normal(x=SIZE)),),
     ),
     OpRow(
         ops.global_avg_pool2d,
@@ -268,6 +288,7 @@ OPS: tuple[OpRow, ...] = (
     ),
     OpRow(ops.relu, ops.relu_backward, activations.IMPLS, ANY, SAME, _scaled(1)),
     OpRow(ops.relu6, ops.relu6_backward, activations.IMPLS, ANY, SAME, _scaled(5)),
+    OpRow(ops.leaky_relu, ops.leaky_relu_backward, activations.IMPLS, ANY, SAME, _leaky()),
     OpRow(ops.hard_swish, ops.hard_swish_backward, activations.IMPLS, ANY, SAME, _scaled(3)),
     OpRow(ops.sigmoid, ops.sigmoid_backward, activations.IMPLS, ANY, SAME, _scaled(3)),
     OpRow(

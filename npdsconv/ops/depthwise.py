@@ -161,7 +161,7 @@ def depthwise_conv2d(
     w : (C, M, KH, KW), M is the depth multiplier; ``reshape(C·M, 1, KH, KW)`` is PyTorch's layout
     b : (C·M,), optional
     stride, dilation : int or (height, width); ``dilation=1`` is dense
-    padding : int, (height, width), ((top, bottom), (left, right)), "valid" or "same"
+    padding : int, (height, width), ((top, bottom), (left, right)), "valid", "same" or "same_lower"
     impl : "naive" (the formula), "im2col" (NumPy), "loops" (compiled, to be read) or "numba" (tuned)
 
     Returns

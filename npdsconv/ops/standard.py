@@ -159,7 +159,7 @@ def conv2d(
     w : (O, C/groups, KH, KW)
     b : (O,), optional
     stride, dilation : int or (height, width); ``dilation=1`` is dense
-    padding : int, (height, width), ((top, bottom), (left, right)), "valid" or "same"
+    padding : int, (height, width), ((top, bottom), (left, right)), "valid", "same" or "same_lower"
     groups : int, divides C and O; output channel o sees only the inputs of its group g = o // (O/groups)
     impl : "naive" (the formula), "im2col" (NumPy), "loops" (compiled, to be read) or "numba" (tuned)
 

@@ -80,7 +80,7 @@ def conv_transpose2d(
     w : (C, O/groups, KH, KW), as PyTorch has it: the weights of a convolution from O channels to C
     b : (O,), optional
     stride : int or (height, width): how far apart two pixels of x lie in y
-    padding : int, (height, width), ((top, bottom), (left, right)), "valid" or "same"
+    padding : int, (height, width), ((top, bottom), (left, right)), "valid", "same" or "same_lower"
         That of the convolution: so many rows and columns are cut off y.
     dilation : int or (height, width)
     groups : int, divides C
@@ -88,7 +88,7 @@ def conv_transpose2d(
 
     Returns
     -------
-    y : (N, O, OH, OW), with OH = (H - 1)·sh - top - bottom + dh·(KH - 1) + 1; with "same" OH = H·sh
+    y : (N, O, OH, OW), with OH = (H - 1)·sh - top - bottom + dh·(KH - 1) + 1; with "same" and "same_lower" OH = H·sh
 
     Raises
     ------
