@@ -14,6 +14,7 @@ It is not the inverse: it gives back the shape that a convolution took, not the 
 from typing import Unpack, overload
 
 from npdsconv.ops import standard
+from npdsconv.ops._elsewhere import TRANSPOSED, check_kernel, like_keras
 from npdsconv.ops._tiers import Gradient, Tier, add_bias, bias_gradient, tier
 from npdsconv.shapes import (
     Array,
@@ -179,7 +180,11 @@ def check_conv_transpose2d(
     outputs = w.shape[1] * groups
     standard.check_groups(op, x.shape[1], outputs, groups)
     if len(w) != x.shape[1]:
-        raise ValueError(f"{op}: x has {x.shape[1]} channels, w reads {len(w)}: w is (C, O/groups, KH, KW)")
+        raise ValueError(
+            f"{op}: x has {x.shape[1]} channels, w reads {len(w)}: w is (C, O/groups, KH, KW)"
+            f"{like_keras(w, 3, x.shape[1], TRANSPOSED)}"
+        )
+    check_kernel(op, w, TRANSPOSED)
     if b is not None:
         check_shape(op, "b", b, (outputs,), "O")
     return resolve_transposed(
