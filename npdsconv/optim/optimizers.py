@@ -10,6 +10,7 @@ import numpy as np
 from npdsconv.layers import Parameter
 from npdsconv.optim._checks import require
 from npdsconv.shapes import Array
+from npdsconv.text import few
 
 # The vectors are updated in blocks that stay in the L2 cache. Measured with Adam and 3.4 million float32
 # parameters: 5.8 ms in blocks of 32768, 8.8 ms in one piece, 8.1 ms in blocks of 8192.
@@ -161,7 +162,7 @@ class Optimizer:
         missing, unexpected = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
         if missing or unexpected:
             raise ValueError(
-                f"{self._name}.load_state_dict: missing {_few(missing)}, unexpected {_few(unexpected)}: "
+                f"{self._name}.load_state_dict: missing {few(missing)}, unexpected {few(unexpected)}: "
                 "the state is that of another optimiser or of another model"
             )
         for key, array in own.items():
@@ -383,7 +384,3 @@ def _unique_parameters(where: str, parameters: Iterable[Parameter]) -> list[Para
     if not unique:
         raise ValueError(f"{where}: no parameters (was an iterator used up, or does the model have none?)")
     return unique
-
-
-def _few(names: list[str]) -> str:
-    return str(names[:3])[1:-1] + f" and {len(names) - 3} more" * (len(names) > 3) if names else "nothing"

@@ -32,6 +32,8 @@ from numba.core.caching import FunctionCache
 from numba.core.compiler_lock import global_compiler_lock
 from platformdirs import user_cache_path
 
+from npdsconv.kernels.machine import waiting
+
 __all__ = [
     "cache_folder",
     "each",
@@ -207,6 +209,7 @@ def each(first: Any, *rest: Any) -> int:
 
 # ---- threads --------------------------------------------------------------------------------------------------
 
+waiting.load_openmp()
 _num_threads: int | None = None
 
 
