@@ -118,7 +118,8 @@ def test(mutant: Mutant, clone: Path) -> dict[str, Any]:
                 seen = "time"
                 break
             if ended.returncode not in (0, 5):  # 5: no tests in there
-                seen = ended.stdout.strip().splitlines()[-1] if ended.stdout.strip() else "error"
+                failed = [line for line in ended.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
+                seen = failed[0] if failed else "error"
                 break
     return {**asdict(mutant), "killed": bool(seen), "by": seen, "diff": diff}
 
