@@ -2,9 +2,10 @@
 
 import os
 import sys
+import threading
 from pathlib import Path
 
-__all__ = ["command", "environment"]
+__all__ = ["command", "end_with_input", "environment"]
 
 
 def command(name: str, argument: str) -> list[str]:
@@ -16,3 +17,16 @@ def environment() -> dict[str, str]:
     """The environment of this process, in which the second Python finds the very package that runs here."""
     paths = [str(Path(__file__).parents[3]), *filter(None, [os.environ.get("PYTHONPATH")])]
     return os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
+
+
+def end_with_input() -> None:
+    """For a program that is not to outlive its parent: end when the pipe that is standard input is closed.
+
+    The system closes it when the parent ends, however that happens; nobody writes to it.
+    """
+
+    def wait() -> None:
+        sys.stdin.buffer.read()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
