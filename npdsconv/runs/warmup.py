@@ -79,8 +79,8 @@ def _helper(model: Sequential) -> Iterator[subprocess.Popen[bytes] | None]:
         yield None
         return
     dtype = str(next(iter(model.parameters())).value.dtype)
-    command, no = processes.command("compile_block", dtype), subprocess.DEVNULL
-    pipe = subprocess.PIPE  # by which it learns that this process is no more
+    command, no = processes.command("compile_block", dtype, with_parent=True), subprocess.DEVNULL
+    pipe = subprocess.PIPE
     with subprocess.Popen(command, env=processes.environment(), stdin=pipe, stdout=no, stderr=no) as helper:
         try:
             yield helper

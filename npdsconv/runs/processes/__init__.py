@@ -5,12 +5,27 @@ import sys
 import threading
 from pathlib import Path
 
-__all__ = ["command", "end_with_input", "environment"]
+__all__ = ["command", "end_with_parent", "environment"]
 
 
-def command(name: str, argument: str) -> list[str]:
-    """The command that runs one of the programs of this folder."""
-    return [sys.executable, "-m", f"{__name__}.{name}", argument]
+UNTIL_INPUT_ENDS = "--until-input-ends"
+
+
+def command(name: str, argument: str, *, with_parent: bool = False) -> list[str]:
+    """The command that runs one of the programs of this folder.
+
+    Parameters
+    ----------
+    with_parent : whether it ends when the pipe that is its standard input is closed. The system closes it when the
+        process at the other end is no more, however that came.
+    """
+    return [
+        sys.executable,
+        "-m",
+        f"{__name__}.{name}",
+        argument,
+        *([UNTIL_INPUT_ENDS] if with_parent else []),
+    ]
 
 
 def environment() -> dict[str, str]:
@@ -19,14 +34,12 @@ def environment() -> dict[str, str]:
     return os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
 
 
-def end_with_input() -> None:
-    """For a program that is not to outlive its parent: end when the pipe that is standard input is closed.
-
-    The system closes it when the parent ends, however that happens; nobody writes to it.
-    """
+def end_with_parent() -> None:
+    """For these programs: end when the parent ends, if it asked for that."""
 
     def wait() -> None:
-        sys.stdin.buffer.read()
+        sys.stdin.buffer.read()  # nobody writes to it
         os._exit(1)
 
-    threading.Thread(target=wait, daemon=True).start()
+    if UNTIL_INPUT_ENDS in sys.argv:
+        threading.Thread(target=wait, daemon=True).start()

@@ -21,5 +21,5 @@ def compile_backward(dtype: str) -> None:
 
 
 if __name__ == "__main__":
-    processes.end_with_input()
+    processes.end_with_parent()
     compile_backward(sys.argv[1])
