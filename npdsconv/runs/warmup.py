@@ -79,9 +79,9 @@ def _helper(model: Sequential) -> Iterator[subprocess.Popen[bytes] | None]:
         yield None
         return
     dtype = str(next(iter(model.parameters())).value.dtype)
-    command, no = processes.command("compile_block", dtype, with_parent=True), subprocess.DEVNULL
-    pipe = subprocess.PIPE
-    with subprocess.Popen(command, env=processes.environment(), stdin=pipe, stdout=no, stderr=no) as helper:
+    command, no = processes.command("compile_block", dtype), subprocess.DEVNULL
+    environment, pipe = processes.environment(with_parent=True), subprocess.PIPE
+    with subprocess.Popen(command, env=environment, stdin=pipe, stdout=no, stderr=no) as helper:
         try:
             yield helper
         finally:

@@ -8,30 +8,24 @@ from pathlib import Path
 __all__ = ["command", "end_with_parent", "environment"]
 
 
-UNTIL_INPUT_ENDS = "--until-input-ends"
+WITH_PARENT = "NPDSCONV_ENDS_WITH_PARENT"  # in the environment of a program that does
 
 
-def command(name: str, argument: str, *, with_parent: bool = False) -> list[str]:
-    """The command that runs one of the programs of this folder.
+def command(name: str, argument: str) -> list[str]:
+    """The command that runs one of the programs of this folder."""
+    return [sys.executable, "-m", f"{__name__}.{name}", argument]
+
+
+def environment(*, with_parent: bool = False) -> dict[str, str]:
+    """The environment of this process, in which the second Python finds the very package that runs here.
 
     Parameters
     ----------
-    with_parent : whether it ends when the pipe that is its standard input is closed. The system closes it when the
-        process at the other end is no more, however that came.
+    with_parent : whether the program ends when the pipe that is its standard input is closed. The system closes it when
+        the process at the other end is no more, however that came.
     """
-    return [
-        sys.executable,
-        "-m",
-        f"{__name__}.{name}",
-        argument,
-        *([UNTIL_INPUT_ENDS] if with_parent else []),
-    ]
-
-
-def environment() -> dict[str, str]:
-    """The environment of this process, in which the second Python finds the very package that runs here."""
     paths = [str(Path(__file__).parents[3]), *filter(None, [os.environ.get("PYTHONPATH")])]
-    return os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
+    return os.environ | {"PYTHONPATH": os.pathsep.join(paths)} | ({WITH_PARENT: "1"} if with_parent else {})
 
 
 def end_with_parent() -> None:
@@ -41,5 +35,5 @@ def end_with_parent() -> None:
         sys.stdin.buffer.read()  # nobody writes to it
         os._exit(1)
 
-    if UNTIL_INPUT_ENDS in sys.argv:
+    if WITH_PARENT in os.environ:
         threading.Thread(target=wait, daemon=True).start()
