@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-__all__ = ["LARGEST", "is_there", "read", "regular", "replacing", "sweep"]
+__all__ = ["LARGEST", "is_there", "read", "regular", "replacing", "sweep", "user_cache"]
 
 LARGEST = 4 << 30  # bytes: more than any file of ours, and less than a machine's memory
 
@@ -94,6 +94,22 @@ def is_there(path: Path) -> bool:
         return path.exists()
     except (OSError, ValueError):
         return False
+
+
+def user_cache() -> Path:
+    """The folder in the user's cache for what this package keeps.
+
+    Raises
+    ------
+    OSError
+        The system knows no home folder for the user.
+    """
+    from platformdirs import user_cache_path
+
+    folder = user_cache_path("npdsconv")
+    if not folder.is_absolute():  # the name of the home folder stays "~" where nobody knows it
+        raise OSError("there is no home folder: set HOME or XDG_CACHE_HOME")
+    return folder
 
 
 def sweep(folder: Path, names: Container[str]) -> None:

@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy.typing as npt
 
+from npdsconv import disk
+
 from . import files, idx
 
 MNIST = {
@@ -36,7 +38,7 @@ def mnist_arrays(data_dir: str | os.PathLike[str] | None = None) -> dict[str, np
     """The four arrays by name: from `data_dir`, else NPDSCONV_DATA_DIR, else the cache, else a mirror."""
     chosen = data_dir if data_dir is not None else os.environ.get(VARIABLE) or None
     if chosen is not None:
-        return read_folder(Path(chosen).expanduser(), MNIST)
+        return read_folder(Path(os.path.expanduser(chosen)), MNIST)
     folder = cache_folder()
     return {name: idx.decode(_cached_or_fetched(folder, name), name) for name in MNIST}
 
@@ -50,9 +52,7 @@ def read_folder(folder: Path, sha256: Mapping[str, str]) -> dict[str, npt.NDArra
 
 def cache_folder() -> Path:
     """The folder in the user's cache where fetched MNIST files are kept."""
-    from platformdirs import user_cache_path
-
-    return user_cache_path("npdsconv") / "mnist"
+    return disk.user_cache() / "mnist"
 
 
 def _read_checked(folder: Path, name: str, sha256: str) -> bytes:
