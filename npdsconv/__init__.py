@@ -5,16 +5,18 @@ Importing this package is cheap: Numba, SciPy and pyplot are loaded when first n
 `npdsconv.layers` to `npdsconv.train`.
 """
 
-from importlib import import_module
-from types import ModuleType
-from typing import TYPE_CHECKING
+# ruff: noqa: E402
 
 from npdsconv import signals
 
 signals.in_commands_at_once()  # first, for what is imported next takes most of a short command's time
 
-from npdsconv import ops  # noqa: E402
-from npdsconv.ops import *  # noqa: E402, F403  every op is a name of the package itself
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from npdsconv import ops
+from npdsconv.ops import *  # noqa: F403  every op is a name of the package itself
 
 if TYPE_CHECKING:  # for type checkers and editors; _ROOMS says the same to a running Python
     from npdsconv import bench as bench
