@@ -10,6 +10,7 @@ from npdsconv.checkpoint import Checkpoint
 from npdsconv.layers import Sequential
 from npdsconv.runs.recipe import Recipe
 
+_SHOWN = 400  # characters of what is wrong in a file: it may hold a text of any length
 # shape and classes, where a checkpoint says neither: the first ones were all of digits
 DIGITS: dict[str, Any] = {"shape": [1, 28, 28], "classes": 10}
 
@@ -28,9 +29,9 @@ def read(file: Path) -> tuple[Recipe, Checkpoint]:
     epoch: Any = meta.get("epoch")
     shape, classes = meta["shape"], meta["classes"]
     if not (_count(epoch, 0) and epoch <= recipe.epochs):
-        raise ValueError(f"{file} is damaged: it says epoch {epoch!r} of {recipe.epochs}")
+        raise ValueError(f"{file} is damaged: it says epoch {epoch!r:.40} of {recipe.epochs}")
     if not (isinstance(shape, list) and len(shape) == 3 and all(_count(n) for n in (*shape, classes))):
-        raise ValueError(f"{file} is damaged: it says images of {shape!r} in {classes!r} classes")
+        raise ValueError(f"{file} is damaged: it says images of {shape!r:.40} in {classes!r:.40} classes")
     return recipe, saved._replace(meta=meta)
 
 
@@ -47,7 +48,7 @@ def build(file: Path, recipe: Recipe, saved: Checkpoint) -> Sequential:
         model = _built(recipe, shape, classes, saved)
         model.load_state_dict(saved.state)
     except (TypeError, ValueError) as error:
-        raise type(error)(f"{file}: {error}") from None
+        raise type(error)(f"{file}: {str(error)[:_SHOWN]}") from None
     return model
 
 
@@ -59,7 +60,7 @@ def _recipe(file: Path, saved: Checkpoint) -> Recipe:
     try:
         return Recipe(**settings)
     except (TypeError, ValueError) as error:
-        raise type(error)(f"{file}: {error}") from None
+        raise type(error)(f"{file}: {str(error)[:_SHOWN]}") from None
 
 
 def _built(recipe: Recipe, shape: tuple[int, ...], classes: int, saved: Checkpoint) -> Sequential:

@@ -41,7 +41,7 @@ MAY_IMPORT = {
     "models": {"shapes", "layers"},
     "optim": {"shapes", "state", "layers", "kernels"},
     "metrics": {"shapes"},
-    "data": {"disk"},
+    "data": {"disk", "text"},
     "gradcheck": set(),
     "complexity": {"shapes", "text", "ops", "layers"},
     "catalogue": {"shapes", "ops", "layers", "models", "gradcheck", "npdsconv"},
