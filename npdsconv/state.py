@@ -76,7 +76,7 @@ def _fitted(what: str, given: Any, slot: Slot) -> Array:
 
 
 def _as_array(what: str, given: Any) -> Array:
-    if np.ma.is_masked(given):
+    if np.any(getattr(given, "mask", False)):  # as np.ma has it, whose import takes longer than all of this
         raise TypeError(f"{what} has values that are masked out")
     try:
         return np.asarray(given)

@@ -10,6 +10,7 @@ from npdsconv.checkpoint import Checkpoint
 from npdsconv.layers import Sequential
 from npdsconv.runs.recipe import Recipe
 
+_SMALL = 10**7  # numbers
 _SHOWN = 400  # characters of what is wrong in a file: it may hold a text of any length
 # shape and classes, where a checkpoint says neither: the first ones were all of digits
 DIGITS: dict[str, Any] = {"shape": [1, 28, 28], "classes": 10}
@@ -69,12 +70,13 @@ def _built(recipe: Recipe, shape: tuple[int, ...], classes: int, saved: Checkpoi
     if not {shape[0], classes} <= sides:
         raise ValueError(f"the state has nothing of {shape[0]} channels and {classes} classes")
     numbers = sum(array.size for array in saved.state.values())
+    most = max(numbers, _SMALL)  # of a small one that does not fit, more can be said
     for growth in itertools.count():
         width = min(recipe.width, 2.0**growth)
         height, across = (min(n, 32 << growth) for n in shape[1:])
         smaller = dataclasses.replace(recipe, width=width)
         model = smaller.build_model((shape[0], height, across), classes)
-        if sum(p.value.size for p in model.parameters()) > numbers:
+        if sum(p.value.size for p in model.parameters()) > most:
             raise ValueError(f"the state has {numbers:,} numbers, too few for the network that it names")
         if (width, height, across) == (recipe.width, *shape[1:]):
             return model
