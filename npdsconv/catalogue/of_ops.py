@@ -37,6 +37,7 @@ WINDOWS: dict[str, dict[str, Any]] = {
     "strided": {"stride": (2, 3)},
     "padded": {"padding": ((1, 2), (0, 3))},
     "same": {"stride": (2, 1), "padding": "same"},
+    "lower": {"stride": (2, 1), "padding": "same_lower"},
     "dilated": {"dilation": (2, 3)},
     "everything": EVERYTHING,
 }
@@ -151,18 +152,43 @@ def _scaled(factor: float) -> tuple[Example, ...]:
     return (Example("", {"x": factor * normal(x=SIZE)["x"]}),)
 
 
+def _leaky() -> tuple[Example, ...]:
+    x = normal(x=SIZE)
+    return Example("", x), Example("steep", x, {"negative_slope": -0.3})
+
+
 def _dropout() -> tuple[Example, ...]:
     return (Example("", {**normal(x=SIZE), "mask": normal(mask=SIZE)["mask"] > -0.5}, {"p": 0.3}),)
 
 
-def _loss() -> tuple[Example, ...]:
-    arrays = {**normal(logits=(6, 7)), "labels": np.array([2, 0, 4, 2, 1, 5])}
-    return Example("plain", arrays), Example("smoothed", arrays, {"label_smoothing": 0.1})
+def _loss(scores: str, **smoothed: float) -> tuple[Example, ...]:
+    """One label an image, and one a pixel; of `scores`, as the op calls them."""
+    rng = np.random.default_rng(11)
+    few = {**normal(**{scores: (6, 7)}), "labels": rng.integers(0, 7, 6)}
+    dense = {**normal(**{scores: (2, 4, 5, 3)}), "labels": rng.integers(0, 4, (2, 5, 3))}
+    dense["weight"] = np.array([0.5, 2, 1, 0.25])
+    return (
+        Example("plain", few),
+        Example("dense", dense, {**smoothed, "ignore_index": 2}),
+        Example("sum", dense, {**smoothed, "reduction": "sum"}),
+        Example("each", dense, {**smoothed, "reduction": "none", "ignore_index": 2}),
+        *(Example("smoothed", few, smoothed) for _ in smoothed),
+    )
 
 
-def _pull_loss(dy: Array, logits: Array, labels: Array, **how: Any) -> Any:
-    _, probabilities = ops.softmax_cross_entropy(logits, labels, **how)
-    return float(dy) * ops.softmax_cross_entropy_backward(probabilities, labels, **how)
+def _pull_loss(dy: Array, logits: Array, labels: Array, *weight: Array, **how: Any) -> Any:
+    _, probabilities = ops.softmax_cross_entropy(logits, labels, *weight, **how)
+    dlogits = ops.softmax_cross_entropy_backward(probabilities, labels, *weight, dy=dy, **how)
+    return (dlogits, *(None for _ in weight))
+
+
+def _pull_likelihood(dy: Array, log_p: Array, labels: Array, *weight: Array, **how: Any) -> Any:
+    gradient = ops.nll_loss_backward(log_p, labels, *weight, dy=dy, **how)
+    return (gradient, *(None for _ in weight))
+
+
+def _softmax() -> tuple[Example, ...]:
+    return Example("", normal(logits=SIZE)), Example("channels", normal(logits=SIZE), {"axis": 1})
 
 
 # ---- the rows, in the order of the tables -----------------------------------------------------------------------
@@ -213,7 +239,8 @@ OPS: tuple[OpRow, ...] = (
         max_pooling.IMPLS,
         IMAGE,
         "$(N, C, O_H, O_W)$",
-        _pool(),
+        _pool(ceiling={"ceil_mode": True, "kernel_size": (2, 3), "stride": (3, 2)}),
+        about="every padding form, dilation, sizes rounded up",
     ),
     OpRow(
         ops.avg_pool2d,
@@ -221,8 +248,21 @@ OPS: tuple[OpRow, ...] = (
         avg_pooling.IMPLS,
         IMAGE,
         "$(N, C, O_H, O_W)$",
-        _pool(inside={"count_include_pad": False}),
+        _pool(
+            inside={"count_include_pad": False},
+            ceiling={"ceil_mode": True, "kernel_size": (2, 3), "stride": (3, 2)},
+            lower={"padding": "same_lower"},
+        ),
+        about="the same; padded zeros counted or not",
         bilinear=True,
+    ),
+    OpRow(
+        ops.global_max_pool2d,
+        ops.global_max_pool2d_backward,
+        max_pooling.IMPLS,
+        IMAGE,
+        "$(N, C, 1, 1)$",
+        (Example("", normal(x=SIZE)),),
     ),
     OpRow(
         ops.global_avg_pool2d,
@@ -268,6 +308,7 @@ OPS: tuple[OpRow, ...] = (
     ),
     OpRow(ops.relu, ops.relu_backward, activations.IMPLS, ANY, SAME, _scaled(1)),
     OpRow(ops.relu6, ops.relu6_backward, activations.IMPLS, ANY, SAME, _scaled(5)),
+    OpRow(ops.leaky_relu, ops.leaky_relu_backward, activations.IMPLS, ANY, SAME, _leaky()),
     OpRow(ops.hard_swish, ops.hard_swish_backward, activations.IMPLS, ANY, SAME, _scaled(3)),
     OpRow(ops.sigmoid, ops.sigmoid_backward, activations.IMPLS, ANY, SAME, _scaled(3)),
     OpRow(
@@ -303,12 +344,24 @@ OPS: tuple[OpRow, ...] = (
         ops.softmax_cross_entropy,
         ops.softmax_cross_entropy_backward,
         None,
-        "logits $(N,K)$, labels $(N)$",
-        "one number, probabilities $(N,K)$",
-        _loss(),
-        about="with label smoothing",
+        "logits $(N,K,\\dots)$, labels $(N,\\dots)$, weights $(K)$",
+        "one number, probabilities $(N,K,\\dots)$",
+        _loss("logits", label_smoothing=0.1),
+        about="with label smoothing, class weights, labels to ignore, one label a pixel",
         pull=_pull_loss,
     ),
+    OpRow(
+        ops.nll_loss,
+        ops.nll_loss_backward,
+        None,
+        "$\\log p\\; (N,K,\\dots)$, labels $(N,\\dots)$, weights $(K)$",
+        "one number",
+        _loss("log_probabilities"),
+        about="negative log-likelihood, the same without smoothing",
+        pull=_pull_likelihood,
+    ),
+    OpRow(ops.softmax, ops.softmax_backward, None, ANY, SAME, _softmax()),
+    OpRow(ops.log_softmax, ops.log_softmax_backward, None, ANY, SAME, _softmax()),
     OpRow(
         ops.im2col,
         ops.col2im,

@@ -12,6 +12,7 @@ from typing import Any, Self, final
 
 import numpy as np
 
+from npdsconv.ops._elsewhere import likely_weights
 from npdsconv.shapes import FLOATS, Array
 from npdsconv.state import Slot, take_over
 
@@ -23,12 +24,31 @@ class Parameter:
     ----------
     value, grad : arrays of one shape, always; gradients accumulate until an optimiser's ``zero_grad``
     trainable : bool; optimisers skip a parameter that is not, and layers do not compute its gradient
+
+    Raises
+    ------
+    ValueError
+        `value` is set to an array of another shape.
     """
 
     def __init__(self, value: Array, trainable: bool = True) -> None:
-        self.value = value
+        self._value = value
         self.grad = np.zeros_like(value)
         self.trainable = trainable
+
+    @property
+    def value(self) -> Array:
+        """The array."""
+        return self._value
+
+    @value.setter
+    def value(self, value: Array) -> None:
+        if np.shape(value) != self._value.shape:
+            raise ValueError(
+                f"Parameter: value has shape {self._value.shape}, got {np.shape(value)}"
+                f"{likely_weights(np.shape(value), self._value.shape)}"
+            )
+        self._value = value
 
     def __repr__(self) -> str:
         frozen = "" if self.trainable else ", frozen"

@@ -3,6 +3,8 @@
 from npdsconv.ops.activations import (
     hard_swish,
     hard_swish_backward,
+    leaky_relu,
+    leaky_relu_backward,
     relu,
     relu6,
     relu6_backward,
@@ -15,8 +17,22 @@ from npdsconv.ops.dense import linear, linear_backward
 from npdsconv.ops.depthwise import depthwise_conv2d, depthwise_conv2d_backward
 from npdsconv.ops.fused.block import separable_block, separable_block_backward
 from npdsconv.ops.global_pooling import global_avg_pool2d, global_avg_pool2d_backward
-from npdsconv.ops.losses import softmax, softmax_cross_entropy, softmax_cross_entropy_backward
-from npdsconv.ops.max_pooling import max_pool2d, max_pool2d_backward
+from npdsconv.ops.losses import (
+    log_softmax,
+    log_softmax_backward,
+    nll_loss,
+    nll_loss_backward,
+    softmax,
+    softmax_backward,
+    softmax_cross_entropy,
+    softmax_cross_entropy_backward,
+)
+from npdsconv.ops.max_pooling import (
+    global_max_pool2d,
+    global_max_pool2d_backward,
+    max_pool2d,
+    max_pool2d_backward,
+)
 from npdsconv.ops.norm import batch_norm2d, batch_norm2d_backward
 from npdsconv.ops.pointwise import pointwise_conv2d, pointwise_conv2d_backward
 from npdsconv.ops.regularization import dropout, dropout_backward
@@ -42,13 +58,21 @@ __all__ = [
     "dropout_backward",
     "global_avg_pool2d",
     "global_avg_pool2d_backward",
+    "global_max_pool2d",
+    "global_max_pool2d_backward",
     "hard_swish",
     "hard_swish_backward",
     "im2col",
+    "leaky_relu",
+    "leaky_relu_backward",
     "linear",
     "linear_backward",
+    "log_softmax",
+    "log_softmax_backward",
     "max_pool2d",
     "max_pool2d_backward",
+    "nll_loss",
+    "nll_loss_backward",
     "pointwise_conv2d",
     "pointwise_conv2d_backward",
     "relu",
@@ -62,6 +86,7 @@ __all__ = [
     "sigmoid",
     "sigmoid_backward",
     "softmax",
+    "softmax_backward",
     "softmax_cross_entropy",
     "softmax_cross_entropy_backward",
     "upsample2d",
