@@ -27,7 +27,7 @@ MAY_IMPORT = {
     "disk": set(),
     "environment": set(),
     "signals": set(),
-    "state": {"shapes"},
+    "state": {"shapes", "text"},
     "kernels": {"shapes", "layout", "disk", "environment"},
     "ops": {"shapes", "layout", "kernels"},
     "versions": {"kernels", "environment"},
