@@ -1,4 +1,4 @@
-"""Plain tables, as text and as HTML: words to the left, numbers to the right."""
+"""Plain tables, as text and as HTML: words to the left, numbers to the right; and lists of names in messages."""
 
 import html
 from collections.abc import Iterable, Sequence
@@ -29,6 +29,17 @@ def line(cells: Iterable[Cell], columns: Sequence[str]) -> str:
     return "  ".join(format(show(cell), column) for cell, column in zip(cells, columns, strict=True)).rstrip()
 
 
+def few(names: Sequence[str]) -> str:
+    """Names for a message: the first three, and how many there are besides.
+
+    >>> few(["stem", "head"]), few([])
+    ("'stem', 'head'", 'nothing')
+    """
+    return (
+        str(list(names[:3]))[1:-1] + f" and {len(names) - 3} more" * (len(names) > 3) if names else "nothing"
+    )
+
+
 def as_text(header: Sequence[str], rows: Iterable[Sequence[Cell]], *, total: bool = True) -> str:
     """The table in fixed width; with `total`, a rule sets the last row apart.
 
@@ -45,6 +56,16 @@ def as_text(header: Sequence[str], rows: Iterable[Sequence[Cell]], *, total: boo
     rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
     head, *body = [line(cells, columns) for cells in lines]
     return "\n".join([head, rule, *body[:-1], *([rule] if total else []), *body[-1:]])
+
+
+def one_line(message: object) -> str:
+    """A message as one line that a terminal cannot take for a command: other characters than printable ones as code.
+
+    >>> print(one_line("no file a\\nb\\x1b[2J"))
+    no file a b\\x1b[2J
+    """
+    words = " ".join(str(message).split())
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in words)
 
 
 def as_html(header: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:

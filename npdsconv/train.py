@@ -20,11 +20,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from npdsconv.data import Augment, Split, batches, steps_per_epoch, to_float
-from npdsconv.layers import Layer, pullback
+from npdsconv.layers import Layer, Parameter, pullback
 from npdsconv.metrics import confusion_matrix
 from npdsconv.ops.losses import softmax, softmax_cross_entropy, softmax_cross_entropy_backward
 from npdsconv.optim import Optimizer, Schedule, constant
 from npdsconv.shapes import Array, check_ndim
+from npdsconv.text import few
 
 __all__ = [
     "EpochResult",
@@ -75,15 +76,51 @@ def train_step(
     FloatingPointError
         If the loss is not finite. The parameters have not been moved.
     TypeError, ValueError
-        If images and labels do not fit together or do not fit the model.
+        If images and labels do not fit together or do not fit the model; if the optimiser moves parameters that are
+        not the model's.
     """
     labels = np.asarray(labels)
     if labels.shape != (len(x),):
         raise ValueError(
             f"train_step: labels have shape {labels.shape}, expected ({len(x)},), one for each image"
         )
-    x = to_float(x).astype(_dtype(model), copy=False)
+    dtype = _check_optimizer("train_step", model, optimizer)
+    x = to_float(x).astype(dtype, copy=False)
     return _step(model, x, labels, optimizer, label_smoothing, lr_factor, "train_step")[0]
+
+
+def _check_optimizer(where: str, model: Layer, optimizer: Optimizer) -> np.dtype[Any]:
+    """Refuse an optimiser that was made before a layer was replaced, or for another model; the model's dtype.
+
+    It would move nothing, and say nothing.
+    """
+    own = {p: name for name, p in model.named_parameters()}
+    if strangers := sum(p not in own for p in optimizer.parameters):
+        theirs = set(optimizer.parameters)
+        missed = [name for p, name in own.items() if p not in theirs]
+        raise ValueError(
+            f"{where}: {strangers} of the optimiser's {len(theirs)} parameters are not the model's, and it does not "
+            f"move {few(missed)}: after a layer was replaced make the optimiser anew, from model.parameters()"
+        )
+    return _dtype(own)
+
+
+def _check_batch_of_one(model: Layer, split: Split, batch_size: int) -> None:
+    """A last batch of one image may be too little for batch norm: better known now than at the end of an epoch."""
+
+    def learn(images: int) -> ValueError | None:
+        x = to_float(split.images[:images]).astype(_dtype(model.parameters()), copy=False)
+        try:
+            model.copy().forward(x, train=True)
+        except ValueError as error:
+            return error
+        return None
+
+    if (error := learn(1)) and not learn(2):
+        raise ValueError(
+            f"epochs: {len(split)} images in batches of {batch_size} leave a last batch of one, and the model cannot "
+            f"learn from one image ({error}): leave that batch out with drop_last=True, or take another batch size"
+        )
 
 
 # A run that diverges ends with one clear error, not with a flood of NumPy's warnings.
@@ -204,6 +241,7 @@ def epochs(
         raise ValueError(f"epochs: start_epoch {start_epoch} must lie in 0 … {epochs}, the number of epochs")
     if steps == 0:
         raise ValueError(f"epochs: {len(split)} images give no batch of {batch_size}")
+    _check_optimizer("epochs", model, optimizer)
     factor = schedule or constant()
 
     def stream(epoch: int) -> Iterator[tuple[Array, Array]]:
@@ -219,7 +257,7 @@ def epochs(
 
     def run(epoch: int) -> EpochResult:
         loss, right, seen = 0.0, 0, 0
-        began, dtype = time.perf_counter(), _dtype(model)
+        began, dtype = time.perf_counter(), _dtype(model.parameters())
         numbers = range(epoch * steps, (epoch + 1) * steps)
         for step, (x, labels) in zip(progress(numbers) if progress else numbers, stream(epoch), strict=True):
             where = f"epochs: epoch {epoch + 1}, step {step - numbers.start + 1} of {steps}"
@@ -232,6 +270,8 @@ def epochs(
         return EpochResult(epoch + 1, numbers.stop, loss / seen, right / seen, lr, seconds, measured)
 
     stream(start_epoch)  # raises at the call what it would raise in the first epoch
+    if len(split) % batch_size == 1 and not drop_last and start_epoch < epochs:
+        _check_batch_of_one(model, split, batch_size)
     return (run(epoch) for epoch in range(start_epoch, epochs))
 
 
@@ -279,11 +319,11 @@ def _logits(where: str, model: Layer, images: Array, batch_size: int) -> Array:
     if batch_size < 1:
         raise ValueError(f"{where}: batch size {batch_size} is below 1")
     starts = range(0, max(len(images), 1), batch_size)  # no images: one empty batch, which gives (0, classes)
-    dtype = _dtype(model)
+    dtype = _dtype(model.parameters())
     logits = [model(to_float(images[i : i + batch_size]).astype(dtype, copy=False)) for i in starts]
     check_ndim(where, "the model's output", logits[0], "N, classes")
     return np.concatenate(logits)
 
 
-def _dtype(model: Layer) -> np.dtype[Any]:
-    return next((parameter.value.dtype for _, parameter in model.named_parameters()), np.dtype(np.float32))
+def _dtype(parameters: Iterable[Parameter]) -> np.dtype[Any]:
+    return next((parameter.value.dtype for parameter in parameters), np.dtype(np.float32))

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from npdsconv import text
+from npdsconv import disk, text
 from npdsconv.bench import inference, machine, ops, roofline, scaling, table, training
 from npdsconv.bench.measuring import Arena
 from npdsconv.bench.opponents import require
@@ -223,7 +223,8 @@ def write(report: dict[str, Any], folder: str) -> list[Path]:
     path = Path(folder) / "bench.json"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(report, indent=1) + "\n")
+        with disk.replacing(path) as file:
+            file.write(json.dumps(report, indent=1).encode() + b"\n")
     except OSError as error:
         raise type(error)(f"bench: cannot write {path}: {error.strerror or error}") from None
     return [path, *draw(report, path.parent)]

@@ -13,6 +13,7 @@ import npdsconv
 from npdsconv import data, models, text
 from npdsconv.checkpoint import Checkpoint
 from npdsconv.cli import Outcome, settings
+from npdsconv.cli.names import file_name
 from npdsconv.cli.warmup import compile_shown
 from npdsconv.complexity import summary
 from npdsconv.data import Affine, Dataset
@@ -37,7 +38,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EXAMPLES
     groups = settings.add_all(parser)
     groups["data"].add_argument("--no-augment", action="store_true", help="learn from the images as they are")
-    groups["data"].add_argument("--data-dir", metavar="FOLDER", help="where MNIST's four IDX files are")
+    groups["data"].add_argument(
+        "--data-dir", type=file_name, metavar="FOLDER", help="where MNIST's four IDX files are"
+    )
     groups["training"].add_argument(
         "--twin", action="store_true", help="train the twin too, after the model, for the last table"
     )
@@ -45,7 +48,9 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--threads", type=int, metavar="N", help="threads of the compiled kernels (default all cores)"
     )
     output = parser.add_argument_group("output")
-    output.add_argument("--out", metavar="FOLDER", help="run folder (default a new one under runs/)")
+    output.add_argument(
+        "--out", type=file_name, metavar="FOLDER", help="run folder (default a new one under runs/)"
+    )
     output.add_argument(
         "--resume", action="store_true", help="go on with the run in --out, or the latest one"
     )
@@ -59,7 +64,7 @@ def run(args: argparse.Namespace) -> Outcome:
     folder, chosen, saved = _choose(args)
     dataset = data.load(chosen.dataset, args.data_dir)
     job = prepare(chosen, dataset, saved, _progress())
-    seconds = _train(folder, job, new=saved is None)
+    seconds = _train(folder, job, saved)
     evaluation = job.measure()
     _pictures(folder, evaluation.confusion, job.scored_on)
     report: dict[str, Any] = {
@@ -110,20 +115,27 @@ def _choose(args: argparse.Namespace) -> tuple[RunFolder, Recipe, Checkpoint | N
 # ---- training -------------------------------------------------------------------------------------------------
 
 
-def _train(folder: RunFolder, job: Job, *, new: bool) -> float:
+def _train(folder: RunFolder, job: Job, saved: Checkpoint | None) -> float:
     """Train to the end of the recipe, recording every epoch; the seconds that learning took."""
-    if new:
-        folder.begin(job.recipe)
-        folder.record(job, None)
-    else:
-        print(f"resuming {folder.path} after epoch {job.start}")
-    size = sum(p.value.size for p in job.model.parameters())
-    print(
-        f"{job.recipe.model}{' (standard twin)' if job.recipe.standard else ''}: {size:,} parameters; "
-        f"{job.recipe.dataset}: {len(job.learn):,} images to learn from; seed {job.recipe.seed}; "
-        f"folder {folder.path}"
-    )
-    _compile(job)
+    with folder.held():
+        if saved is None:
+            folder.begin(job.recipe)
+            folder.record(job, None)
+        else:
+            folder.mend(saved)
+            print(f"resuming {folder.path} after epoch {job.start}")
+        size = sum(p.value.size for p in job.model.parameters())
+        print(
+            f"{job.recipe.model}{' (standard twin)' if job.recipe.standard else ''}: {size:,} parameters; "
+            f"{job.recipe.dataset}: {len(job.learn):,} images to learn from; seed {job.recipe.seed}; "
+            f"folder {folder.path}"
+        )
+        _compile(job)
+        _learn(folder, job)
+    return sum(float(row["seconds"]) for row in folder.rows())
+
+
+def _learn(folder: RunFolder, job: Job) -> None:
     try:
         for result in job.results:
             folder.record(job, result)
@@ -135,7 +147,6 @@ def _train(folder: RunFolder, job: Job, *, new: bool) -> float:
             file=sys.stderr,
         )
         raise
-    return sum(float(row["seconds"]) for row in folder.rows())
 
 
 def _compile(job: Job) -> None:
@@ -178,7 +189,7 @@ def _train_twin(folder: RunFolder, chosen: Recipe, dataset: Dataset) -> float:
     if twin.checkpoint.exists():
         chosen, saved = twin.resume()
     job = prepare(chosen, dataset, saved, _progress())
-    _train(twin, job, new=saved is None)
+    _train(twin, job, saved)
     return job.measure().accuracy
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from npdsconv.ops._elsewhere import likely_weights
 from npdsconv.shapes import FLOATS, Array
+from npdsconv.state import Slot, take_over
 
 
 class Parameter:
@@ -55,10 +56,17 @@ class Parameter:
 
 
 class Buffer:
-    """An array that is remembered but not learned, such as running statistics."""
+    """An array that is remembered but not learned, such as running statistics.
 
-    def __init__(self, value: Array) -> None:
+    Attributes
+    ----------
+    value : the array
+    least : the least number that makes sense in it; a state that holds a smaller one is refused
+    """
+
+    def __init__(self, value: Array, least: float = -np.inf) -> None:
         self.value = value
+        self.least = least
 
     def __repr__(self) -> str:
         return f"Buffer(shape={self.value.shape}, dtype={self.value.dtype})"
@@ -154,9 +162,7 @@ class Layer(ABC):
 
     def children(self) -> Iterator[tuple[str, "Layer"]]:
         """Direct sublayers with their names, in the order in which they were assigned."""
-        for name, value in _members(self):
-            if isinstance(value, Layer):
-                yield name, value
+        return _found(Layer, self)
 
     def modules(self) -> Iterator["Layer"]:
         """This layer and all layers below it."""
@@ -166,11 +172,11 @@ class Layer(ABC):
 
     def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
         """Every parameter with its dotted path, for instance ``3.depthwise.weight``."""
-        return _walk(self, Parameter)
+        return _found(Parameter, self)
 
     def named_buffers(self) -> Iterator[tuple[str, Buffer]]:
         """Every buffer with its dotted path, for instance ``3.bn1.running_mean``."""
-        return _walk(self, Buffer)
+        return _found(Buffer, self)
 
     def parameters(self) -> list[Parameter]:
         """Every parameter, once, even where a layer is used twice."""
@@ -181,27 +187,21 @@ class Layer(ABC):
         return {name: slot.value.copy() for name, slot in self._state()}
 
     def load_state_dict(self, state: dict[str, Array]) -> None:
-        """Copy `state` into the parameters and buffers.
+        """Copy `state` into the parameters and buffers: all of it, or nothing where something does not fit.
 
         Raises
         ------
+        TypeError
+            An entry is of the wrong kind: a parameter takes numbers of floating point alone.
         ValueError
-            If names are missing or unknown, or a shape differs; nothing is changed then.
+            If names are missing or unknown, a shape differs, a number is not finite or too large for the parameter's
+            dtype, or a running variance is negative.
         """
-        slots = dict(self._state())
-        missing, unknown = sorted(set(slots) - set(state)), sorted(set(state) - set(slots))
-        if missing or unknown:
-            raise ValueError(
-                f"load_state_dict: {len(missing)} names missing {missing[:4]}, {len(unknown)} unknown {unknown[:4]}: "
-                f"the state belongs to another model"
-            )
-        for name, slot in slots.items():
-            if np.shape(state[name]) != slot.value.shape:
-                raise ValueError(
-                    f"load_state_dict: {name} has shape {np.shape(state[name])}, the model's is {slot.value.shape}"
-                )
-        for name, slot in slots.items():
-            slot.value[...] = state[name]
+        slots = {
+            name: Slot(slot.value, slot.least if isinstance(slot, Buffer) else -np.inf)
+            for name, slot in self._state()
+        }
+        take_over("load_state_dict", state, slots, "another model")
 
     def _state(self) -> Iterator[tuple[str, Parameter | Buffer]]:
         yield from self.named_parameters()
@@ -246,27 +246,32 @@ class Layer(ABC):
         return f"{type(self).__name__}({', '.join(shown)})"
 
 
-def _members(layer: Layer) -> Iterator[tuple[str, Any]]:
-    """Attributes in order; lists, tuples and dicts contribute what is in them, named by position or key."""
-    for name, value in vars(layer).items():
-        if name == "layers" and isinstance(value, list):  # of a chain: "3.weight", not "layers.3.weight"
-            for k, item in enumerate(value):
-                yield from _unpacked(str(k), item)
-        else:
-            yield from _unpacked(name, value)
+_SETTINGS = frozenset({int, float, str, bool, type(None)})
+"""Types of most attributes, passed over at once: a training step looks for all parameters."""
 
 
-def _unpacked(name: str, value: Any) -> Iterator[tuple[str, Any]]:
-    if isinstance(value, list | tuple | dict):
-        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
-            yield from _unpacked(f"{name}.{key}", item)
+def _find(kind: type, within: Layer | list | tuple | dict, prefix: str, found: list[tuple[str, Any]]) -> None:
+    """Collect what is of a kind, named by its path: attributes in order, and what lists, tuples, dicts and layers hold.
+
+    What lies within something of that kind is not looked for. In the `layers` of a chain the name is the position
+    alone: "3.weight", not "layers.3.weight".
+    """
+    items: Iterable[tuple[Any, Any]]
+    if isinstance(within, Layer):
+        items = vars(within).items()
     else:
-        yield name, value
-
-
-def _walk(layer: Layer, kind: type) -> Iterator[tuple[str, Any]]:
-    for name, value in _members(layer):
+        items = within.items() if isinstance(within, dict) else enumerate(within)
+    for name, value in items:
+        if type(value) in _SETTINGS:
+            continue
         if isinstance(value, kind):
-            yield name, value
-        elif isinstance(value, Layer):
-            yield from ((f"{name}.{rest}", found) for rest, found in _walk(value, kind))
+            found.append((f"{prefix}{name}", value))
+        elif isinstance(value, list | tuple | dict | Layer):
+            chain = name == "layers" and isinstance(within, Layer) and isinstance(value, list)
+            _find(kind, value, prefix if chain else f"{prefix}{name}.", found)
+
+
+def _found(kind: type, layer: Layer) -> Iterator[tuple[str, Any]]:
+    found: list[tuple[str, Any]] = []
+    _find(kind, layer, "", found)
+    return iter(found)

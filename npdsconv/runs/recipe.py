@@ -61,6 +61,7 @@ class Recipe:
 
     epochs: int = setting(30, "training", "passes over the training images", COUNT)
     batch_size: int = setting(64, "training", "images in a step", COUNT)
+    drop_last: bool = setting(False, "training", "leave out the last batch of an epoch if it is not full")
     optimizer: str = setting("adamw", "training", "optimiser", OPTIMIZERS)
     lr: float = setting(0.01, "training", "highest learning rate", NOT_NEGATIVE)
     weight_decay: float = setting(0.0, "training", "decay of the weights", NOT_NEGATIVE)
@@ -105,7 +106,7 @@ class Recipe:
 
     def build_schedule(self, images: int) -> optim.Schedule:
         """Factor on the learning rate as a function of the step, for a run over that many images an epoch."""
-        total = self.epochs * steps_per_epoch(images, self.batch_size)
+        total = self.epochs * steps_per_epoch(images, self.batch_size, drop_last=self.drop_last)
         if self.schedule == "one_cycle":
             return optim.one_cycle(max(total, 2), warm=self.warm_up)
         plain = {

@@ -219,7 +219,7 @@ def test_gradcheck_prints_a_table(capsys):
     head, *rows, last = out.splitlines()
     assert len({len(row) for row in rows}) == 1
     assert {row[: head.index("kinks") + 5][-1] for row in rows} == {"0"}
-    assert last.startswith(f"{len(rows)} checked, 0 failed; worst error ")
+    assert last.startswith(f"{len(rows)} checked, 0 not ok; worst error ")
 
 
 def test_a_wrong_gradient_is_told_with_exit_code_1(capsys, monkeypatch):
