@@ -321,3 +321,21 @@ def likely_layout(x: Array, channels: int) -> str:
     if x.ndim != 4 or x.shape[3] != channels or channels >= min(x.shape[1:3]):
         return ""
     return f"; x must be (N, C, H, W), and {x.shape} looks like channels last: x.transpose(0, 3, 1, 2)"
+
+
+def likely_weights(given: tuple[int, ...], wanted: tuple[int, ...]) -> str:
+    """What to do about weights of another shape, where it can be told from where they come.
+
+    >>> likely_weights((3, 3, 1, 8), (8, 1, 3, 3))
+    '; that looks like the layout of Keras: transpose(3, 2, 0, 1)'
+    """
+    for axes in ((3, 2, 0, 1), (2, 3, 0, 1), (1, 0)):
+        if len(given) == len(wanted) == len(axes) and tuple(given[k] for k in axes) == wanted:
+            return f"; that looks like the layout of Keras: transpose{axes}"
+    if given == (1, 1, *wanted[::-1]):
+        return "; that looks like the layout of Keras: [0, 0].T"
+    if given == (*wanted, 1, 1):
+        return "; that looks like the layout of PyTorch: [:, :, 0, 0]"
+    if len(given) == len(wanted) == 4 and given == (wanted[0] * wanted[1], 1, *wanted[2:]):
+        return f"; that looks like the layout of PyTorch: reshape{wanted}"
+    return ""

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from npdsconv.shapes import Array
+from npdsconv.shapes import Array, likely_weights
 from npdsconv.text import few
 
 __all__ = ["Slot", "take_over"]
@@ -57,7 +57,8 @@ def _fitted(what: str, given: Any, slot: Slot) -> Array:
     value = _as_array(what, given)
     dtype = slot.array.dtype
     if value.shape != slot.array.shape:
-        raise ValueError(f"{what} has shape {value.shape}, not {slot.array.shape}")
+        hint = likely_weights(value.shape, slot.array.shape)
+        raise ValueError(f"{what} has shape {value.shape}, not {slot.array.shape}{hint}")
     if _kind(value.dtype) != _kind(dtype):
         raise TypeError(f"{what} has dtype {value.dtype}, which does not fit {dtype}")
     if not slot.array.flags.writeable:

@@ -12,8 +12,7 @@ from typing import Any, Self, final
 
 import numpy as np
 
-from npdsconv.ops._elsewhere import likely_weights
-from npdsconv.shapes import FLOATS, Array
+from npdsconv.shapes import FLOATS, Array, likely_weights
 from npdsconv.state import Slot, take_over
 
 

@@ -54,21 +54,3 @@ def check_matrix(op: str, w: Array) -> None:
 def like_keras_matrix(w: Array, channels: int) -> str:
     """What to do about a matrix that seems to be Keras' (C, O)."""
     return f"; {w.shape} looks like Keras' (C, O): w.T" if w.shape[0] == channels else ""
-
-
-def likely_weights(given: tuple[int, ...], wanted: tuple[int, ...]) -> str:
-    """What to do about weights of another shape, where it can be told from where they come.
-
-    >>> likely_weights((3, 3, 1, 8), (8, 1, 3, 3))
-    '; that looks like the layout of Keras: transpose(3, 2, 0, 1)'
-    """
-    for axes in ((3, 2, 0, 1), (2, 3, 0, 1), (1, 0)):
-        if len(given) == len(wanted) == len(axes) and tuple(given[k] for k in axes) == wanted:
-            return f"; that looks like the layout of Keras: transpose{axes}"
-    if given == (1, 1, *wanted[::-1]):
-        return "; that looks like the layout of Keras: [0, 0].T"
-    if given == (*wanted, 1, 1):
-        return "; that looks like the layout of PyTorch: [:, :, 0, 0]"
-    if len(given) == len(wanted) == 4 and given == (wanted[0] * wanted[1], 1, *wanted[2:]):
-        return f"; that looks like the layout of PyTorch: reshape{wanted}"
-    return ""
