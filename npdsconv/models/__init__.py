@@ -10,17 +10,32 @@ from npdsconv.models.separable_cnn import separable_cnn
 from npdsconv.models.separable_mini import dilated_separable, separable_mini
 from npdsconv.models.separable_resnet import separable_resnet
 from npdsconv.models.small_cnn import small_cnn
+from npdsconv.models.transfer import (
+    PARTS,
+    Matched,
+    learn_last,
+    learn_only,
+    learning,
+    load_matching,
+    replace_head,
+)
 from npdsconv.models.twin import standard_twin
 from npdsconv.models.vgg_mini import vgg_mini
 from npdsconv.models.xception import xception, xception_mini
 
 __all__ = [
     "BUILDERS",
+    "PARTS",
+    "Matched",
     "build",
     "class_maps",
     "dilated_separable",
     "fold_batch_norm",
     "large_kernel_cnn",
+    "learn_last",
+    "learn_only",
+    "learning",
+    "load_matching",
     "mobilenet_v1",
     "mobilenet_v2",
     "multiplied",
@@ -28,6 +43,7 @@ __all__ = [
     "options_of",
     "parallel_separable",
     "parse_options",
+    "replace_head",
     "separable_cnn",
     "separable_mini",
     "separable_resnet",
