@@ -13,6 +13,7 @@ from npdsconv.models.small_cnn import small_cnn
 from npdsconv.models.transfer import (
     PARTS,
     Matched,
+    draw_weights,
     learn_last,
     learn_only,
     learning,
@@ -30,6 +31,7 @@ __all__ = [
     "build",
     "class_maps",
     "dilated_separable",
+    "draw_weights",
     "fold_batch_norm",
     "large_kernel_cnn",
     "learn_last",

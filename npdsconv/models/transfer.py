@@ -6,14 +6,18 @@ learn_only(model, "head")                                   # the rest stays as 
 optimizer = Adam(learning(model), lr=1e-2)                  # made after the head was replaced
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 import numpy as np
 
+from npdsconv import init
 from npdsconv.layers import (
     BatchNorm2d,
+    Conv1d,
+    Conv2d,
+    DepthwiseConv1d,
     DepthwiseConv2d,
     Layer,
     Linear,
@@ -138,6 +142,53 @@ def load_matching(
     return Matched(tuple(taken), left)
 
 
+def draw_weights(
+    model: Layer,
+    scheme: str,
+    *,
+    only: str | Iterable[str] | None = None,
+    rng: np.random.Generator | int | None = None,
+) -> Layer:
+    """Draw the weights of convolutions and dense layers anew; biases and batch norms stay as they are.
+
+    Parameters
+    ----------
+    scheme : one of ``npdsconv.init.SCHEMES``: he, lecun or xavier, normal or uniform, such as "xavier_uniform"
+    only : as for `load_matching`; None draws all of them
+    rng : generator or seed
+
+    Raises
+    ------
+    ValueError
+        An unknown scheme, or a word in `only` that fits nothing.
+    """
+    wanted = names(model, only) if only is not None else None
+    rng = generator(rng)
+    for path, layer in _all_below(model):
+        kind = next((word for word, kinds in _KINDS.items() if isinstance(layer, kinds)), None)
+        if kind is None or (wanted is not None and f"{path}.weight" not in wanted):
+            continue
+        weight = layer.weight  # type: ignore[attr-defined]
+        fan_in, fan_out = init.fans(kind, weight.value.shape, getattr(layer, "groups", 1))
+        weight.value[...] = init.draw(scheme, weight.value.shape, fan_in, fan_out, rng)
+    return model
+
+
+_KINDS: dict[str, tuple[type[Layer], ...]] = {
+    "standard": (Conv2d, Conv1d),
+    "depthwise": (DepthwiseConv2d, DepthwiseConv1d),
+    "pointwise": (PointwiseConv2d,),
+    "dense": (Linear,),
+}
+"""Kinds of weights, as `npdsconv.init.fans` has them."""
+
+
+def _all_below(layer: Layer, path: str = "") -> Iterator[tuple[str, Layer]]:
+    for name, child in layer.children():
+        yield f"{path}{name}", child
+        yield from _all_below(child, f"{path}{name}.")
+
+
 # ---- which of them learn -----------------------------------------------------------------------------------------
 
 
@@ -154,7 +205,7 @@ def names(model: Layer, which: str | Iterable[str]) -> set[str]:
         A word that fits nothing.
     """
     everything = [*model.state_dict()]
-    kinds: dict[str, type[Layer]] = {"depthwise": DepthwiseConv2d, "pointwise": PointwiseConv2d}
+    kinds = {word: _KINDS[word] for word in ("depthwise", "pointwise")}
     found: set[str] = set()
     for word in [which] if isinstance(which, str) else which:
         if word in kinds:
@@ -240,7 +291,7 @@ def _blocks(model: Sequential) -> list[list[int]]:
     return found
 
 
-def _followed(layer: Layer, kind: type[Layer], path: str = "") -> list[tuple[str, Layer]]:
+def _followed(layer: Layer, kind: tuple[type[Layer], ...], path: str = "") -> list[tuple[str, Layer]]:
     """Every layer of a kind, and the batch norms that come right behind one, with their paths."""
     found: list[tuple[str, Layer]] = []
     follows = False

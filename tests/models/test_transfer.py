@@ -109,6 +109,31 @@ def test_where_nothing_fits_that_is_said():
         models.load_matching(network(), network().state_dict(), only="9.*")
 
 
+# ---- new weights -------------------------------------------------------------------------------------------------
+
+
+def test_weights_are_drawn_with_the_fans_of_their_kind():
+    model = models.draw_weights(models.separable_cnn(rng=0), "xavier_normal", rng=1)
+    depthwise, pointwise = model[6].depthwise.weight.value, model[6].pointwise.weight.value
+    np.testing.assert_allclose(depthwise.std(), np.sqrt(2 / (9 + 9)), rtol=0.05)
+    np.testing.assert_allclose(pointwise.std(), np.sqrt(2 / (128 + 128)), rtol=0.05)
+    np.testing.assert_allclose(model[0].weight.value.std(), np.sqrt(2 / (9 + 32 * 9)), rtol=0.15)
+    np.testing.assert_allclose(model[-1].weight.value.std(), np.sqrt(2 / (128 + 10)), rtol=0.1)
+    again = models.draw_weights(models.separable_cnn(rng=5), "xavier_normal", rng=1)
+    np.testing.assert_array_equal(again[6].depthwise.weight.value, depthwise)
+
+
+def test_only_some_weights_are_drawn():
+    model = network()
+    before = model.state_dict()
+    models.draw_weights(model, "he_uniform", only="pointwise", rng=1)
+    changed = {name for name, value in model.state_dict().items() if (value != before[name]).any()}
+    assert changed == {"3.pointwise.weight", "4.pointwise.weight"}
+    assert np.abs(model[4].pointwise.weight.value).max() <= np.sqrt(3 * 2 / 8)
+    with pytest.raises(ValueError, match=r"draw: scheme must be one of he_normal, .*, got 'he'"):
+        models.draw_weights(model, "he")
+
+
 # ---- what learns -------------------------------------------------------------------------------------------------
 
 
