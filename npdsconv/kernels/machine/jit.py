@@ -33,7 +33,6 @@ from numba.core.caching import FunctionCache
 from numba.core.compiler_lock import global_compiler_lock
 
 from npdsconv import disk
-
 from npdsconv.kernels.machine import waiting
 
 __all__ = [
