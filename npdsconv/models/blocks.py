@@ -65,6 +65,11 @@ def head(c: int, classes: int, dropout: float, rng: np.random.Generator) -> list
     return [GlobalAvgPool2d(), Flatten(), *drop, Linear(c, classes, rng=rng)]
 
 
+def flat_head(c: int, size: int, classes: int, rng: np.random.Generator) -> list[Layer]:
+    """From `c` maps of size×size pixels to logits: a dense layer with a weight for every pixel."""
+    return [Flatten(), Linear(c * size * size, classes, rng=rng)]
+
+
 def generator(rng: np.random.Generator | int | None) -> np.random.Generator:
     """A generator as it is, a seed as a generator, None as a fresh one."""
     return np.random.default_rng(rng)

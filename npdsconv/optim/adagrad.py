@@ -1,11 +1,9 @@
 """Adagrad."""
 
-from collections.abc import Iterable
-
 import numpy as np
 
-from npdsconv.layers import Parameter
-from npdsconv.optim._checks import require
+from npdsconv.optim._checks import check_real, require
+from npdsconv.optim.groups import Parameters
 from npdsconv.optim.optimizers import Optimizer
 from npdsconv.shapes import Array
 
@@ -36,10 +34,11 @@ class Adagrad(Optimizer):
     """
 
     moment_names = ("sum",)
+    squares = ("sum",)
 
     def __init__(
         self,
-        parameters: Iterable[Parameter],
+        parameters: Parameters,
         lr: float = 1e-2,
         *,
         lr_decay: float = 0.0,
@@ -48,6 +47,7 @@ class Adagrad(Optimizer):
         weight_decay: float = 0.0,
         decay_1d: bool = True,
     ) -> None:
+        check_real("Adagrad", initial_accumulator_value=initial_accumulator_value, lr_decay=lr_decay, eps=eps)
         start = require(
             "Adagrad",
             "initial_accumulator_value",

@@ -5,9 +5,9 @@ from collections import Counter
 
 import numpy as np
 import pytest
-
 from conformance import onnx_cases
 from conformance.onnx_cases import OURS, all_cases, run, work
+
 from npdsconv.ops._tiers import TIERS
 
 THREE = "images of three dimensions; all ops here are of one and two"

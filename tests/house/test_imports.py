@@ -38,8 +38,8 @@ MAY_IMPORT = {
         "signals",
     },  # the package's own __init__.py; its rooms are named, not imported
     "layers": {"shapes", "state", "layout", "init", "ops"},
-    "models": {"shapes", "layers"},
-    "optim": {"shapes", "state", "layers", "kernels"},
+    "models": {"shapes", "init", "layers"},
+    "optim": {"shapes", "state", "text", "layers", "kernels"},
     "metrics": {"shapes"},
     "data": {"disk", "text"},
     "gradcheck": set(),
