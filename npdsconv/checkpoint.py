@@ -21,7 +21,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from npdsconv import disk
+from npdsconv import disk, text
 
 __all__ = ["Checkpoint", "load", "save"]
 
@@ -107,7 +107,7 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
     try:
         arrays = _read_arrays(raw)
     except Exception as error:  # zipfile and NumPy raise a dozen different types on broken bytes
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = text.one_line(str(error)[:300]) or type(error).__name__
         raise ValueError(
             f"checkpoint.load: {path} is damaged or was cut short ({len(raw)} bytes): {reason}"
         ) from None

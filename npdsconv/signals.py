@@ -8,6 +8,7 @@ ends on the spot. A signal that is ignored stays so: that is how ``nohup`` and a
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -52,7 +53,9 @@ def raised() -> Iterator[None]:
 
     def again(lost: Any) -> None:
         if isinstance(lost.exc_value, Ended):
-            os.kill(os.getpid(), lost.exc_value.number)
+            threading.Timer(
+                0.01, os.kill, (os.getpid(), lost.exc_value.number)
+            ).start()  # not here, where it is lost
         else:
             hook(lost)
 

@@ -1,6 +1,7 @@
 """Running subcommands one after the other: what is printed, and the report."""
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -48,8 +49,8 @@ class Run:
     ) -> None:
         for name in against:
             require(name)
-        if not seconds > 0:
-            raise ValueError(f"bench: --seconds must be above 0, got {seconds:g}")
+        if not 0 < seconds < math.inf:
+            raise ValueError(f"bench: --seconds must be above 0 and finite, got {seconds:g}")
         self.threads = list(threads or [machine.cores()])
         for n in self.threads:
             if not 1 <= n <= machine.cores():

@@ -45,7 +45,7 @@ MAY_IMPORT = {
     "gradcheck": set(),
     "complexity": {"shapes", "text", "ops", "layers"},
     "catalogue": {"shapes", "ops", "layers", "models", "gradcheck", "npdsconv"},
-    "checkpoint": {"shapes", "disk"},
+    "checkpoint": {"shapes", "disk", "text"},
     "train": {"shapes", "text", "ops", "layers", "optim", "data", "metrics"},
     "plots": {"shapes", "disk", "complexity", "metrics"},
     "runs": EARLIER,

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from npdsconv import disk
+from npdsconv import disk, text
 from npdsconv.data.batching import to_float
 
 from .colour import brightness
@@ -77,7 +77,7 @@ def read_image(path: str | os.PathLike[str]) -> npt.NDArray[np.float32]:
     except Exception as error:  # Pillow raises a dozen different types on broken bytes
         if str(error).startswith("read_image: "):
             raise
-        reason = str(error) or type(error).__name__
+        reason = text.one_line(str(error)[:300]) or type(error).__name__
         raise ValueError(f"read_image: {path} is not a picture that can be read: {reason}") from error
 
 
