@@ -164,7 +164,7 @@ def test_a_run_without_a_whole_epoch_is_not_the_latest(capsys, monkeypatch):
         raise FloatingPointError("epochs: the loss is nan")
 
     with monkeypatch.context() as patched:
-        patched.setattr(train, "_step", diverging)
+        patched.setattr(train.steps.Step, "__call__", diverging)
         assert call(capsys, "train", *SMALL, "--out", "runs/diverged")[0] == 2
     code, _, err = call(capsys, "evaluate")
     assert (code, "there is no run with a whole epoch in runs/" in err) == (2, True)
