@@ -31,7 +31,7 @@ ROOMS: dict[str, list[str]] = {  # its own tests, then those that look at it fro
     "ops": ["tests/ops", "tests/house/test_oracles.py tests/test_catalogue.py tests/house/test_every_op.py"],
     "layers": ["tests/layers", "tests/house/test_every_layer.py tests/test_catalogue.py tests/models"],
     "optim": ["tests/optim", "tests/train"],
-    "train.py": ["tests/train"],
+    "train": ["tests/train"],
     "checkpoint.py": ["tests/test_checkpoint.py", "tests/train/test_resuming.py"],
     "data": ["tests/data", "tests/train tests/cli/test_predict.py"],
     "gradcheck": ["tests/gradcheck", "tests/test_catalogue.py"],

@@ -4,6 +4,7 @@ The labels of the examples are its cases in ``npdsconv gradcheck``. Where a kern
 has them.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,7 @@ from npdsconv.ops.fused import block
 from npdsconv.shapes import Array
 
 IMAGE, IMAGES_OUT = "$x (N,C,H,W)$", "$(N, O, O_H, O_W)$"
-ANY, SAME = "any shape", "the same"
+ANY, SAME, PAIR = "any shape", "the same", "two arrays of one shape"
 
 SIZE = 2, 4, 7, 5
 EVERYTHING: dict[str, Any] = {"stride": (2, 1), "padding": ((2, 0), (1, 3)), "dilation": (1, 2)}
@@ -185,6 +186,25 @@ def _pull_loss(dy: Array, logits: Array, labels: Array, *weight: Array, **how: A
 def _pull_likelihood(dy: Array, log_p: Array, labels: Array, *weight: Array, **how: Any) -> Any:
     gradient = ops.nll_loss_backward(log_p, labels, *weight, dy=dy, **how)
     return (gradient, *(None for _ in weight))
+
+
+def _pair() -> tuple[Example, ...]:
+    arrays = normal(y=(5, 3, 4), target=(5, 3, 4))
+    return Example("", arrays), Example("sum", arrays, {"reduction": "sum"})
+
+
+def _masks(name: str) -> tuple[Example, ...]:
+    """Yes or no for each pixel, and how sure a network is of it."""
+    arrays = normal(**{name: (5, 3, 4), "target": (5, 3, 4)})
+    masks = {name: abs(arrays[name]) % 1, "target": (arrays["target"] > 0).astype(np.float64)}
+    if name == "logits":
+        return Example("", arrays | {"target": masks["target"]}), Example("sum", arrays, {"reduction": "sum"})
+    return Example("", masks), Example("smoother", masks, {"smooth": 7.5})
+
+
+def _of_first(backward: Callable[..., Array]) -> Callable[..., Any]:
+    """The backward of a loss whose second array is what is wanted, and has no gradient."""
+    return lambda dy, y, target, **how: (backward(y, target, dy=dy, **how), None)
 
 
 def _softmax() -> tuple[Example, ...]:
@@ -359,6 +379,69 @@ OPS: tuple[OpRow, ...] = (
         _loss("log_probabilities"),
         about="negative log-likelihood, the same without smoothing",
         pull=_pull_likelihood,
+    ),
+    OpRow(
+        ops.mse_loss,
+        ops.mse_loss_backward,
+        None,
+        PAIR,
+        "one number",
+        _pair(),
+        about="squared error",
+        pull=_of_first(ops.mse_loss_backward),
+    ),
+    OpRow(
+        ops.l1_loss,
+        ops.l1_loss_backward,
+        None,
+        PAIR,
+        "one number",
+        _pair(),
+        about="absolute error",
+        pull=_of_first(ops.l1_loss_backward),
+    ),
+    OpRow(
+        ops.bce_with_logits_loss,
+        ops.bce_with_logits_loss_backward,
+        None,
+        PAIR,
+        "one number",
+        _masks("logits"),
+        about="binary cross-entropy",
+        pull=_of_first(ops.bce_with_logits_loss_backward),
+    ),
+    OpRow(
+        ops.dice_loss,
+        ops.dice_loss_backward,
+        None,
+        PAIR,
+        "one number",
+        _masks("probabilities"),
+        about="overlap of masks",
+        pull=_of_first(ops.dice_loss_backward),
+    ),
+    OpRow(
+        ops.triplet_loss,
+        ops.triplet_loss_backward,
+        None,
+        "three arrays $(N, D)$",
+        "one number",
+        (Example("", normal(anchor=(5, 3), positive=(5, 3), negative=(5, 3)), {"margin": 1.5}),),
+        about="nearer to one's own kind than to others",
+        pull=lambda dy, *arrays, **how: ops.triplet_loss_backward(*arrays, dy=dy, **how),
+    ),
+    OpRow(
+        ops.distillation_loss,
+        ops.distillation_loss_backward,
+        None,
+        "two arrays $(N, K)$",
+        "one number",
+        (
+            Example("", normal(logits=(5, 4), teacher=(5, 4))),
+            Example("cold", normal(logits=(5, 4), teacher=(5, 4)), {"temperature": 0.7}),
+        ),
+        about="to believe what another network believes",
+        pull=_of_first(ops.distillation_loss_backward),
     ),
     OpRow(ops.softmax, ops.softmax_backward, None, ANY, SAME, _softmax()),
     OpRow(ops.log_softmax, ops.log_softmax_backward, None, ANY, SAME, _softmax()),

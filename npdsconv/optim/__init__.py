@@ -14,6 +14,7 @@ Rules and defaults are those of PyTorch (``torch.optim``), checked against it in
 """
 
 from npdsconv.optim.adagrad import Adagrad
+from npdsconv.optim.averaging import Average, add_l1
 from npdsconv.optim.optimizers import SGD, Adam, AdamW, Optimizer, clip_gradients
 from npdsconv.optim.schedules import (
     Schedule,
@@ -31,8 +32,10 @@ __all__ = [
     "Adagrad",
     "Adam",
     "AdamW",
+    "Average",
     "Optimizer",
     "Schedule",
+    "add_l1",
     "clip_gradients",
     "constant",
     "cosine",
