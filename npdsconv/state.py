@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from npdsconv.shapes import Array
+from npdsconv.shapes import Array, likely_weights
+from npdsconv.text import few
 
 __all__ = ["Slot", "take_over"]
 
@@ -44,7 +45,7 @@ def take_over(where: str, state: Mapping[str, Any], slots: Mapping[str, Slot], w
     missing, unexpected = [n for n in slots if n not in state], [n for n in state if n not in slots]
     if missing or unexpected:
         raise ValueError(
-            f"{where}: missing {_few(missing)}, unexpected {_few(unexpected)}: the state is that of {whose}"
+            f"{where}: missing {few(missing)}, unexpected {few(unexpected)}: the state is that of {whose}"
         )
     values = {name: _fitted(f"{where}: {name}", state[name], slot) for name, slot in slots.items()}
     for name, slot in slots.items():
@@ -56,7 +57,8 @@ def _fitted(what: str, given: Any, slot: Slot) -> Array:
     value = _as_array(what, given)
     dtype = slot.array.dtype
     if value.shape != slot.array.shape:
-        raise ValueError(f"{what} has shape {value.shape}, not {slot.array.shape}")
+        hint = likely_weights(value.shape, slot.array.shape)
+        raise ValueError(f"{what} has shape {value.shape}, not {slot.array.shape}{hint}")
     if _kind(value.dtype) != _kind(dtype):
         raise TypeError(f"{what} has dtype {value.dtype}, which does not fit {dtype}")
     if not slot.array.flags.writeable:
@@ -87,7 +89,3 @@ def _as_array(what: str, given: Any) -> Array:
 def _kind(dtype: np.dtype[Any]) -> str:
     """Numbers with and without a sign are one kind."""
     return "i" if dtype.kind == "u" else dtype.kind
-
-
-def _few(names: list[Any]) -> str:
-    return str(names[:3])[1:-1] + f" and {len(names) - 3} more" * (len(names) > 3) if names else "nothing"

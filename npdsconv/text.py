@@ -1,4 +1,4 @@
-"""Plain tables, as text and as HTML: words to the left, numbers to the right."""
+"""Plain tables, as text and as HTML: words to the left, numbers to the right; and lists of names in messages."""
 
 import html
 from collections.abc import Iterable, Sequence
@@ -27,6 +27,17 @@ def line(cells: Iterable[Cell], columns: Sequence[str]) -> str:
     'mnist      60,000   0.500     -'
     """
     return "  ".join(format(show(cell), column) for cell, column in zip(cells, columns, strict=True)).rstrip()
+
+
+def few(names: Sequence[str]) -> str:
+    """Names for a message: the first three, and how many there are besides.
+
+    >>> few(["stem", "head"]), few([])
+    ("'stem', 'head'", 'nothing')
+    """
+    return (
+        str(list(names[:3]))[1:-1] + f" and {len(names) - 3} more" * (len(names) > 3) if names else "nothing"
+    )
 
 
 def as_text(header: Sequence[str], rows: Iterable[Sequence[Cell]], *, total: bool = True) -> str:

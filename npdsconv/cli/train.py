@@ -51,6 +51,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     output.add_argument(
         "--out", type=file_name, metavar="FOLDER", help="run folder (default a new one under runs/)"
     )
+    output.add_argument("--list", action="store_true", help="only show the networks, their sizes and options")
     output.add_argument(
         "--resume", action="store_true", help="go on with the run in --out, or the latest one"
     )
@@ -58,6 +59,8 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> Outcome:
     """Train, measure, write the run folder, print the table."""
+    if args.list:
+        return _list()
     keep_freed_memory()
     if args.threads is not None:
         npdsconv.set_num_threads(args.threads)
@@ -87,6 +90,24 @@ def run(args: argparse.Namespace) -> Outcome:
             report["twin"]["recorded"] = known._asdict()
     print(_table(report))
     print(_next(report))
+    return Outcome(report)
+
+
+def _list() -> Outcome:
+    """A line for each network: its size for digits, its options."""
+    shape, classes = (1, 28, 28), 10
+    rows, about = [], []
+    report: dict[str, Any] = {}
+    for name, builder in models.BUILDERS.items():
+        options = models.options_of(name)
+        counted = summary(models.build(name, classes=classes, rng=0), shape)
+        what = (builder.__doc__ or "").partition("\n")[0]
+        rows.append((name, counted.params, counted.macs, " ".join(options)))
+        about.append(text.line((name, what), ("<18", "")))
+        report[name] = {"params": counted.params, "macs": counted.macs, "options": options, "about": what}
+    print(f"sizes for {classes} classes of {' × '.join(map(str, shape))} images, options at their defaults\n")
+    print(text.as_text(("network", "parameters", "multiply-adds", "options"), rows, total=False), "\n")
+    print("\n".join(about))
     return Outcome(report)
 
 

@@ -12,7 +12,7 @@ from typing import Any, Self, final
 
 import numpy as np
 
-from npdsconv.shapes import FLOATS, Array
+from npdsconv.shapes import FLOATS, Array, likely_weights
 from npdsconv.state import Slot, take_over
 
 
@@ -23,12 +23,31 @@ class Parameter:
     ----------
     value, grad : arrays of one shape, always; gradients accumulate until an optimiser's ``zero_grad``
     trainable : bool; optimisers skip a parameter that is not, and layers do not compute its gradient
+
+    Raises
+    ------
+    ValueError
+        `value` is set to an array of another shape.
     """
 
     def __init__(self, value: Array, trainable: bool = True) -> None:
-        self.value = value
+        self._value = value
         self.grad = np.zeros_like(value)
         self.trainable = trainable
+
+    @property
+    def value(self) -> Array:
+        """The array."""
+        return self._value
+
+    @value.setter
+    def value(self, value: Array) -> None:
+        if np.shape(value) != self._value.shape:
+            raise ValueError(
+                f"Parameter: value has shape {self._value.shape}, got {np.shape(value)}"
+                f"{likely_weights(np.shape(value), self._value.shape)}"
+            )
+        self._value = value
 
     def __repr__(self) -> str:
         frozen = "" if self.trainable else ", frozen"
@@ -142,9 +161,7 @@ class Layer(ABC):
 
     def children(self) -> Iterator[tuple[str, "Layer"]]:
         """Direct sublayers with their names, in the order in which they were assigned."""
-        for name, value in _members(self):
-            if isinstance(value, Layer):
-                yield name, value
+        return _found(Layer, self)
 
     def modules(self) -> Iterator["Layer"]:
         """This layer and all layers below it."""
@@ -154,11 +171,11 @@ class Layer(ABC):
 
     def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
         """Every parameter with its dotted path, for instance ``3.depthwise.weight``."""
-        return _walk(self, Parameter)
+        return _found(Parameter, self)
 
     def named_buffers(self) -> Iterator[tuple[str, Buffer]]:
         """Every buffer with its dotted path, for instance ``3.bn1.running_mean``."""
-        return _walk(self, Buffer)
+        return _found(Buffer, self)
 
     def parameters(self) -> list[Parameter]:
         """Every parameter, once, even where a layer is used twice."""
@@ -228,27 +245,32 @@ class Layer(ABC):
         return f"{type(self).__name__}({', '.join(shown)})"
 
 
-def _members(layer: Layer) -> Iterator[tuple[str, Any]]:
-    """Attributes in order; lists, tuples and dicts contribute what is in them, named by position or key."""
-    for name, value in vars(layer).items():
-        if name == "layers" and isinstance(value, list):  # of a chain: "3.weight", not "layers.3.weight"
-            for k, item in enumerate(value):
-                yield from _unpacked(str(k), item)
-        else:
-            yield from _unpacked(name, value)
+_SETTINGS = frozenset({int, float, str, bool, type(None)})
+"""Types of most attributes, passed over at once: a training step looks for all parameters."""
 
 
-def _unpacked(name: str, value: Any) -> Iterator[tuple[str, Any]]:
-    if isinstance(value, list | tuple | dict):
-        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
-            yield from _unpacked(f"{name}.{key}", item)
+def _find(kind: type, within: Layer | list | tuple | dict, prefix: str, found: list[tuple[str, Any]]) -> None:
+    """Collect what is of a kind, named by its path: attributes in order, and what lists, tuples, dicts and layers hold.
+
+    What lies within something of that kind is not looked for. In the `layers` of a chain the name is the position
+    alone: "3.weight", not "layers.3.weight".
+    """
+    items: Iterable[tuple[Any, Any]]
+    if isinstance(within, Layer):
+        items = vars(within).items()
     else:
-        yield name, value
-
-
-def _walk(layer: Layer, kind: type) -> Iterator[tuple[str, Any]]:
-    for name, value in _members(layer):
+        items = within.items() if isinstance(within, dict) else enumerate(within)
+    for name, value in items:
+        if type(value) in _SETTINGS:
+            continue
         if isinstance(value, kind):
-            yield name, value
-        elif isinstance(value, Layer):
-            yield from ((f"{name}.{rest}", found) for rest, found in _walk(value, kind))
+            found.append((f"{prefix}{name}", value))
+        elif isinstance(value, list | tuple | dict | Layer):
+            chain = name == "layers" and isinstance(within, Layer) and isinstance(value, list)
+            _find(kind, value, prefix if chain else f"{prefix}{name}.", found)
+
+
+def _found(kind: type, layer: Layer) -> Iterator[tuple[str, Any]]:
+    found: list[tuple[str, Any]] = []
+    _find(kind, layer, "", found)
+    return iter(found)

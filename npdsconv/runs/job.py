@@ -74,6 +74,7 @@ def prepare(
     settings: dict[str, Any] = {
         "epochs": recipe.epochs,
         "batch_size": recipe.batch_size,
+        "drop_last": recipe.drop_last,
         "seed": recipe.seed,
         "schedule": recipe.build_schedule(len(learn)),
         "augment": recipe.build_augment(),

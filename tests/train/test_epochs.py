@@ -5,9 +5,9 @@ import io
 import numpy as np
 import pytest
 from helpers import assert_same_state
-from training import SETTINGS, Watched, assert_same_results, make_linear, make_model, make_split, run
+from training import CLASSES, SETTINGS, Watched, assert_same_results, make_linear, make_model, make_split, run
 
-from npdsconv import optim, train
+from npdsconv import layers, optim, train
 from npdsconv.data import Affine, Split
 
 
@@ -195,3 +195,85 @@ def test_a_data_set_without_images():
         run(model, optim.Adam(model.parameters()), empty)
     with pytest.raises(ValueError, match=r"the mean over an empty batch does not exist"):
         train.evaluate(model, empty.images, empty.labels)
+
+
+# --- an optimiser that does not belong to the model ---------------------------------------------------------
+def of_a_copy(model):
+    return optim.SGD(model.copy().parameters(), lr=0.1)
+
+
+def of_one_more(model):
+    return optim.SGD([*model.parameters(), *make_linear().parameters()], lr=0.1)
+
+
+def made_before_the_head_was_replaced(model):
+    optimizer = optim.SGD(model.parameters(), lr=0.1)
+    head = next(k for k, layer in enumerate(model) if isinstance(layer, layers.Linear))
+    model.layers[head] = model[head].copy()
+    return optimizer
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (
+            of_a_copy,
+            r"2 of the optimiser's 2 parameters are not the model's, and it does not move '\d.weight', '\d.bias'",
+        ),
+        (of_one_more, r"2 of the optimiser's 4 parameters are not the model's, and it does not move nothing"),
+        (
+            made_before_the_head_was_replaced,
+            r"2 of the optimiser's 2 .*make the optimiser anew, from model.parameters",
+        ),
+    ],
+)
+def test_an_optimiser_that_is_not_the_models_is_refused(make, said):
+    model, split = make_linear(), make_split(20)
+    optimizer = make(model)
+    with pytest.raises(ValueError, match=f"^epochs: {said}"):
+        train.epochs(model, split, optimizer, **SETTINGS)
+    with pytest.raises(ValueError, match=f"^train_step: {said}"):
+        train.train_step(model, split.images, split.labels, optimizer)
+
+
+def test_an_optimiser_may_move_some_of_the_parameters():
+    """The others stay as they are: one way to train a head alone."""
+    model, split = make_linear(), make_split(20)
+    weight, bias = model.parameters()
+    before = bias.value.copy(), weight.value.copy()
+    run(model, optim.SGD([weight], lr=0.1), split, epochs=1)
+    np.testing.assert_array_equal(bias.value, before[0])
+    assert (weight.value != before[1]).any()
+
+
+# --- a last batch of one image ------------------------------------------------------------------------------
+def with_batch_norm():
+    rng = np.random.default_rng(4)
+    return layers.Sequential(
+        layers.Conv2d(1, 3, 4, rng=rng),
+        layers.BatchNorm2d(3),
+        layers.Flatten(),
+        layers.Linear(3, CLASSES, rng=rng),
+    )
+
+
+def test_a_last_batch_of_one_is_refused_before_the_first_epoch_where_batch_norm_cannot_take_it():
+    split, model = make_split(13), with_batch_norm()
+    split = Split(split.images[:, :, :4, :4], split.labels)
+    before, optimizer = model.state_dict(), optim.SGD(model.parameters(), lr=0.1)
+    with pytest.raises(
+        ValueError, match=r"^epochs: 13 images in batches of 6 leave a last batch of one.*drop_last=True"
+    ):
+        train.epochs(model, split, optimizer, **SETTINGS)
+    assert_same_state(model.state_dict(), before)
+    (result, *_) = run(model, optimizer, split, drop_last=True)
+    assert result.steps == 2
+    # a model that cannot take these images at all says so itself, in the first step
+    with pytest.raises(ValueError, match=r"channels"):
+        run(model, optimizer, Split(np.repeat(split.images, 2, axis=1), split.labels))
+
+
+def test_a_last_batch_of_one_is_fine_where_nothing_is_averaged():
+    model = make_linear()
+    (result, *_) = run(model, optim.SGD(model.parameters(), lr=0.1), make_split(13))
+    assert result.steps == 3

@@ -33,6 +33,7 @@ from numba.core.caching import FunctionCache
 from numba.core.compiler_lock import global_compiler_lock
 
 from npdsconv import disk
+from npdsconv.kernels.machine import waiting
 from npdsconv.kernels.machine.cache_file import CheckedFile
 
 __all__ = [
@@ -264,6 +265,7 @@ if hasattr(os, "register_at_fork"):
 
 # ---- threads --------------------------------------------------------------------------------------------------
 
+waiting.load_openmp()
 _num_threads: int | None = None
 
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from npdsconv.shapes import (
     Array,
+    Padding,
     PaddingLike,
     Stride,
     Window,
@@ -14,7 +15,7 @@ from npdsconv.shapes import (
     check_ndim,
     check_shape,
     pair,
-    resolve_window,
+    resolve_pooling,
 )
 
 
@@ -36,14 +37,21 @@ def positions(shape: tuple[int, ...], window: Window) -> Iterator[tuple[tuple[in
         yield (n, c, i, j), field
 
 
-def taps_inside(size: tuple[int, ...], window: Window) -> list[Array]:
-    """For each axis: how many taps of each window fall on the image."""
+def taps_inside(size: tuple[int, ...], window: Window, margin: Padding = ((0, 0), (0, 0))) -> list[Array]:
+    """For each axis: how many taps of each window fall on the image, or on a margin around it."""
     counts = []
-    for n, out, k, s, d, (before, _) in zip(
-        size, window.output, window.kernel, window.stride, window.dilation, window.padding, strict=True
+    for n, out, k, s, d, (before, _), (above, below) in zip(
+        size,
+        window.output,
+        window.kernel,
+        window.stride,
+        window.dilation,
+        window.padding,
+        margin,
+        strict=True,
     ):
         place = np.arange(out)[:, None] * s + np.arange(k) * d - before
-        counts.append(((place >= 0) & (place < n)).sum(axis=1))
+        counts.append(((place >= -above) & (place < n + below)).sum(axis=1))
     return counts
 
 
@@ -73,11 +81,12 @@ def check_window(
     stride: Stride | None,
     padding: PaddingLike,
     dilation: Stride,
+    ceil_mode: bool,
 ) -> Window:
     """The geometry of a pooling op, if its arguments fit together and every window meets the image."""
     check_images(op, x)
     kernel = pair(op, "kernel_size", kernel_size)
-    window = resolve_window(op, x.shape[2:], kernel, kernel if stride is None else stride, padding, dilation)
+    window = resolve_pooling(op, x.shape[2:], kernel, stride, padding, dilation, ceil_mode)
     if always_inside(x.shape[2:], window):
         return window
     for axis, inside in zip(("rows", "columns"), taps_inside(x.shape[2:], window), strict=True):
