@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from npdsconv.ops._memory import check_memory, check_window_memory
 from npdsconv.shapes import (
     Array,
     PaddingLike,
@@ -42,8 +43,9 @@ def taps_inside(size: tuple[int, ...], window: Window) -> list[Array]:
     for n, out, k, s, d, (before, _) in zip(
         size, window.output, window.kernel, window.stride, window.dilation, window.padding, strict=True
     ):
-        place = np.arange(out)[:, None] * s + np.arange(k) * d - before
-        counts.append(((place >= 0) & (place < n)).sum(axis=1))
+        start = np.arange(out) * s - before
+        first, behind = -(start // d), -((start - n) // d)  # the taps that lie before 0, and before n
+        counts.append(np.maximum(np.minimum(behind, k) - np.maximum(first, 0), 0))
     return counts
 
 
@@ -73,11 +75,15 @@ def check_window(
     stride: Stride | None,
     padding: PaddingLike,
     dilation: Stride,
+    impl: str,
 ) -> Window:
     """The geometry of a pooling op, if its arguments fit together and every window meets the image."""
     check_images(op, x)
     kernel = pair(op, "kernel_size", kernel_size)
     window = resolve_window(op, x.shape[2:], kernel, kernel if stride is None else stride, padding, dilation)
+    check_window_memory(op, x.shape, x.dtype, window, x.shape[1], im2col=impl == "im2col")
+    kinds = min(window.output[1], window.kernel[1])
+    check_memory(op, "a list of the taps of windows", (kinds, window.taps), np.int64)
     if always_inside(x.shape[2:], window):
         return window
     for axis, inside in zip(("rows", "columns"), taps_inside(x.shape[2:], window), strict=True):

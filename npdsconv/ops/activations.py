@@ -85,11 +85,11 @@ class ActivationTier(NamedTuple):
 
 
 def _numpy(name: str, x: Array) -> Array:
-    return FORMULAS[name].value(x)
+    return np.asarray(FORMULAS[name].value(x))  # an array also where it has no axes
 
 
 def _numpy_backward(name: str, dy: Array, x: Array) -> Array:
-    return dy * FORMULAS[name].slope(x)
+    return np.asarray(dy * FORMULAS[name].slope(x))
 
 
 def _loops(name: str, x: Array) -> Array:

@@ -2,6 +2,7 @@
 
 from typing import overload
 
+from npdsconv.ops._memory import check_memory
 from npdsconv.ops._tiers import Gradient, Tier, add_bias, bias_gradient, tier
 from npdsconv.shapes import Array, check_floats, check_ndim, check_needs, check_shape
 
@@ -139,3 +140,4 @@ def _check(op: str, x: Array, w: Array, b: Array | None) -> None:
         raise ValueError(f"{op}: x has {x.shape[1]} features, w reads {w.shape[1]}: w is (O, C)")
     if b is not None:
         check_shape(op, "b", b, (len(w),), "O")
+    check_memory(op, "an output", (len(x), len(w)), x.dtype)

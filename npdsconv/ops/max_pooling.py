@@ -122,7 +122,7 @@ def max_pool2d(
     """
     op = "max_pool2d"
     chosen = tier(op, IMPLS, impl)
-    window = check_window(op, x, kernel_size, stride, padding, dilation)
+    window = check_window(op, x, kernel_size, stride, padding, dilation, impl)
     return chosen.forward(x, window)
 
 
@@ -139,6 +139,6 @@ def max_pool2d_backward(
     """``dx[n, c, p, q] = Σ dy[n, c, i, j]`` over the windows that pixel (p, q) won; of equals, the first wins."""
     op = "max_pool2d_backward"
     chosen = tier(op, IMPLS, impl)
-    window = check_window(op, x, kernel_size, stride, padding, dilation)
+    window = check_window(op, x, kernel_size, stride, padding, dilation, impl)
     check_dy(op, dy, x, window)
     return chosen.backward(dy, x, window)

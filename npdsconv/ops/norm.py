@@ -285,3 +285,11 @@ def _check(op: str, x: Array, weight: Array, **per_channel: Any) -> None:
     for name, value in {"weight": weight, **per_channel}.items():
         if value is not None:
             check_shape(op, name, value, (x.shape[1],), "C")
+    check_variance(op, "var", per_channel.get("var"))
+
+
+def check_variance(op: str, name: str, var: Array | None) -> None:
+    """No variance is negative; one that is NaN is let through, as every NaN is."""
+    if var is not None and (var < 0).any():
+        c = int(np.flatnonzero(var < 0)[0])
+        raise ValueError(f"{op}: {name} must be at least 0, got {var[c]} in channel {c}")
