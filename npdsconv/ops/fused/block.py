@@ -268,7 +268,7 @@ def separable_block_backward(
     if not isinstance(given, tuple | list) or len(given) != 2:
         raise ValueError(f"{op}: given must be a pair of bools, one for each batch norm, got {given!r}")
     _check_saved(op, dy, x, saved, of_block, setting.window)
-    found = chosen.backward(dy, x, Saved(*saved), of_block, given, setting, needs)
+    found = chosen.backward(dy, x, Saved(*saved), of_block, (bool(given[0]), bool(given[1])), setting, needs)
     return tuple(gradient if name in needs else None for name, gradient in zip(ARRAYS, found, strict=True))
 
 
