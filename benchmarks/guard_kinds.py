@@ -159,7 +159,7 @@ def separable_block(rng: Generator, dtype: np.dtype) -> tuple[Arrays, Options]:
     how["dilation"] = 1 if how["stride"] == 2 else how["dilation"]
     c, o = pick(rng, *CHANNELS), pick(rng, *CHANNELS)
     x = image(rng, dtype, c, (max(5, least[0]), max(5, least[1])))
-    x = x if len(x) else normal(rng, dtype, 2, *x.shape[1:])
+    x = x if len(x) > 1 else normal(rng, dtype, 2, *x.shape[1:])
     arrays = {
         "x": x,
         "depthwise": normal(rng, dtype, c, 1, 3, 3),
