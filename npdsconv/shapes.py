@@ -10,7 +10,7 @@ Nothing else is asked of the sizes: in particular they need not divide. A transp
     out = (H - 1)·s - p - q + span                    needs  out >= 1
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple, TypedDict, cast
 
@@ -25,6 +25,17 @@ Same = Literal["same", "same_lower"]
 PaddingLike = int | Pair | tuple[Pair, Pair] | str
 SidesLike = int | Pair | str
 
+MOST = 2**31 - 1
+"""The largest stride, padding, dilation or number of channels: so that no product of two of them leaves an int64."""
+
+MAY_BE_EMPTY = {
+    "N",
+    "H",
+    "W",
+    "L",
+    "KH",
+    "KW",
+}  # a batch of no images, one that is all padding; kernels see below
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 OPTIONAL = ("b", "mean", "var")  # arguments that an op can do without
 
@@ -87,6 +98,8 @@ def pair(op: str, name: str, value: Stride, least: int = 1) -> Pair:
         raise ValueError(f"{op}: {name} must be an int or a pair of ints (height, width), got {value!r}")
     if min(parts) < least:
         raise ValueError(f"{op}: {name} must be at least {least}, got {value!r}")
+    if max(parts) > MOST:
+        raise ValueError(f"{op}: {name} must be at most {MOST}, got {value!r}")
     return int(parts[0]), int(parts[1])
 
 
@@ -96,9 +109,9 @@ def _is_int(value: object) -> bool:
 
 def parse_padding(op: str, padding: PaddingLike) -> Padding | Same:
     """Every form of padding as ((top, bottom), (left, right)); what depends on the image stays: the words of `Same`."""
-    if padding == "same" or padding == "same_lower":
+    if isinstance(padding, str) and padding in ("same", "same_lower"):
         return cast(Same, padding)
-    if padding == "valid":
+    if isinstance(padding, str) and padding == "valid":
         return (0, 0), (0, 0)
     if isinstance(padding, tuple | list) and len(padding) == 2:
         vertical, horizontal = padding
@@ -118,9 +131,9 @@ def parse_padding(op: str, padding: PaddingLike) -> Padding | Same:
 
 def parse_sides(op: str, padding: SidesLike) -> Pair | Same:
     """Every form of a sequence's padding as (left, right); what depends on the length stays."""
-    if padding == "same" or padding == "same_lower":
+    if isinstance(padding, str) and padding in ("same", "same_lower"):
         return cast(Same, padding)
-    if padding == "valid":
+    if isinstance(padding, str) and padding == "valid":
         return 0, 0
     is_pair = isinstance(padding, tuple | list) and len(padding) == 2
     parts: Any = padding if is_pair else (padding, padding)
@@ -197,7 +210,7 @@ def _resolved(
     pads = parse_padding(op, padding)
     if isinstance(pads, str):
         pads = _same(pads, size[0], span[0], stride[0]), _same(pads, size[1], span[1], stride[1])
-    out = []
+    out, steps = [], []
     for axis, n, k, s, d, (before, after) in zip(
         ("height", "width"), size, kernel, stride, dilation, pads, strict=True
     ):
@@ -210,7 +223,10 @@ def _resolved(
                 f"padded {axis} {n + before + after}: no output position"
             )
         out.append(room // s + 1)
-    return Window(kernel, stride, pads, dilation, (out[0], out[1]))
+        # What has no effect is put in its smallest form: kernels may set memory aside for as far as a step reaches.
+        steps.append((min(s, n + before + after), d if k > 1 else 1))
+    (sh, dh), (sw, dw) = steps
+    return Window(kernel, (sh, sw), pads, (dh, dw), (out[0], out[1]))
 
 
 def resolve_transposed(
@@ -245,6 +261,8 @@ def check_counts(op: str, **numbers: int) -> None:
     for name, n in numbers.items():
         if not _is_int(n) or n < 1:
             raise ValueError(f"{op}: {name} must be an int of at least 1, got {n!r}")
+        if n > MOST:
+            raise ValueError(f"{op}: {name} must be at most {MOST}, got {n!r}")
 
 
 def check_number(
@@ -280,8 +298,7 @@ def check_floats(op: str, **arrays: Array | None) -> None:
             return
     given: dict[str, Any] = {name: a for name, a in arrays.items() if a is not None or name not in OPTIONAL}
     for name, a in given.items():
-        if not isinstance(a, np.ndarray):
-            raise TypeError(f"{op}: {name} must be a NumPy array, got {type(a).__name__}")
+        check_plain(op, name, a)
         if a.dtype not in FLOATS:
             raise TypeError(f"{op}: {name} has dtype {a.dtype}, must be float32 or float64")
     if len({a.dtype for a in given.values()}) > 1:
@@ -289,10 +306,31 @@ def check_floats(op: str, **arrays: Array | None) -> None:
         raise TypeError(f"{op}: one dtype for all arrays, got {listing}")
 
 
+def check_plain(op: str, name: str, array: object) -> None:
+    """`array` is a NumPy array, and none of the kinds of array that calculate otherwise (np.matrix, masked arrays)."""
+    if type(array) is np.ndarray:
+        return
+    kind = type(array).__name__
+    if isinstance(array, np.ma.MaskedArray):
+        raise TypeError(
+            f"{op}: {name} must be a NumPy array without a mask, got {kind}: fill it, {name}.filled(0)"
+        )
+    if isinstance(array, np.ndarray):
+        raise TypeError(
+            f"{op}: {name} must be a plain NumPy array, got {kind}: np.asarray({name}) makes it one"
+        )
+    raise TypeError(f"{op}: {name} must be a NumPy array, got {kind}")
+
+
 def check_ndim(op: str, name: str, array: Array, axes: str) -> None:
-    """`array` has one axis for each name in `axes`, for instance "N, C, H, W"."""
-    if array.ndim != len(axes.split(",")):
+    """`array` has one axis for each name in `axes`, for instance "N, C, H, W"; only batches and images may be empty."""
+    names = axes.split(", ")
+    if array.ndim != len(names):
         raise ValueError(f"{op}: {name} must have axes ({axes}), got shape {array.shape}")
+    if array.size == 0:
+        for axis, size in zip(names, array.shape, strict=True):
+            if size == 0 and axis not in MAY_BE_EMPTY:
+                raise ValueError(f"{op}: {name} ({axes}) has shape {array.shape}, {axis} must be at least 1")
 
 
 def check_shape(op: str, name: str, array: Array, expected: tuple[int, ...], rule: str) -> None:
@@ -302,8 +340,11 @@ def check_shape(op: str, name: str, array: Array, expected: tuple[int, ...], rul
 
 def check_needs(op: str, needs: Iterable[str], known: tuple[str, ...]) -> None:
     """`needs` names gradients among `known`."""
-    unknown = sorted(set(needs) - set(known))
-    if unknown or isinstance(needs, str):
+    if (
+        isinstance(needs, str)
+        or not isinstance(needs, Collection)
+        or not all(name in known for name in needs)
+    ):
         raise ValueError(f"{op}: needs must be a tuple of names among {known}, got {needs!r}")
 
 

@@ -13,7 +13,8 @@ os.environ.setdefault("MPLBACKEND", "agg")  # no test may open a window
 
 # The same examples on every run, no clock, no database of earlier failures beside the checkout.
 settings.register_profile("npdsconv", derandomize=True, deadline=None, database=None)
-settings.load_profile("npdsconv")
+settings.register_profile("nightly", settings.get_profile("npdsconv"), max_examples=1000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "npdsconv"))
 
 
 def pytest_configure(config):

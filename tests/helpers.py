@@ -9,10 +9,18 @@ import os
 import subprocess
 import sys
 
+import numba
 import numpy as np
+import pytest
 
 from npdsconv import cli
 from npdsconv.layout import empty_nchw
+
+INTERPRETED = bool(numba.config.DISABLE_JIT)
+"""Whether kernels run as plain Python, a thousand times slower."""
+
+compiled = pytest.mark.skipif(INTERPRETED, reason="too much for kernels that run as plain Python")
+threaded = pytest.mark.skipif(INTERPRETED, reason="without the JIT there are no threads")
 
 # ---- numbers -------------------------------------------------------------------------------------------------
 

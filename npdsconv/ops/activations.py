@@ -94,11 +94,11 @@ class ActivationTier(NamedTuple):
 
 
 def _numpy(name: str, x: Array, *numbers: float) -> Array:
-    return FORMULAS[name].value(x, *numbers)
+    return np.asarray(FORMULAS[name].value(x, *numbers))  # an array also where it has no axes
 
 
 def _numpy_backward(name: str, dy: Array, x: Array, *numbers: float) -> Array:
-    return dy * FORMULAS[name].slope(x, *numbers)
+    return np.asarray(dy * FORMULAS[name].slope(x, *numbers))
 
 
 def _loops(name: str, x: Array, *numbers: float) -> Array:

@@ -109,7 +109,7 @@ def avg_pool2d(
     """
     op = "avg_pool2d"
     chosen = tier(op, IMPLS, impl)
-    window = check_window(op, x, kernel_size, stride, padding, dilation, ceil_mode)
+    window = check_window(op, x, kernel_size, stride, padding, dilation, ceil_mode, impl)
     return chosen.forward(x, window, _share(op, x, window, padding, count_include_pad))
 
 
@@ -128,7 +128,7 @@ def avg_pool2d_backward(
     """Every pixel of a window receives the same share of its gradient. Only the shape of `x` is read."""
     op = "avg_pool2d_backward"
     chosen = tier(op, IMPLS, impl)
-    window = check_window(op, x, kernel_size, stride, padding, dilation, ceil_mode)
+    window = check_window(op, x, kernel_size, stride, padding, dilation, ceil_mode, impl)
     check_dy(op, dy, x, window)
     return chosen.backward(dy, x.shape, window, _share(op, x, window, padding, count_include_pad))
 

@@ -3,6 +3,7 @@
 from typing import overload
 
 from npdsconv.ops._elsewhere import check_matrix, like_keras_matrix
+from npdsconv.ops._memory import check_memory
 from npdsconv.ops._tiers import Gradient, Tier, add_bias, bias_gradient, tier
 from npdsconv.shapes import Array, check_floats, check_ndim, check_needs, check_shape
 
@@ -143,3 +144,4 @@ def _check(op: str, x: Array, w: Array, b: Array | None) -> None:
         )
     if b is not None:
         check_shape(op, "b", b, (len(w),), "O")
+    check_memory(op, "an output", (len(x), len(w)), x.dtype)

@@ -17,6 +17,7 @@ from typing import Unpack, overload
 import numpy as np
 
 from npdsconv.ops._elsewhere import DEPTHWISE, check_kernel, like_keras, like_torch_depthwise
+from npdsconv.ops._memory import check_window_memory
 from npdsconv.ops._tiers import Gradient, Terms, Tier, add_bias, bias_gradient, tier
 from npdsconv.ops.windows import columns, crop, pad, scatter_columns
 from npdsconv.shapes import (
@@ -197,7 +198,7 @@ def depthwise_conv2d(
     """
     op = "depthwise_conv2d"
     chosen = tier(op, IMPLS, impl)
-    window = _check(op, x, w, b, stride, padding, dilation)
+    window = _check(op, x, w, b, stride, padding, dilation, impl)
     return chosen.forward(x, w, b, window)
 
 
@@ -232,7 +233,7 @@ def depthwise_conv2d_backward(
     """
     op = "depthwise_conv2d_backward"
     chosen = tier(op, IMPLS, impl)
-    window = _check(op, x, w, None, stride, padding, dilation)
+    window = _check(op, x, w, None, stride, padding, dilation, impl)
     check_floats(op, dy=dy, x=x)
     check_needs(op, needs, ("x", "w", "b"))
     check_shape(op, "dy", dy, (len(x), w.shape[0] * w.shape[1], *window.output), "N, C·M, OH, OW")
@@ -250,6 +251,7 @@ def _check(
     stride: Stride,
     padding: PaddingLike,
     dilation: Stride,
+    impl: str,
 ) -> Window:
     check_floats(op, x=x, w=w, b=b)
     check_ndim(op, "x", x, "N, C, H, W")
@@ -263,4 +265,6 @@ def _check(
     check_kernel(op, w, DEPTHWISE)
     if b is not None:
         check_shape(op, "b", b, (w.shape[0] * w.shape[1],), "C·M")
-    return resolve_window(op, x.shape[2:], w.shape[2:], stride, padding, dilation)
+    window = resolve_window(op, x.shape[2:], w.shape[2:], stride, padding, dilation)
+    check_window_memory(op, x.shape, x.dtype, window, w.shape[0] * w.shape[1], im2col=impl == "im2col")
+    return window

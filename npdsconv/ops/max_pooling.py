@@ -128,7 +128,7 @@ def max_pool2d(
     """
     op = "max_pool2d"
     chosen = tier(op, IMPLS, impl)
-    window = check_window(op, x, kernel_size, stride, padding, dilation, ceil_mode)
+    window = check_window(op, x, kernel_size, stride, padding, dilation, ceil_mode, impl)
     return chosen.forward(x, window)
 
 
@@ -146,7 +146,7 @@ def max_pool2d_backward(
     """``dx[n, c, p, q] = Σ dy[n, c, i, j]`` over the windows that pixel (p, q) won; of equals, the first wins."""
     op = "max_pool2d_backward"
     chosen = tier(op, IMPLS, impl)
-    window = check_window(op, x, kernel_size, stride, padding, dilation, ceil_mode)
+    window = check_window(op, x, kernel_size, stride, padding, dilation, ceil_mode, impl)
     check_dy(op, dy, x, window)
     return chosen.backward(dy, x, window)
 

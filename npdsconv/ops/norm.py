@@ -191,7 +191,7 @@ def batch_norm2d(
     op = "batch_norm2d"
     chosen = tier(op, IMPLS, impl)
     bounds = check_batch_norm(op, x, weight, bias, mean, var, eps, activation)
-    return chosen.forward(x, weight, bias, mean, var, eps, bounds)
+    return chosen.forward(x, weight, bias, mean, var, float(eps), bounds)
 
 
 @overload
@@ -235,7 +235,7 @@ def batch_norm2d_backward(
     """
     op = "batch_norm2d_backward"
     chosen, bounds = tier(op, IMPLS, impl), check_cut(op, activation)
-    check_number(op, "eps", eps, 0)
+    eps = check_number(op, "eps", eps, 0)
     _check(op, x, weight, mean=mean, var=var, **({} if bias is None else {"bias": bias}))
     if mean is None or var is None:
         raise TypeError(f"{op}: mean and var must be what batch_norm2d returned, got None")
@@ -247,7 +247,7 @@ def batch_norm2d_backward(
     check_shape(op, "dy", dy, x.shape, "N, C, H, W")
     check_needs(op, needs, ("x", "weight", "bias"))
     bias = np.zeros_like(weight) if bias is None else bias
-    dx, dweight, dbias = chosen.backward(dy, x, weight, bias, mean, var, eps, bounds, given, needs)
+    dx, dweight, dbias = chosen.backward(dy, x, weight, bias, mean, var, eps, bounds, bool(given), needs)
     return (
         dx if "x" in needs else None,
         dweight if "weight" in needs else None,
@@ -285,3 +285,11 @@ def _check(op: str, x: Array, weight: Array, **per_channel: Any) -> None:
     for name, value in {"weight": weight, **per_channel}.items():
         if value is not None:
             check_shape(op, name, value, (x.shape[1],), "C")
+    check_variance(op, "var", per_channel.get("var"))
+
+
+def check_variance(op: str, name: str, var: Array | None) -> None:
+    """No variance is negative; one that is NaN is let through, as every NaN is."""
+    if var is not None and (var < 0).any():
+        c = int(np.flatnonzero(var < 0)[0])
+        raise ValueError(f"{op}: {name} must be at least 0, got {var[c]} in channel {c}")

@@ -12,6 +12,7 @@ from typing import overload
 import numpy as np
 
 from npdsconv.ops._elsewhere import check_matrix, like_keras_matrix
+from npdsconv.ops._memory import check_memory
 from npdsconv.ops._tiers import Gradient, Terms, Tier, add_bias, bias_gradient, tier
 from npdsconv.ops.activations import check_cut
 from npdsconv.shapes import Array, check_floats, check_ndim, check_needs, check_shape, likely_layout
@@ -219,3 +220,4 @@ def check_pointwise(op: str, x: Array, w: Array, b: Array | None) -> None:
         )
     if b is not None:
         check_shape(op, "b", b, (len(w),), "O")
+    check_memory(op, "an output", (len(x), len(w), *x.shape[2:]), x.dtype)

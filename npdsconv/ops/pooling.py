@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from npdsconv.ops._memory import check_memory, check_window_memory
 from npdsconv.shapes import (
     Array,
     Padding,
@@ -50,8 +51,10 @@ def taps_inside(size: tuple[int, ...], window: Window, margin: Padding = ((0, 0)
         margin,
         strict=True,
     ):
-        place = np.arange(out)[:, None] * s + np.arange(k) * d - before
-        counts.append(((place >= -above) & (place < n + below)).sum(axis=1))
+        start = np.arange(out) * s - before
+        # the taps that lie before the image and its margin, and before what is behind them
+        first, behind = -((start + above) // d), -((start - n - below) // d)
+        counts.append(np.maximum(np.minimum(behind, k) - np.maximum(first, 0), 0))
     return counts
 
 
@@ -82,11 +85,15 @@ def check_window(
     padding: PaddingLike,
     dilation: Stride,
     ceil_mode: bool,
+    impl: str,
 ) -> Window:
     """The geometry of a pooling op, if its arguments fit together and every window meets the image."""
     check_images(op, x)
     kernel = pair(op, "kernel_size", kernel_size)
     window = resolve_pooling(op, x.shape[2:], kernel, stride, padding, dilation, ceil_mode)
+    check_window_memory(op, x.shape, x.dtype, window, x.shape[1], im2col=impl == "im2col")
+    kinds = min(window.output[1], window.kernel[1])
+    check_memory(op, "a list of the taps of windows", (kinds, window.taps), np.int64)
     if always_inside(x.shape[2:], window):
         return window
     for axis, inside in zip(("rows", "columns"), taps_inside(x.shape[2:], window), strict=True):

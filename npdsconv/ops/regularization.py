@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from npdsconv.shapes import Array, check_floats, check_shape
+from npdsconv.shapes import Array, check_floats, check_plain, check_shape
 
 
 def dropout(x: Array, mask: Array, p: float) -> Array:
@@ -33,8 +33,7 @@ def dropout_backward(dy: Array, mask: Array, p: float) -> Array:
 
 def _apply(op: str, x: Array, mask: Array, p: float) -> Array:
     check_floats(op, x=x)
-    if not isinstance(mask, np.ndarray):
-        raise TypeError(f"{op}: mask must be a NumPy array, got {type(mask).__name__}")
+    check_plain(op, "mask", mask)
     check_shape(op, "mask", mask, x.shape, "the shape of x")
     if mask.dtype != np.bool_:
         raise TypeError(f"{op}: mask has dtype {mask.dtype}, must be bool")

@@ -14,6 +14,7 @@ from typing import Unpack, overload
 import numpy as np
 
 from npdsconv.ops._elsewhere import STANDARD, check_kernel, like_keras
+from npdsconv.ops._memory import check_window_memory
 from npdsconv.ops._tiers import Gradient, Terms, Tier, add_bias, bias_gradient, tier
 from npdsconv.ops.activations import check_cut
 from npdsconv.ops.windows import columns, crop, pad, scatter_columns
@@ -192,7 +193,7 @@ def conv2d(
     """
     op = "conv2d"
     chosen = tier(op, IMPLS, impl)
-    window = check_conv2d(op, x, w, b, stride, padding, dilation, groups)
+    window = check_conv2d(op, x, w, b, stride, padding, dilation, groups, impl)
     return chosen.forward(x, w, b, window, groups)
 
 
@@ -248,7 +249,7 @@ def conv2d_backward(
     """
     op = "conv2d_backward"
     chosen = tier(op, IMPLS, impl)
-    window = check_conv2d(op, x, w, None, stride, padding, dilation, groups)
+    window = check_conv2d(op, x, w, None, stride, padding, dilation, groups, impl)
     check_floats(op, dy=dy, x=x)
     check_needs(op, needs, ("x", "w", "b"))
     check_shape(op, "dy", dy, (len(x), len(w), *window.output), "N, O, OH, OW")
@@ -267,8 +268,9 @@ def check_conv2d(
     padding: PaddingLike = 0,
     dilation: Stride = 1,
     groups: int = 1,
+    impl: str = "numba",
 ) -> Window:
-    """The geometry of a convolution, if its arguments fit together."""
+    """The geometry of a convolution, if its arguments fit together, and what it takes into memory."""
     check_floats(op, x=x, w=w, b=b)
     check_ndim(op, "x", x, "N, C, H, W")
     check_ndim(op, "w", w, "O, C/groups, KH, KW")
@@ -282,7 +284,9 @@ def check_conv2d(
     check_kernel(op, w, STANDARD)
     if b is not None:
         check_shape(op, "b", b, (len(w),), "O")
-    return resolve_window(op, x.shape[2:], w.shape[2:], stride, padding, dilation)
+    window = resolve_window(op, x.shape[2:], w.shape[2:], stride, padding, dilation)
+    check_window_memory(op, x.shape, x.dtype, window, len(w), im2col=impl == "im2col")
+    return window
 
 
 def check_groups(op: str, inputs: int, outputs: int, groups: int) -> None:

@@ -15,6 +15,7 @@ from typing import Unpack, overload
 
 from npdsconv.ops import standard
 from npdsconv.ops._elsewhere import TRANSPOSED, check_kernel, like_keras
+from npdsconv.ops._memory import check_window_memory
 from npdsconv.ops._tiers import Gradient, Tier, add_bias, bias_gradient, tier
 from npdsconv.shapes import (
     Array,
@@ -116,7 +117,7 @@ def conv_transpose2d(
     """
     op = "conv_transpose2d"
     chosen = tier(op, IMPLS, impl)
-    window = check_conv_transpose2d(op, x, w, b, stride, padding, dilation, groups)
+    window = check_conv_transpose2d(op, x, w, b, stride, padding, dilation, groups, impl)
     return chosen.forward(x, w, b, window, groups)
 
 
@@ -152,7 +153,7 @@ def conv_transpose2d_backward(
     """
     op = "conv_transpose2d_backward"
     chosen = tier(op, IMPLS, impl)
-    window = check_conv_transpose2d(op, x, w, None, stride, padding, dilation, groups)
+    window = check_conv_transpose2d(op, x, w, None, stride, padding, dilation, groups, impl)
     check_floats(op, dy=dy, x=x)
     check_needs(op, needs, ("x", "w", "b"))
     check_shape(op, "dy", dy, (len(x), w.shape[1] * groups, *window.output), "N, O, OH, OW")
@@ -171,6 +172,7 @@ def check_conv_transpose2d(
     padding: PaddingLike,
     dilation: Stride,
     groups: int,
+    impl: str,
 ) -> Window:
     """The geometry of a transposed convolution, if its arguments fit together."""
     check_floats(op, x=x, w=w, b=b)
@@ -187,6 +189,8 @@ def check_conv_transpose2d(
     check_kernel(op, w, TRANSPOSED)
     if b is not None:
         check_shape(op, "b", b, (outputs,), "O")
-    return resolve_transposed(
-        op, (x.shape[2], x.shape[3]), (w.shape[2], w.shape[3]), stride, padding, dilation
-    )
+    size, kernel = (x.shape[2], x.shape[3]), (w.shape[2], w.shape[3])
+    window = resolve_transposed(op, size, kernel, stride, padding, dilation)
+    larger = len(x), outputs, *window.output
+    check_window_memory(op, larger, x.dtype, _of_direct(window, x.shape), len(w), im2col=impl == "im2col")
+    return window

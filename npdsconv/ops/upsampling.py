@@ -9,6 +9,7 @@ here, with a share of one.
 import numpy as np
 
 from npdsconv.ops import avg_pooling
+from npdsconv.ops._memory import check_memory
 from npdsconv.ops._tiers import tier
 from npdsconv.ops.pooling import PoolTier, check_images
 from npdsconv.shapes import Array, Pair, Stride, Window, check_floats, check_shape, pair
@@ -92,4 +93,6 @@ def upsample2d_backward(dy: Array, x: Array, scale: Stride, *, impl: str = "numb
 
 def _check(op: str, x: Array, scale: Stride) -> Pair:
     check_images(op, x)
-    return pair(op, "scale", scale)
+    factors = pair(op, "scale", scale)
+    check_memory(op, "an output", _larger(x.shape, factors), x.dtype)
+    return factors

@@ -9,6 +9,7 @@ its inverse: where windows overlap it *adds*, which is what a gradient has to do
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from npdsconv.ops._memory import check_window_memory
 from npdsconv.shapes import (
     Array,
     Padding,
@@ -148,7 +149,8 @@ def col2im(
     taps, pixels = kernel[0] * kernel[1], window.output[0] * window.output[1]
     c = cols.shape[1] // taps
     check_shape(op, "cols", cols, (cols.shape[0], c * taps, pixels), f"KH·KW = {taps}, OH·OW = {pixels}")
-    return scatter_columns(cols, (cols.shape[0], c, h, w), window)
+    check_window_memory(op, (len(cols), c, h, w), cols.dtype, window, c)
+    return scatter_columns(cols, (len(cols), c, h, w), window)
 
 
 def _check(
@@ -156,5 +158,6 @@ def _check(
 ) -> Window:
     check_floats(op, x=x)
     check_ndim(op, "x", x, "N, C, H, W")
-    kernel = pair(op, "kernel_size", kernel_size)
-    return resolve_window(op, x.shape[2:], kernel, stride, padding, dilation)
+    window = resolve_window(op, x.shape[2:], pair(op, "kernel_size", kernel_size), stride, padding, dilation)
+    check_window_memory(op, x.shape, x.dtype, window, x.shape[1], im2col=True)
+    return window

@@ -1,9 +1,11 @@
-"""Oracles that know nothing of this package: PyTorch, and identities of the mathematics."""
+"""Oracles that know nothing of this package: PyTorch, and what one op has to do with another.
+
+Identities of one op alone are in ``tests/properties``.
+"""
 
 import numpy as np
 import pytest
 from geometries import (
-    CONVOLUTIONS,
     IMPLS,
     OPS,
     TYPICAL,
@@ -20,7 +22,6 @@ from npdsconv.ops._tiers import TIERS
 from npdsconv.shapes import resolve_window
 
 RNG = np.random.default_rng(20)
-ALL_TIERS = [(op, impl) for op in OPS for impl in IMPLS[op]]
 
 
 def some(op):
@@ -164,23 +165,6 @@ def test_im2col_is_pytorchs_unfold_and_col2im_its_fold(torch):
 # ---- identities ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("op", "impl"), ALL_TIERS)
-def test_backward_is_the_adjoint_of_forward(op, impl):
-    """<f(x, w), dy> = <x, dx> = <w, dw>: no epsilon. It holds for max pooling too, whose y is the winners of x."""
-    pair = tier(op, impl)
-    for geometry in some(op):
-        case = case_of(geometry)
-        factors = {name: array for name, array in case.arrays.items() if name != "b"}
-        y = pair.forward(**factors, **geometry.options)
-        found = gradients(pair.backward, case)
-        scale = np.linalg.norm(y) * np.linalg.norm(case.dy)
-        for name, array in factors.items():
-            difference = np.vdot(y, case.dy) - np.vdot(array, found[f"d{name}"])
-            assert abs(difference) <= 1e-12 * scale, f"{name} for {geometry}"
-        if "db" in found:
-            assert_close(found["db"], case.dy.sum(axis=(0, 2, 3)), 1e-12, f"b for {geometry}")
-
-
 @pytest.mark.parametrize("impl", TIERS)
 def test_depthwise_is_a_grouped_convolution_with_one_channel_in_each_group(impl):
     for geometry in some("depthwise_conv2d"):
@@ -204,41 +188,3 @@ def test_pointwise_is_a_standard_convolution_with_a_kernel_of_one_pixel(impl):
         dx, dw, db = npdsconv.conv2d_backward(case.dy, x, w[:, :, None, None], impl=impl)
         for name, array in (("dx", dx), ("dw", dw[:, :, 0, 0]), ("db", db)):
             assert_close(array, case.expected[name], 1e-12, name)
-
-
-@pytest.mark.parametrize("impl", TIERS)
-def test_depthwise_then_pointwise_is_one_standard_convolution(impl):
-    """Its weights are w[o,c,u,v] = Σ_m wp[o, c·M + m] · wd[c,m,u,v]."""
-    for geometry in some("depthwise_conv2d"):
-        options = geometry.options
-        x, wd, _ = case_of(geometry).arrays.values()
-        c, m = wd.shape[:2]
-        wp = np.random.default_rng(c * m).standard_normal((c * m + 2, c * m))
-        w = np.einsum("ocm,cmuv->ocuv", wp.reshape(-1, c, m), wd)
-        d = npdsconv.depthwise_conv2d(x, wd, **options, impl=impl)
-        y = npdsconv.pointwise_conv2d(d, wp, impl=impl)
-        assert_close(y, npdsconv.conv2d(x, w, **options, impl=impl), 1e-12, f"y for {geometry}")
-        dy = np.cos(y)
-        dd, dwp, _ = npdsconv.pointwise_conv2d_backward(dy, d, wp, impl=impl)
-        dx, dwd, _ = npdsconv.depthwise_conv2d_backward(dd, x, wd, **options, impl=impl)
-        expected_dx, dw, _ = npdsconv.conv2d_backward(dy, x, w, **options, impl=impl)
-        assert_close(dx, expected_dx, 1e-12, f"dx for {geometry}")
-        # The chain rule through w: each factor's gradient is dw contracted with the other factor.
-        by_channel = np.einsum("ocuv,cmuv->ocm", dw, wd).reshape(dwp.shape)
-        assert_close(dwp, by_channel, 1e-11, f"dw of pointwise for {geometry}")
-        by_tap = np.einsum("ocuv,ocm->cmuv", dw, wp.reshape(-1, c, m))
-        assert_close(dwd, by_tap, 1e-11, f"dw of depthwise for {geometry}")
-
-
-@pytest.mark.parametrize(("op", "impl"), [(op, impl) for op in CONVOLUTIONS for impl in IMPLS[op]])
-def test_a_shifted_image_gives_a_shifted_output(op, impl):
-    """Shifts by multiples of the stride, of an image with an empty margin."""
-    geometry = TYPICAL[op]
-    case = case_of(geometry)
-    rows, columns = geometry.options.get("stride", (1, 1))
-    x = np.pad(case.arrays["x"], ((0, 0), (0, 0), (9, 9), (8, 8)))
-    forward = tier(op, impl).forward
-    y = forward(x, case.arrays["w"], **geometry.options)
-    moved = forward(np.roll(x, (2 * rows, -3 * columns), (2, 3)), case.arrays["w"], **geometry.options)
-    assert_close(moved, np.roll(y, (2, -3), (2, 3)), 1e-13, str(geometry))
-    assert np.max(np.abs(moved - y)) > 1

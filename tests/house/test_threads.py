@@ -10,13 +10,11 @@ from pathlib import Path
 
 import numba
 import pytest
-from helpers import fresh, load
+from helpers import fresh, load, threaded
 
 import npdsconv
 from npdsconv import kernels
 from npdsconv.kernels.machine import jit
-
-compiled = pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="without the JIT there are no threads")
 
 
 def last(code, **environment):
@@ -47,7 +45,7 @@ def weights_after(steps, threads, seed=0):
 """
 
 
-@compiled
+@threaded
 def test_the_same_bits_for_any_number_of_threads():
     """Fifty training steps; one of two processes may use more threads than there are cores."""
     runs = "print(json.dumps([weights_after(50, n) for n in {}] + [weights_after(2, 1, seed) for seed in (0, 1)]))"
@@ -93,7 +91,7 @@ def threads(n=None):
 """
 
 
-@compiled
+@threaded
 def test_kernels_run_on_as_many_threads_as_was_said(tmp_path):
     (tmp_path / "own_kernel.py").write_text(WHO)  # in a file: Numba cannot cache what was given by -c
     path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
@@ -182,7 +180,7 @@ def test_no_kernel_calls_blas():
         assert not any(isinstance(n, ast.MatMult) for n in ast.walk(node)), f"{name}: {node.name}"
 
 
-@compiled
+@threaded
 def test_a_kernel_wakes_no_more_threads_than_it_has_pieces(tmp_path):
     (tmp_path / "own_kernel.py").write_text(WHO.replace("@kernel", "@kernel(pieces=len)"))
     path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
@@ -223,7 +221,7 @@ print(json.dumps(numba.threading_layer()))
 """
 
 
-@compiled
+@threaded
 def test_two_python_threads_may_call_at_once():
     """On the workqueue layer, which aborts the whole process when two launches meet."""
     assert last(TWO_CALLERS, NUMBA_THREADING_LAYER="workqueue", NUMBA_NUM_THREADS=2) == "workqueue"
@@ -261,7 +259,7 @@ def test_the_script_fails_when_one_run_differs(same_bits, monkeypatch, capsys):
     assert capsys.readouterr().out.count("is not on this machine") == 2
 
 
-@compiled
+@threaded
 def test_the_script_trains_in_fresh_processes(same_bits):
     one, two = (same_bits.fresh("workqueue", 2, used, 2) for used in (1, 2))
     assert one == two

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import user_code
+from helpers import INTERPRETED
 
 import npdsconv
 
@@ -33,6 +34,7 @@ def strictly_checked(path, tmp_path):
     )
 
 
+@pytest.mark.skipif(INTERPRETED, reason="mypy runs no kernel, and is slow")
 @pytest.mark.skipif(importlib.util.find_spec("mypy") is None, reason="mypy is not installed")
 def test_mypy_has_nothing_to_say_of_it(tmp_path):
     done = strictly_checked(FILE, tmp_path)

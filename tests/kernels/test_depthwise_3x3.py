@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
+from helpers import threaded
 
 from npdsconv import depthwise_conv2d, depthwise_conv2d_backward
 from npdsconv.kernels.machine import jit
@@ -74,6 +75,7 @@ def test_a_value_that_is_not_finite_stays_in_its_windows(channels, stride):
 
 @pytest.mark.parametrize("channels", [3, 13, 16])
 @pytest.mark.parametrize("stride", [1, 2])
+@threaded
 def test_results_do_not_depend_on_the_threads(channels, stride, monkeypatch):
     rng = np.random.default_rng(3)
     x = rng.standard_normal((40, channels, 12, 11)).astype(np.float32)  # several partial sums

@@ -7,13 +7,12 @@ import numba
 import numpy as np
 import pytest
 from geometries import LAYOUTS, TOLERANCE, laid_out
-from helpers import assert_close
+from helpers import assert_close, compiled
 
 import npdsconv
 from npdsconv.kernels import loops
 from npdsconv.ops.activations import FUNCTIONS
 
-compiled = pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="too slow without the JIT")
 FILES = [path for path in Path(loops.__file__).parent.glob("*.py") if path.stem not in ("__init__", "common")]
 KERNELS = [
     pytest.param(path, node, id=f"{path.stem}.{node.name}")

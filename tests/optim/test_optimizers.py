@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 import pytest
+from helpers import compiled
 
 from npdsconv import optim
 from npdsconv.layers import Parameter
@@ -258,6 +259,7 @@ def test_the_compiled_rule_is_the_same_to_the_bit(recipe, dtype, monkeypatch):
     assert_all_equal(*results)
 
 
+@compiled
 @every_recipe
 def test_a_step_allocates_next_to_nothing(recipe):
     import tracemalloc

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import load
+from helpers import compiled, load
 
 from npdsconv import catalogue, cli, data, gradcheck, ops
 from npdsconv.catalogue import tables
@@ -40,6 +40,7 @@ def test_the_example_can_fail():
     assert not scope["report"].ok
 
 
+@compiled
 def test_the_training_example_runs(monkeypatch, capsys):
     full = data.load("mnist5k")
     few = Dataset("few", full.train.take(np.arange(0, 4000, 160)), full.test.take(np.arange(0, 1000, 90)))

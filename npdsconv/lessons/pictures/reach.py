@@ -35,8 +35,7 @@ def reach(images: Mapping[str, Array], *, columns: int = 5, side: float = 2.4) -
     from matplotlib.colors import LinearSegmentedColormap
     from matplotlib.patches import Rectangle
 
-    shades = LinearSegmentedColormap.from_list("input", ["#DCE6F1", INPUT])
-    shades.set_bad("white")
+    shades = LinearSegmentedColormap.from_list("input", ["#DCE6F1", INPUT]).with_extremes(bad="white")
     rows = -(-len(images) // columns)
     across = min(columns, len(images))
     fig = _figure(side * across, (side + 0.4) * rows)

@@ -10,10 +10,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple, cast
 
+from npdsconv.ops._memory import check_memory, check_window_memory
 from npdsconv.ops._tiers import tier
 from npdsconv.ops.activations import BOUNDS, FUNCTIONS
 from npdsconv.ops.depthwise import depthwise_conv2d, depthwise_conv2d_backward
-from npdsconv.ops.norm import batch_norm2d, batch_norm2d_backward
+from npdsconv.ops.norm import batch_norm2d, batch_norm2d_backward, check_variance
 from npdsconv.ops.pointwise import pointwise_conv2d, pointwise_conv2d_backward
 from npdsconv.shapes import (
     Array,
@@ -264,8 +265,10 @@ def separable_block_backward(
     chosen = tier(op, IMPLS, impl)
     setting = check_block(op, x, of_block, stride, padding, dilation, activations, eps, impl)
     check_needs(op, needs, ARRAYS)
+    if not isinstance(given, tuple | list) or len(given) != 2:
+        raise ValueError(f"{op}: given must be a pair of bools, one for each batch norm, got {given!r}")
     _check_saved(op, dy, x, saved, of_block, setting.window)
-    found = chosen.backward(dy, x, Saved(*saved), of_block, given, setting, needs)
+    found = chosen.backward(dy, x, Saved(*saved), of_block, (bool(given[0]), bool(given[1])), setting, needs)
     return tuple(gradient if name in needs else None for name, gradient in zip(ARRAYS, found, strict=True))
 
 
@@ -329,7 +332,10 @@ def check_convolutions(
         raise ValueError(f"{op}: x has {x.shape[1]} channels, depthwise has filters for {depthwise.shape[0]}")
     middle = depthwise.shape[0] * depthwise.shape[1]
     check_shape(op, "pointwise", pointwise, (len(pointwise), middle), "O, C·M")
-    return resolve_window(op, x.shape[2:], depthwise.shape[2:], stride, padding, dilation)
+    window = resolve_window(op, x.shape[2:], depthwise.shape[2:], stride, padding, dilation)
+    check_window_memory(op, x.shape, x.dtype, window, middle)
+    check_memory(op, "an output", (len(x), len(pointwise), *window.output), x.dtype)
+    return window
 
 
 def check_activations(op: str, activations: Activations) -> None:
@@ -367,6 +373,7 @@ def check_statistics(op: str, weights: Weights, known: Statistics, values: int) 
         for name, array in ((f"mean{which}", mean), (f"var{which}", var)):
             check_floats(op, **{"depthwise": weights.depthwise, name: array})
             check_shape(op, name, array, (channels,), "one for each channel")
+        check_variance(op, f"var{which}", var)
 
 
 def _check_saved(op: str, dy: Array, x: Array, saved: Saved, weights: Weights, window: Window) -> None:
@@ -380,3 +387,5 @@ def _check_saved(op: str, dy: Array, x: Array, saved: Saved, weights: Weights, w
     shapes = (len(x), middle, *window.output), images, (middle,), (middle,), (outputs,), (outputs,)
     for name, array, shape in zip(SAVED, saved, shapes, strict=True):
         check_shape(op, name, array, shape, "forward was called with other arguments")
+    check_variance(op, "saved.var1", saved[3])
+    check_variance(op, "saved.var2", saved[5])

@@ -183,7 +183,7 @@ def normed_conv2d(
     op = "normed_conv2d"
     chosen, window = tier(op, IMPLS, impl), _check(op, x, w, geometry)
     check_batch_norm(op, _like(x, w, window), weight, bias, mean, var, eps, activation)
-    setting = Setting(window, geometry.get("groups", 1), eps, activation)
+    setting = Setting(window, geometry.get("groups", 1), float(eps), activation)
     return chosen.forward(x, Weights(w, weight, bias), (mean, var), setting)
 
 
@@ -218,7 +218,7 @@ def normed_conv2d_backward(
     check_floats(op, **{"dy": dy, "x": x, "saved.p": p})
     check_shape(op, "dy", dy, like.shape, "N, O, OH, OW")
     check_shape(op, "saved.p", p, like.shape, "forward was called with other arguments")
-    setting = Setting(window, geometry.get("groups", 1), eps, activation, given)
+    setting = Setting(window, geometry.get("groups", 1), float(eps), activation, bool(given))
     found = chosen.backward(dy, x, Saved(*saved), Weights(w, weight, bias), setting, needs)
     return tuple(gradient if name in needs else None for name, gradient in zip(ARRAYS, found, strict=True))
 
