@@ -100,7 +100,9 @@ def _at_most(value: Any, growth: int) -> Any:
         return tuple(_at_most(part, growth) for part in value)
     if isinstance(value, bool | str):
         return value
-    return min(value, 2.0**growth) if isinstance(value, float) else min(value, 64 << growth)
+    if isinstance(value, float):
+        return min(value, 2.0**growth)
+    return min(value, 64 << growth | value & 1)  # some have to be odd
 
 
 def _word(value: Any) -> str:
