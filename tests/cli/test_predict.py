@@ -120,7 +120,7 @@ def test_the_shipped_network_is_whole():
         network(digits[:, None].astype(np.float32) / 255).argmax(axis=1).tolist() == TEST.labels[:50].tolist()
     )
     saved = load_model(shipped.path())[2]
-    assert saved.meta["recipe"] == RECIPES["mnist"].as_dict()
+    assert Recipe(**saved.meta["recipe"]) == RECIPES["mnist"]
     assert saved.optimizer == {}
     assert shipped.path().stat().st_size < 400_000
     assert f"{shipped.ACCURACY['mnist']:.2%}".replace("%", " %") in (shipped.FOLDER / "README.md").read_text()
