@@ -9,7 +9,7 @@ from PIL import Image
 
 from npdsconv import checkpoint, data
 from npdsconv.runs import load_model, pretrained, shipped
-from npdsconv.runs.recipe import RECIPES, recipe
+from npdsconv.runs.recipe import RECIPES, Recipe, recipe
 
 TEST = data.load("mnist5k").test
 
