@@ -5,7 +5,7 @@ depthwise ones. Where shapes do not fit, the error says so. Where a shape can be
 a (3, 3, 3, 3) of Keras is a (3, 3, 3, 3) here.
 """
 
-from npdsconv.shapes import Array
+from npdsconv.shapes import Array, check_ndim
 
 STANDARD = "(KH, KW, C, O)", "transpose(3, 2, 0, 1)"
 DEPTHWISE = "(KH, KW, C, M)", "transpose(2, 3, 0, 1)"
@@ -42,6 +42,7 @@ def check_kernel(op: str, w: Array, known: tuple[str, str]) -> None:
 def check_matrix(op: str, w: Array) -> None:
     """`w` has two axes, (O, C); or it is said where a 1×1 kernel with four comes from."""
     if w.ndim == 2:
+        check_ndim(op, "w", w, "O, C")
         return
     hint = ""
     if w.ndim == 4 and w.shape[:2] == (1, 1):
