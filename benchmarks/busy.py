@@ -1,6 +1,6 @@
 """Training steps on a busy machine: how threads should wait.
 
-    python benchmarks/busy.py                          # one burner a core; the table in docs/performance.md
+    python benchmarks/busy.py                          # one burner a core; the table in docs/reliability.md
     python benchmarks/busy.py --burners 1 --spins 0 100 1000 10000
 
 A burner is a process that keeps a core busy. For every setting of OpenMP a fresh process trains a network of 36,298

@@ -3,7 +3,7 @@
 GNU OpenMP lets a waiting thread spin for milliseconds. On an idle machine that is quick. On a busy one the spinning
 thread holds the very core on which the thread it waits for could run: a training step of 30 ms then takes 20 times
 as long. So before OpenMP starts it is told to spin for a shorter time. The count was chosen by measurement,
-see "A busy machine" in docs/performance.md.
+see "A busy machine" in docs/reliability.md.
 
 OpenMP reads its settings when its library is loaded, and never again. Here they are set for that moment only: programs
 that this one starts, and other libraries with an OpenMP of their own, find the environment as the user made it.
