@@ -46,7 +46,7 @@ def block(w_d, w_p, b_d=None, b_p=None, **options):
     (c, m, kh, kw), o = w_d.shape, len(w_p)
     options = {"mid_activation": None, "activation": None, **options}
     layer = DepthwiseSeparableConv2d(
-        c, o, (kh, kw), depth_multiplier=m, batch_norm=False, bias=True, impl="im2col", **options
+        c, o, (kh, kw), depth_multiplier=m, batch_norm=False, impl="im2col", **options
     ).astype(np.float64)
     layer.depthwise.weight.value[...], layer.pointwise.weight.value[...] = w_d, w_p
     layer.depthwise.bias.value[...] = 0 if b_d is None else b_d

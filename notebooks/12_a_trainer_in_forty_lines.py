@@ -360,11 +360,12 @@ for name, array in mine.state_dict().items():
     assert np.array_equal(array, state[name]), name
 assert np.isclose(results[0].train_loss, np.mean(my_losses[:125]))
 print(f"all {len(state)} arrays are equal, running statistics included")
-print(inspect.getsource(train._step))
+print(inspect.getsource(train.steps.Step.__call__))
 
 # %% [markdown]
-# Line by line it is our step, with a clear error in place of a silent `nan`. (`label_smoothing` is 0 here, `lr_factor`
-# is what a schedule says, and `where` is for the error.) What does the rest of the library add?
+# It is our step, with a clear error in place of a silent `nan`. (A batch may go through the model in several parts,
+# whose gradients are added up; here there is one. `lr_factor` is what a schedule says, and `where` is for the error.)
+# What does the rest of the library add?
 #
 # **A generator.** `train.epochs` yields after each epoch. To stop early, to plot, to save: write it in the body
 # of your own loop. There is nothing to configure. Here 800 images are learned, 200 others watch, and the loop stops

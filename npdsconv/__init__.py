@@ -5,6 +5,12 @@ Importing this package is cheap: Numba, SciPy and pyplot are loaded when first n
 `npdsconv.layers` to `npdsconv.train`.
 """
 
+# ruff: noqa: E402
+
+from npdsconv import signals
+
+signals.in_commands_at_once()  # first, for what is imported next takes most of a short command's time
+
 from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING

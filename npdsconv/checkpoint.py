@@ -14,11 +14,14 @@ in it is pickled, so a file from a stranger cannot run code, and ``np.load`` ope
 import io
 import json
 import os
+import warnings
 import zipfile
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
+
+from npdsconv import disk, text
 
 __all__ = ["Checkpoint", "load", "save"]
 
@@ -76,7 +79,8 @@ def save(
     target = Path(path).resolve()
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        _write_atomically(target, arrays)
+        with disk.replacing(target) as file:
+            np.savez(file, **arrays)  # type: ignore[arg-type]
     except OSError as error:
         message = f"checkpoint.save: cannot write {target}: {error.strerror or error}"
         if target.is_file():
@@ -97,52 +101,47 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
         If it is damaged, cut short, not one of ours, or of a newer format.
     """
     path = Path(path)
-    try:
-        raw = path.read_bytes()
-    except FileNotFoundError:
-        raise FileNotFoundError(f"checkpoint.load: there is no file {path}") from None
-    except OSError as error:
-        raise type(error)(f"checkpoint.load: cannot read {path}: {error.strerror or error}") from None
+    raw = disk.read("checkpoint.load", path)
     if not raw.startswith(b"PK"):
         raise ValueError(f"checkpoint.load: {path} is not a checkpoint: it does not begin like an .npz file")
     try:
         arrays = _read_arrays(raw)
     except Exception as error:  # zipfile and NumPy raise a dozen different types on broken bytes
+        reason = text.one_line(str(error)[:300]) or type(error).__name__
         raise ValueError(
-            f"checkpoint.load: {path} is damaged or was cut short ({len(raw)} bytes): {error}"
+            f"checkpoint.load: {path} is damaged or was cut short ({len(raw)} bytes): {reason}"
         ) from None
     meta = _meta(path, arrays)
     return Checkpoint(_part(arrays, "model/"), _part(arrays, "optimizer/"), meta)
-
-
-def _write_atomically(target: Path, arrays: dict[str, np.ndarray]) -> None:
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            np.savez(file, **arrays)  # type: ignore[arg-type]
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
-    finally:
-        temporary.unlink(missing_ok=True)  # also after Ctrl-C; nothing to do once it has become the target
 
 
 def _read_arrays(raw: bytes) -> dict[str, np.ndarray]:
     # Whole entries are read first, because zipfile compares the checksum (CRC-32) only at an entry's end: a
     # flipped bit in an array's shape could make NumPy stop before it.
     with zipfile.ZipFile(io.BytesIO(raw)) as archive:
+        _check_sizes(archive.infolist(), len(raw))
         entries = {name.removesuffix(".npy"): archive.read(name) for name in archive.namelist()}
-    return {
-        name: np.lib.format.read_array(io.BytesIO(entry), allow_pickle=False)
-        for name, entry in entries.items()
-    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # NumPy warns of a header as Python 2 wrote it: it is none of ours
+        return {
+            name: np.lib.format.read_array(io.BytesIO(entry), allow_pickle=False)
+            for name, entry in entries.items()
+        }
+
+
+def _check_sizes(entries: list[zipfile.ZipInfo], size: int) -> None:
+    """The entries are as `save` writes them, one beside the other as they are: so they cannot swell when read."""
+    if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
+        raise ValueError("an entry is compressed")
+    if sum(entry.file_size for entry in entries) > size or len({e.filename for e in entries}) < len(entries):
+        raise ValueError("its entries are more than the file has room for")
 
 
 def _meta(path: Path, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
     try:
         meta = json.loads(str(arrays["meta"]))
         version, count, position = int(meta["npdsconv"]), int(meta["arrays"]), dict(meta["position"])
-    except (KeyError, ValueError, TypeError):
+    except (KeyError, ValueError, TypeError, OverflowError, RecursionError):
         raise ValueError(
             f"checkpoint.load: {path} was not written by npdsconv: it has no entry 'meta' of the right kind"
         ) from None

@@ -16,7 +16,15 @@ dense          C                    O
 
 import numpy as np
 
-from npdsconv.shapes import Array
+from npdsconv.shapes import Array, check_choice
+
+VARIANCES = {
+    "he": lambda fan_in, fan_out: 2 / fan_in,
+    "lecun": lambda fan_in, fan_out: 1 / fan_in,
+    "xavier": lambda fan_in, fan_out: 2 / (fan_in + fan_out),
+}
+SCHEMES = tuple(f"{name}_{shape}" for name in VARIANCES for shape in ("normal", "uniform"))
+"""Names of initialisers: which variance, and which distribution."""
 
 
 def fans(kind: str, shape: tuple[int, ...], groups: int = 1) -> tuple[int, int]:
@@ -48,6 +56,28 @@ def lecun_normal(shape: tuple[int, ...], fan_in: int, rng: np.random.Generator) 
 def xavier_normal(shape: tuple[int, ...], fan_in: int, fan_out: int, rng: np.random.Generator) -> Array:
     """N(0, 2/(fan_in + fan_out)): between what forward and backward would like (Glorot and Bengio 2010)."""
     return _normal(shape, 2 / (fan_in + fan_out), rng)
+
+
+def draw(scheme: str, shape: tuple[int, ...], fan_in: int, fan_out: int, rng: np.random.Generator) -> Array:
+    """Weights of one of `SCHEMES`; a uniform one has the variance of the normal one, so its limits are ±√(3·variance).
+
+    Raises
+    ------
+    ValueError
+        An unknown scheme.
+
+    Examples
+    --------
+    >>> float(abs(draw("he_uniform", (64, 9), 9, 64, np.random.default_rng(0))).max()) < (3 * 2 / 9) ** 0.5
+    True
+    """
+    check_choice("draw", "scheme", scheme, SCHEMES)
+    name, _, distribution = scheme.partition("_")
+    variance = VARIANCES[name](fan_in, fan_out)
+    if distribution == "normal":
+        return _normal(shape, variance, rng)
+    limit = np.sqrt(3 * variance)
+    return rng.uniform(-limit, limit, shape).astype(np.float32)
 
 
 def _normal(shape: tuple[int, ...], variance: float, rng: np.random.Generator) -> Array:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from npdsconv import disk
 from npdsconv.complexity import ratio
 from npdsconv.shapes import Array
 
@@ -324,9 +325,10 @@ def _where(report: Mapping[str, Any], threads: int) -> str:
 
 
 def save(figure: "Figure", path: str | PathLike[str]) -> None:
-    """Write a figure as PNG, without the date, so that equal figures are equal files."""
+    """Write a figure as PNG, whole or not at all, and without the date, so that equal figures are equal files."""
     try:
-        figure.savefig(path, dpi=120, metadata={"Software": None})
+        with disk.replacing(Path(path)) as file:
+            figure.savefig(file, dpi=120, format=Path(path).suffix[1:] or "png", metadata={"Software": None})
     except OSError as error:
         raise type(error)(f"plots.save: cannot write {path}: {error.strerror or error}") from None
 

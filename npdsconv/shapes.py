@@ -12,7 +12,7 @@ Nothing else is asked of the sizes: in particular they need not divide. A transp
 
 from collections.abc import Collection, Iterable
 from functools import lru_cache
-from typing import Any, Literal, NamedTuple, TypedDict
+from typing import Any, Literal, NamedTuple, TypedDict, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ Array = NDArray[Any]
 Pair = tuple[int, int]
 Padding = tuple[Pair, Pair]
 Stride = int | Pair
+Same = Literal["same", "same_lower"]
 PaddingLike = int | Pair | tuple[Pair, Pair] | str
 SidesLike = int | Pair | str
 
@@ -51,6 +52,12 @@ class Geometry(Steps, total=False):
     """The same for a standard convolution."""
 
     groups: int
+
+
+class Pooling(Steps, total=False):
+    """The same for pooling."""
+
+    ceil_mode: bool
 
 
 class Window(NamedTuple):
@@ -100,10 +107,10 @@ def _is_int(value: object) -> bool:
     return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
-def parse_padding(op: str, padding: PaddingLike) -> Padding | Literal["same"]:
-    """Every form of padding as ((top, bottom), (left, right)); "same" stays, since it depends on the image."""
-    if isinstance(padding, str) and padding == "same":
-        return "same"
+def parse_padding(op: str, padding: PaddingLike) -> Padding | Same:
+    """Every form of padding as ((top, bottom), (left, right)); what depends on the image stays: the words of `Same`."""
+    if isinstance(padding, str) and padding in ("same", "same_lower"):
+        return cast(Same, padding)
     if isinstance(padding, str) and padding == "valid":
         return (0, 0), (0, 0)
     if isinstance(padding, tuple | list) and len(padding) == 2:
@@ -118,28 +125,70 @@ def parse_padding(op: str, padding: PaddingLike) -> Padding | Literal["same"]:
         return (ph, ph), (pw, pw)
     raise ValueError(
         f"{op}: padding must be an int, (height, width), ((top, bottom), (left, right)), "
-        f'"valid" or "same", got {padding!r}'
+        f'"valid", "same" or "same_lower", got {padding!r}'
     )
 
 
-def parse_sides(op: str, padding: SidesLike) -> Pair | Literal["same"]:
-    """Every form of a sequence's padding as (left, right); "same" stays, since it depends on the length."""
-    if isinstance(padding, str) and padding == "same":
-        return "same"
+def parse_sides(op: str, padding: SidesLike) -> Pair | Same:
+    """Every form of a sequence's padding as (left, right); what depends on the length stays."""
+    if isinstance(padding, str) and padding in ("same", "same_lower"):
+        return cast(Same, padding)
     if isinstance(padding, str) and padding == "valid":
         return 0, 0
     is_pair = isinstance(padding, tuple | list) and len(padding) == 2
     parts: Any = padding if is_pair else (padding, padding)
     if not all(_is_int(side) for side in parts):
-        raise ValueError(f'{op}: padding must be an int, (left, right), "valid" or "same", got {padding!r}')
+        raise ValueError(
+            f'{op}: padding must be an int, (left, right), "valid", "same" or "same_lower", got {padding!r}'
+        )
     return pair(op, "padding", parts, 0)
 
 
-def _same(size: int, span: int, stride: int) -> Pair:
-    """Padding for an output of ceil(size / stride), the smaller half first (TensorFlow, Keras, SAME_UPPER)."""
+def _same(how: Same, size: int, span: int, stride: int) -> Pair:
+    """Padding for an output of ceil(size / stride), the smaller half first (TensorFlow, Keras, SAME_UPPER) or last."""
     out = -(-size // stride)
     total = max((out - 1) * stride + span - size, 0)
-    return total // 2, total - total // 2
+    small, large = total // 2, total - total // 2
+    return (small, large) if how == "same" else (large, small)
+
+
+def resolve_pooling(
+    op: str,
+    size: Pair,
+    kernel: Pair,
+    stride: Stride | None = None,
+    padding: PaddingLike = 0,
+    dilation: Stride = 1,
+    ceil_mode: bool = False,
+) -> Window:
+    """The window of a pooling op: the stride is the kernel where none is given, and the rule may round up."""
+    stride = kernel if stride is None else stride
+    if ceil_mode:
+        padding = _rounded_up(op, size, kernel, stride, padding, dilation)
+    return resolve_window(op, size, kernel, stride, padding, dilation)
+
+
+def _rounded_up(
+    op: str, size: Pair, kernel: Pair, stride: Stride, padding: PaddingLike, dilation: Stride
+) -> PaddingLike:
+    """The padding with which the output-size rule rounds up, as PyTorch's ceil_mode: more lies below and on the right.
+
+    Where the rule leaves a rest one more window is taken, unless it would begin behind the picture. With "same" nothing
+    is left over.
+    """
+    pads = parse_padding(op, padding)
+    if isinstance(pads, str):
+        return pads
+    sides = []
+    for n, k, s, d, (before, after) in zip(
+        size, kernel, pair(op, "stride", stride), pair(op, "dilation", dilation), pads, strict=True
+    ):
+        span = d * (k - 1) + 1
+        last = -(-(n + before + after - span) // s) * s  # where the last window begins
+        if last >= n + before:
+            last -= s
+        sides.append((before, max(after, last + span - n - before)))
+    return sides[0], sides[1]
 
 
 def resolve_window(
@@ -159,8 +208,8 @@ def _resolved(
     stride, dilation = pair(op, "stride", stride), pair(op, "dilation", dilation)
     span = tuple(d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True))
     pads = parse_padding(op, padding)
-    if pads == "same":
-        pads = _same(size[0], span[0], stride[0]), _same(size[1], span[1], stride[1])
+    if isinstance(pads, str):
+        pads = _same(pads, size[0], span[0], stride[0]), _same(pads, size[1], span[1], stride[1])
     out, steps = [], []
     for axis, n, k, s, d, (before, after) in zip(
         ("height", "width"), size, kernel, stride, dilation, pads, strict=True
@@ -196,7 +245,9 @@ def resolve_transposed(
         )
         if n < 1:
             raise ValueError(f"{op}: x must have at least one pixel, got height and width {size}")
-        grown.append(n * s if sides == "same" else (n - 1) * s - sum(sides[k]) + d * (kernel[k] - 1) + 1)
+        grown.append(
+            n * s if isinstance(sides, str) else (n - 1) * s - sum(sides[k]) + d * (kernel[k] - 1) + 1
+        )
     window = resolve_window(op, (grown[0], grown[1]), kernel, stride, padding, dilation)
     if min(grown) < 1:
         raise ValueError(
@@ -311,3 +362,21 @@ def likely_layout(x: Array, channels: int) -> str:
     if x.ndim != 4 or x.shape[3] != channels or channels >= min(x.shape[1:3]):
         return ""
     return f"; x must be (N, C, H, W), and {x.shape} looks like channels last: x.transpose(0, 3, 1, 2)"
+
+
+def likely_weights(given: tuple[int, ...], wanted: tuple[int, ...]) -> str:
+    """What to do about weights of another shape, where it can be told from where they come.
+
+    >>> likely_weights((3, 3, 1, 8), (8, 1, 3, 3))
+    '; that looks like the layout of Keras: transpose(3, 2, 0, 1)'
+    """
+    for axes in ((3, 2, 0, 1), (2, 3, 0, 1), (1, 0)):
+        if len(given) == len(wanted) == len(axes) and tuple(given[k] for k in axes) == wanted:
+            return f"; that looks like the layout of Keras: transpose{axes}"
+    if given == (1, 1, *wanted[::-1]):
+        return "; that looks like the layout of Keras: [0, 0].T"
+    if given == (*wanted, 1, 1):
+        return "; that looks like the layout of PyTorch: [:, :, 0, 0]"
+    if len(given) == len(wanted) == 4 and given == (wanted[0] * wanted[1], 1, *wanted[2:]):
+        return f"; that looks like the layout of PyTorch: reshape{wanted}"
+    return ""

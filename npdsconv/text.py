@@ -58,6 +58,16 @@ def as_text(header: Sequence[str], rows: Iterable[Sequence[Cell]], *, total: boo
     return "\n".join([head, rule, *body[:-1], *([rule] if total else []), *body[-1:]])
 
 
+def one_line(message: object) -> str:
+    """A message as one line that a terminal cannot take for a command: other characters than printable ones as code.
+
+    >>> print(one_line("no file a\\nb\\x1b[2J"))
+    no file a b\\x1b[2J
+    """
+    words = " ".join(str(message).split())
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in words)
+
+
 def as_html(header: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:
     """The same table for a notebook; the last row is a total."""
     rows = list(rows)

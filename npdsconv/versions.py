@@ -10,6 +10,8 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
+from npdsconv import environment
+
 PACKAGE = Path(__file__).resolve().parent
 DEPENDENCIES = ("numpy", "numba", "llvmlite", "matplotlib")  # those that results and speed depend on
 
@@ -51,14 +53,16 @@ def commit(package: Path = PACKAGE) -> str | None:
 
 def _git(folder: Path, *arguments: str) -> str:
     command = ["git", "-C", str(folder), *arguments]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+    return subprocess.run(
+        command, check=True, capture_output=True, encoding="utf-8", errors="replace"
+    ).stdout.strip()
 
 
 def processor() -> str:
     """Its name, and the width of its vectors where the system says so."""
     info = Path("/proc/cpuinfo")
     if info.exists():
-        text = info.read_text()
+        text = info.read_text(encoding="utf-8", errors="replace")
         names = [line.split(":", 1)[1].strip() for line in text.splitlines() if line.startswith("model name")]
         wide = " (AVX-512)" if "avx512f" in text else " (AVX2)" if "avx2" in text else ""
         if names:
@@ -68,8 +72,8 @@ def processor() -> str:
 
 def cores() -> int:
     """Cores that this process may use, or as many as NUMBA_NUM_THREADS says."""
-    if os.environ.get("NUMBA_NUM_THREADS"):
-        return int(os.environ["NUMBA_NUM_THREADS"])
+    if wanted := environment.threads():
+        return wanted
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

@@ -15,7 +15,8 @@ LOGITS, LABELS, MASK = np.zeros((3, 4)), np.array([0, 3, 1]), np.ones(X.shape, b
 
 PAIR = "must be an int or a pair of ints (height, width), got "
 PADDING_FORMS = (
-    'padding must be an int, (height, width), ((top, bottom), (left, right)), "valid" or "same", got '
+    "padding must be an int, (height, width), ((top, bottom), (left, right)), "
+    '"valid", "same" or "same_lower", got '
 )
 
 

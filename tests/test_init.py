@@ -89,3 +89,17 @@ def test_the_signal_dies_with_the_fan_read_off_the_shape():
     """Fan-in C·KH·KW, as frameworks have it: each block shrinks the signal by √C = 8."""
     c, shape = 64, (64, 1, 3, 3)
     assert through_ten_blocks(lambda _, rng: init.he_normal(shape, c * 9, rng)) < 1e-6
+
+
+@pytest.mark.parametrize("scheme", init.SCHEMES)
+def test_a_scheme_has_its_variance_and_its_distribution(scheme):
+    name, _, distribution = scheme.partition("_")
+    variance = {"he": 2 / 30, "lecun": 1 / 30, "xavier": 2 / 80}[name]
+    w = init.draw(scheme, (300, 40, 5), 30, 50, np.random.default_rng(3))
+    assert w.dtype == np.float32
+    assert abs(w.mean()) < 0.01
+    np.testing.assert_allclose(w.var(), variance, rtol=0.02)
+    if distribution == "uniform":
+        np.testing.assert_allclose(np.abs(w).max(), np.sqrt(3 * variance), rtol=0.001)
+    else:
+        assert np.abs(w).max() > np.sqrt(9 * variance)

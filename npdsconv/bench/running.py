@@ -1,11 +1,12 @@
 """Running subcommands one after the other: what is printed, and the report."""
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from npdsconv import text
+from npdsconv import disk, text
 from npdsconv.bench import inference, machine, ops, roofline, scaling, table, training
 from npdsconv.bench.measuring import Arena
 from npdsconv.bench.opponents import require
@@ -48,8 +49,8 @@ class Run:
     ) -> None:
         for name in against:
             require(name)
-        if not seconds > 0:
-            raise ValueError(f"bench: --seconds must be above 0, got {seconds:g}")
+        if not 0 < seconds < math.inf:
+            raise ValueError(f"bench: --seconds must be above 0 and finite, got {seconds:g}")
         self.threads = list(threads or [machine.cores()])
         for n in self.threads:
             if not 1 <= n <= machine.cores():
@@ -223,7 +224,8 @@ def write(report: dict[str, Any], folder: str) -> list[Path]:
     path = Path(folder) / "bench.json"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(report, indent=1) + "\n")
+        with disk.replacing(path) as file:
+            file.write(json.dumps(report, indent=1).encode() + b"\n")
     except OSError as error:
         raise type(error)(f"bench: cannot write {path}: {error.strerror or error}") from None
     return [path, *draw(report, path.parent)]

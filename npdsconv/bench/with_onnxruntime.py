@@ -107,7 +107,7 @@ def _weights(
 
 
 def _window(layer: layers.Conv2d | layers.DepthwiseConv2d, groups: int) -> dict[str, Any]:
-    if layer.padding == "same":
+    if isinstance(layer.padding, str):
         raise TypeError("export: padding 'same' has no ONNX form here: use numbers")
     (top, bottom), (left, right) = layer.padding
     return {

@@ -203,7 +203,7 @@ def _module(layer: layers.Layer) -> Any:
 
 
 def _window(layer: layers.Conv2d | layers.DepthwiseConv2d) -> dict[str, Any]:
-    if layer.padding == "same" or any(before != after for before, after in layer.padding):
+    if isinstance(layer.padding, str) or any(before != after for before, after in layer.padding):
         raise TypeError(f"twin: padding {layer.padding!r} has no PyTorch twin here: both sides must be equal")
     return {
         "stride": layer.stride,

@@ -1,6 +1,7 @@
 """The row of every layer, and of every network. A new layer needs one here, and nothing else that lists layers.
 
-An activation needs none: its layer is its op of the same name, whose row has the examples.
+An activation needs none: its layer is its op of the same name, whose row has the examples. Only what its constructor
+takes besides is told in `NUMBERS`.
 """
 
 from typing import Any
@@ -19,6 +20,7 @@ Generator = np.random.Generator
 IMAGE = 2, 4, 7, 5
 WINDOW: dict[str, Any] = {"stride": (2, 1), "padding": ((1, 0), (0, 2)), "dilation": (1, 2)}
 POOL: dict[str, Any] = {"kernel_size": (3, 2), "stride": (2, 1), "padding": ((1, 0), (0, 1))}
+CEILING: dict[str, Any] = {**POOL, "kernel_size": (2, 3), "stride": (3, 2), "ceil_mode": True}
 CONV: dict[str, Any] = {"in_channels": 4, "out_channels": 6, "kernel_size": (3, 2), "groups": 2, **WINDOW}
 DEPTHWISE: dict[str, Any] = {"in_channels": 4, "kernel_size": (3, 2), "depth_multiplier": 3, **WINDOW}
 SEQUENCE = 2, 4, 11
@@ -27,6 +29,9 @@ CONV1D: dict[str, Any] = {"in_channels": 4, "out_channels": 6, "groups": 2, **RO
 DEPTHWISE1D: dict[str, Any] = {"in_channels": 4, "depth_multiplier": 3, **ROW}
 SQUEEZE: dict[str, Any] = {"channels": 4, "squeezed": 3}
 NORM: dict[str, Any] = {"num_features": 4, "eps": 1e-3, "momentum": 0.3}
+NUMBERS: dict[str, dict[str, Any]] = {
+    "leaky_relu": {"negative_slope": 0.3}
+}  # of those activations that have any
 BLOCK: dict[str, Any] = {
     "in_channels": 4,
     "out_channels": 5,
@@ -151,14 +156,25 @@ LAYERS: tuple[LayerRow, ...] = (
         ),
         op=ops.batch_norm2d,
     ),
-    *(LayerRow(kind, (Setting(IMAGE),), op=FUNCTIONS[name].forward) for name, kind in ACTIVATIONS.items()),
-    LayerRow(layers.MaxPool2d, (Setting(IMAGE, {**POOL, "dilation": (1, 2)}),), op=ops.max_pool2d),
+    *(
+        LayerRow(kind, (Setting(IMAGE, NUMBERS.get(name, {})),), op=FUNCTIONS[name].forward)
+        for name, kind in ACTIVATIONS.items()
+    ),
+    LayerRow(
+        layers.MaxPool2d,
+        (Setting(IMAGE, {**POOL, "dilation": (1, 2)}), Setting(IMAGE, CEILING, "ceiling")),
+        op=ops.max_pool2d,
+    ),
     LayerRow(
         layers.AvgPool2d,
-        (Setting(IMAGE, {**POOL, "count_include_pad": False}),),
+        (
+            Setting(IMAGE, {**POOL, "dilation": (1, 2), "count_include_pad": False}),
+            Setting(IMAGE, CEILING, "ceiling"),
+        ),
         op=ops.avg_pool2d,
         bilinear=True,
     ),
+    LayerRow(layers.GlobalMaxPool2d, (Setting(IMAGE),), op=ops.global_max_pool2d),
     LayerRow(layers.GlobalAvgPool2d, (Setting(IMAGE),), op=ops.global_avg_pool2d, bilinear=True),
     LayerRow(layers.Upsample2d, (Setting(IMAGE, {"scale": (3, 2)}),), op=ops.upsample2d, bilinear=True),
     LayerRow(
@@ -180,6 +196,7 @@ LAYERS: tuple[LayerRow, ...] = (
             Setting(IMAGE, FUSED, "fused"),
             Setting(IMAGE, {**FUSED, "batch_norm": False, "activation": "relu6"}, "plain"),
             Setting(IMAGE, {**FUSED, "bias": True, "fused": False}, "not fused"),
+            Setting(IMAGE, {**FUSED, "eps": 1e-3, "momentum": 0.3, "activation": "leaky_relu"}, "leaky"),
         ),
     ),
     LayerRow(
@@ -220,6 +237,121 @@ _FEW: dict[str, Any] = {**_ALONG, "directions": 2}
 MODELS: tuple[LayerRow, ...] = (
     LayerRow(models.small_cnn, (Setting((3, 1, 12, 12), {"width": 0.5, "size": 12}, check=_ALONG),)),
     LayerRow(models.separable_cnn, (Setting((3, 1, 13, 10), {"width": 0.5, "dropout": 0.2}, check=_ALONG),)),
+    LayerRow(
+        models.separable_mini,
+        (Setting((3, 2, 13, 10), {"in_channels": 2, "width": 0.5, "classes": 7}, check=_ALONG),),
+    ),
+    LayerRow(
+        models.dilated_separable,
+        (
+            Setting(
+                (3, 2, 13, 10),
+                {"in_channels": 2, "width": 0.25, "dilations": (1, 3), "classes": 7},
+                check=_ALONG,
+            ),
+        ),
+    ),
+    LayerRow(
+        models.parallel_separable,
+        (
+            Setting(
+                (3, 2, 13, 10),
+                {"in_channels": 2, "width": 0.25, "dilations": (1, 2), "classes": 7},
+                check=_ALONG,
+            ),
+        ),
+    ),
+    LayerRow(
+        models.separable_resnet,
+        (
+            Setting((4, 2, 13, 10), {"in_channels": 2, "filters": (4, 6), "classes": 7}, check=_ALONG),
+            Setting(
+                (4, 2, 33, 26),
+                {
+                    "in_channels": 2,
+                    "filters": (4, 6),
+                    "classes": 7,
+                    "stride_twice": True,
+                    "relu_before_sum": True,
+                },
+                "stride twice",
+                check=_ALONG,
+            ),
+            Setting(
+                (4, 2, 13, 10),
+                {"in_channels": 2, "filters": (4, 6), "residual": False},
+                "plain",
+                check=_ALONG,
+            ),
+        ),
+    ),
+    LayerRow(
+        models.large_kernel_cnn,
+        (
+            Setting(
+                (4, 2, 13, 10), {"in_channels": 2, "width": 0.25, "kernel": 5, "classes": 7}, check=_ALONG
+            ),
+        ),
+    ),
+    LayerRow(
+        models.xception_mini,
+        (Setting((4, 2, 13, 10), {"in_channels": 2, "width": 0.25, "classes": 7}, check=_ALONG),),
+    ),
+    LayerRow(
+        models.vgg_mini,
+        (
+            Setting((4, 2, 13, 10), {"in_channels": 2, "width": 0.25, "classes": 7}, check=_ALONG),
+            Setting(
+                (4, 2, 16, 16),
+                {"in_channels": 2, "width": 0.25, "ending": "flatten", "size": 16},
+                "flat",
+                check=_ALONG,
+            ),
+        ),
+    ),
+    LayerRow(
+        models.one_block,
+        (
+            Setting((3, 2, 7, 5), {"in_channels": 2, "classes": 4}, check=_ALONG),
+            Setting((3, 2, 6, 6), {"in_channels": 2, "ending": "flatten", "size": 6}, "flat", check=_ALONG),
+        ),
+    ),
+    LayerRow(
+        models.two_blocks,
+        (
+            Setting((3, 2, 7, 5), {"in_channels": 2, "classes": 4}, check=_ALONG),
+            Setting(
+                (3, 2, 7, 5),
+                {"in_channels": 2, "order": "pointwise_first", "batch_norm": True},
+                "turned",
+                check=_ALONG,
+            ),
+            Setting((3, 2, 7, 5), {"in_channels": 2, "order": "standard"}, "standard", check=_ALONG),
+        ),
+    ),
+    LayerRow(
+        models.multiplied,
+        (Setting((3, 2, 7, 5), {"in_channels": 2, "multiplier": 3, "features": 6}, check=_ALONG),),
+    ),
+    LayerRow(
+        models.class_maps,
+        (
+            Setting((3, 2, 7, 5), {"in_channels": 2, "multiplier": 3, "classes": 4}, check=_ALONG),
+            Setting(
+                (3, 2, 6, 6),
+                {
+                    "in_channels": 2,
+                    "multiplier": 3,
+                    "batch_norm": True,
+                    "blocks": 2,
+                    "ending": "flatten",
+                    "size": 6,
+                },
+                "normed",
+                check=_ALONG,
+            ),
+        ),
+    ),
     LayerRow(models.standard_twin, (Setting((3, 1, 13, 10), build=_twin, check=_ALONG),)),
     LayerRow(models.fold_batch_norm, (Setting((3, 1, 13, 10), build=_folded, check=_ALONG),)),
     LayerRow(models.mobilenet_v1, (Setting((8, 3, 17, 12), {"width": 0.125, "classes": 7}, check=_FEW),)),

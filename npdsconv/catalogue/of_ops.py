@@ -4,6 +4,7 @@ The labels of the examples are its cases in ``npdsconv gradcheck``. Where a kern
 has them.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,7 @@ from npdsconv.ops.fused import block
 from npdsconv.shapes import Array
 
 IMAGE, IMAGES_OUT = "$x (N,C,H,W)$", "$(N, O, O_H, O_W)$"
-ANY, SAME = "any shape", "the same"
+ANY, SAME, PAIR = "any shape", "the same", "two arrays of one shape"
 
 SIZE = 2, 4, 7, 5
 EVERYTHING: dict[str, Any] = {"stride": (2, 1), "padding": ((2, 0), (1, 3)), "dilation": (1, 2)}
@@ -37,6 +38,7 @@ WINDOWS: dict[str, dict[str, Any]] = {
     "strided": {"stride": (2, 3)},
     "padded": {"padding": ((1, 2), (0, 3))},
     "same": {"stride": (2, 1), "padding": "same"},
+    "lower": {"stride": (2, 1), "padding": "same_lower"},
     "dilated": {"dilation": (2, 3)},
     "everything": EVERYTHING,
 }
@@ -151,18 +153,62 @@ def _scaled(factor: float) -> tuple[Example, ...]:
     return (Example("", {"x": factor * normal(x=SIZE)["x"]}),)
 
 
+def _leaky() -> tuple[Example, ...]:
+    x = normal(x=SIZE)
+    return Example("", x), Example("steep", x, {"negative_slope": -0.3})
+
+
 def _dropout() -> tuple[Example, ...]:
     return (Example("", {**normal(x=SIZE), "mask": normal(mask=SIZE)["mask"] > -0.5}, {"p": 0.3}),)
 
 
-def _loss() -> tuple[Example, ...]:
-    arrays = {**normal(logits=(6, 7)), "labels": np.array([2, 0, 4, 2, 1, 5])}
-    return Example("plain", arrays), Example("smoothed", arrays, {"label_smoothing": 0.1})
+def _loss(scores: str, **smoothed: float) -> tuple[Example, ...]:
+    """One label an image, and one a pixel; of `scores`, as the op calls them."""
+    rng = np.random.default_rng(11)
+    few = {**normal(**{scores: (6, 7)}), "labels": rng.integers(0, 7, 6)}
+    dense = {**normal(**{scores: (2, 4, 5, 3)}), "labels": rng.integers(0, 4, (2, 5, 3))}
+    dense["weight"] = np.array([0.5, 2, 1, 0.25])
+    return (
+        Example("plain", few),
+        Example("dense", dense, {**smoothed, "ignore_index": 2}),
+        Example("sum", dense, {**smoothed, "reduction": "sum"}),
+        Example("each", dense, {**smoothed, "reduction": "none", "ignore_index": 2}),
+        *(Example("smoothed", few, smoothed) for _ in smoothed),
+    )
 
 
-def _pull_loss(dy: Array, logits: Array, labels: Array, **how: Any) -> Any:
-    _, probabilities = ops.softmax_cross_entropy(logits, labels, **how)
-    return float(dy) * ops.softmax_cross_entropy_backward(probabilities, labels, **how)
+def _pull_loss(dy: Array, logits: Array, labels: Array, *weight: Array, **how: Any) -> Any:
+    _, probabilities = ops.softmax_cross_entropy(logits, labels, *weight, **how)
+    dlogits = ops.softmax_cross_entropy_backward(probabilities, labels, *weight, dy=dy, **how)
+    return (dlogits, *(None for _ in weight))
+
+
+def _pull_likelihood(dy: Array, log_p: Array, labels: Array, *weight: Array, **how: Any) -> Any:
+    gradient = ops.nll_loss_backward(log_p, labels, *weight, dy=dy, **how)
+    return (gradient, *(None for _ in weight))
+
+
+def _pair() -> tuple[Example, ...]:
+    arrays = normal(y=(5, 3, 4), target=(5, 3, 4))
+    return Example("", arrays), Example("sum", arrays, {"reduction": "sum"})
+
+
+def _masks(name: str) -> tuple[Example, ...]:
+    """Yes or no for each pixel, and how sure a network is of it."""
+    arrays = normal(**{name: (5, 3, 4), "target": (5, 3, 4)})
+    masks = {name: abs(arrays[name]) % 1, "target": (arrays["target"] > 0).astype(np.float64)}
+    if name == "logits":
+        return Example("", arrays | {"target": masks["target"]}), Example("sum", arrays, {"reduction": "sum"})
+    return Example("", masks), Example("smoother", masks, {"smooth": 7.5})
+
+
+def _of_first(backward: Callable[..., Array]) -> Callable[..., Any]:
+    """The backward of a loss whose second array is what is wanted, and has no gradient."""
+    return lambda dy, y, target, **how: (backward(y, target, dy=dy, **how), None)
+
+
+def _softmax() -> tuple[Example, ...]:
+    return Example("", normal(logits=SIZE)), Example("channels", normal(logits=SIZE), {"axis": 1})
 
 
 # ---- the rows, in the order of the tables -----------------------------------------------------------------------
@@ -213,7 +259,8 @@ OPS: tuple[OpRow, ...] = (
         max_pooling.IMPLS,
         IMAGE,
         "$(N, C, O_H, O_W)$",
-        _pool(),
+        _pool(ceiling={"ceil_mode": True, "kernel_size": (2, 3), "stride": (3, 2)}),
+        about="every padding form, dilation, sizes rounded up",
     ),
     OpRow(
         ops.avg_pool2d,
@@ -221,8 +268,21 @@ OPS: tuple[OpRow, ...] = (
         avg_pooling.IMPLS,
         IMAGE,
         "$(N, C, O_H, O_W)$",
-        _pool(inside={"count_include_pad": False}),
+        _pool(
+            inside={"count_include_pad": False},
+            ceiling={"ceil_mode": True, "kernel_size": (2, 3), "stride": (3, 2)},
+            lower={"padding": "same_lower"},
+        ),
+        about="the same; padded zeros counted or not",
         bilinear=True,
+    ),
+    OpRow(
+        ops.global_max_pool2d,
+        ops.global_max_pool2d_backward,
+        max_pooling.IMPLS,
+        IMAGE,
+        "$(N, C, 1, 1)$",
+        (Example("", normal(x=SIZE)),),
     ),
     OpRow(
         ops.global_avg_pool2d,
@@ -268,6 +328,7 @@ OPS: tuple[OpRow, ...] = (
     ),
     OpRow(ops.relu, ops.relu_backward, activations.IMPLS, ANY, SAME, _scaled(1)),
     OpRow(ops.relu6, ops.relu6_backward, activations.IMPLS, ANY, SAME, _scaled(5)),
+    OpRow(ops.leaky_relu, ops.leaky_relu_backward, activations.IMPLS, ANY, SAME, _leaky()),
     OpRow(ops.hard_swish, ops.hard_swish_backward, activations.IMPLS, ANY, SAME, _scaled(3)),
     OpRow(ops.sigmoid, ops.sigmoid_backward, activations.IMPLS, ANY, SAME, _scaled(3)),
     OpRow(
@@ -303,12 +364,87 @@ OPS: tuple[OpRow, ...] = (
         ops.softmax_cross_entropy,
         ops.softmax_cross_entropy_backward,
         None,
-        "logits $(N,K)$, labels $(N)$",
-        "one number, probabilities $(N,K)$",
-        _loss(),
-        about="with label smoothing",
+        "logits $(N,K,\\dots)$, labels $(N,\\dots)$, weights $(K)$",
+        "one number, probabilities $(N,K,\\dots)$",
+        _loss("logits", label_smoothing=0.1),
+        about="with label smoothing, class weights, labels to ignore, one label a pixel",
         pull=_pull_loss,
     ),
+    OpRow(
+        ops.nll_loss,
+        ops.nll_loss_backward,
+        None,
+        "$\\log p\\; (N,K,\\dots)$, labels $(N,\\dots)$, weights $(K)$",
+        "one number",
+        _loss("log_probabilities"),
+        about="negative log-likelihood, the same without smoothing",
+        pull=_pull_likelihood,
+    ),
+    OpRow(
+        ops.mse_loss,
+        ops.mse_loss_backward,
+        None,
+        PAIR,
+        "one number",
+        _pair(),
+        about="squared error",
+        pull=_of_first(ops.mse_loss_backward),
+    ),
+    OpRow(
+        ops.l1_loss,
+        ops.l1_loss_backward,
+        None,
+        PAIR,
+        "one number",
+        _pair(),
+        about="absolute error",
+        pull=_of_first(ops.l1_loss_backward),
+    ),
+    OpRow(
+        ops.bce_with_logits_loss,
+        ops.bce_with_logits_loss_backward,
+        None,
+        PAIR,
+        "one number",
+        _masks("logits"),
+        about="binary cross-entropy",
+        pull=_of_first(ops.bce_with_logits_loss_backward),
+    ),
+    OpRow(
+        ops.dice_loss,
+        ops.dice_loss_backward,
+        None,
+        PAIR,
+        "one number",
+        _masks("probabilities"),
+        about="overlap of masks",
+        pull=_of_first(ops.dice_loss_backward),
+    ),
+    OpRow(
+        ops.triplet_loss,
+        ops.triplet_loss_backward,
+        None,
+        "three arrays $(N, D)$",
+        "one number",
+        (Example("", normal(anchor=(5, 3), positive=(5, 3), negative=(5, 3)), {"margin": 1.5}),),
+        about="nearer to one's own kind than to others",
+        pull=lambda dy, *arrays, **how: ops.triplet_loss_backward(*arrays, dy=dy, **how),
+    ),
+    OpRow(
+        ops.distillation_loss,
+        ops.distillation_loss_backward,
+        None,
+        "two arrays $(N, K)$",
+        "one number",
+        (
+            Example("", normal(logits=(5, 4), teacher=(5, 4))),
+            Example("cold", normal(logits=(5, 4), teacher=(5, 4)), {"temperature": 0.7}),
+        ),
+        about="to believe what another network believes",
+        pull=_of_first(ops.distillation_loss_backward),
+    ),
+    OpRow(ops.softmax, ops.softmax_backward, None, ANY, SAME, _softmax()),
+    OpRow(ops.log_softmax, ops.log_softmax_backward, None, ANY, SAME, _softmax()),
     OpRow(
         ops.im2col,
         ops.col2im,

@@ -5,16 +5,18 @@ runs, so that ``--help`` stays quick.
 """
 
 import argparse
+import errno
 import importlib
+import io
 import json
 import math
 import os
 import sys
 from collections.abc import Sequence
-from contextlib import nullcontext, redirect_stdout
+from contextlib import nullcontext, redirect_stdout, suppress
 from typing import Any, NamedTuple, NoReturn
 
-from npdsconv import show_versions
+from npdsconv import show_versions, signals, text
 
 COMMANDS = {
     "train": "train a network on digits",
@@ -37,7 +39,7 @@ EXAMPLES = """examples:
   npdsconv bench train --against torch        a training step, in turns with PyTorch
 """
 
-FAILED, BAD_INPUT, INTERRUPTED, PIPE_CLOSED = 1, 2, 130, 141  # the last two as shells count signals
+FAILED, BAD_INPUT, PIPE_CLOSED = 1, 2, 141  # the last as shells count signals
 
 
 class Outcome(NamedTuple):
@@ -58,38 +60,64 @@ class _Parser(argparse.ArgumentParser):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code.
 
-    0, or 1 (a check failed), 2 (bad input), 130 (interrupted), 141 (whoever read the output has gone).
+    0, or 1 (a check failed), 2 (bad input), 130 or 143 (interrupted, asked to end), 141 (whoever read the output has
+    gone).
     """
+    _never_fail(sys.stdout, sys.stderr)
     try:
-        try:
-            return _main(argv)
-        finally:
-            sys.stdout.flush()
+        with signals.raised():
+            try:
+                return _main(argv)
+            finally:
+                if sys.stdout:
+                    sys.stdout.flush()
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what Python flushes at its end
+        _discard_output()
         return PIPE_CLOSED
+    except MemoryError as error:
+        return _failed(f"too little memory: {error}" if str(error) else "too little memory")
+    except (ValueError, TypeError, OSError, FloatingPointError) as error:
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:  # perhaps it was the output
+            _discard_output()
+        return _failed(error)
+    except KeyboardInterrupt as interruption:
+        print(signals.said(interruption), file=sys.stderr)
+        return signals.code(interruption)
 
 
 def _main(argv: Sequence[str] | None) -> int:
     parser = _parser()
-    try:
-        args = parser.parse_args(argv)
-        if args.command is None:
-            parser.print_help()
-            return 0
-        with redirect_stdout(sys.stderr) if args.json else nullcontext():
-            outcome = _module(args.command).run(args)
-        if args.json:
-            print(json.dumps(_plain(outcome.report), allow_nan=False), flush=True)
-        return outcome.code
-    except BrokenPipeError:
-        raise
-    except (ValueError, TypeError, OSError, FloatingPointError) as error:
-        print(f"npdsconv: error: {error}", file=sys.stderr)
-        return BAD_INPUT
-    except KeyboardInterrupt:
-        print("npdsconv: interrupted", file=sys.stderr)
-        return INTERRUPTED
+    args = parser.parse_args(argv)
+    if args.command is None:
+        parser.print_help()
+        return 0
+    with redirect_stdout(sys.stderr) if args.json else nullcontext():
+        outcome = _module(args.command).run(args)
+    if args.json:
+        print(json.dumps(_plain(outcome.report), allow_nan=False), flush=True)
+    return outcome.code
+
+
+def _failed(error: object) -> int:
+    if (
+        isinstance(error, OSError) and error.errno is not None and error.strerror
+    ):  # the system's own, with its number
+        error = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    print(f"npdsconv: error: {text.one_line(error)}", file=sys.stderr)
+    return BAD_INPUT
+
+
+def _never_fail(*streams: Any) -> None:
+    """A terminal that has no sign for a character shows a question mark in its place: the one place that sees to it."""
+    for stream in streams:
+        if isinstance(stream, io.TextIOWrapper) and stream.errors != "backslashreplace":
+            stream.reconfigure(errors="replace")
+
+
+def _discard_output() -> None:
+    """Send what Python flushes at its end nowhere."""
+    with suppress(OSError, ValueError, AttributeError):  # it is no file of the system, or there is none
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -3,6 +3,7 @@
 import argparse
 
 from npdsconv.cli import Outcome
+from npdsconv.cli.names import file_name
 from npdsconv.ops._tiers import TIERS
 
 WHAT = {
@@ -58,7 +59,9 @@ def add(parser: argparse.ArgumentParser) -> None:
         help="whether freed memory is kept for the next call, in all processes, as npdsconv train does (default kept)",
     )
     parser.add_argument("--epoch", action="store_true", help="train: also a whole epoch of 60,000 images")
-    parser.add_argument("--out", metavar="FOLDER", help="write bench.json and the figures there")
+    parser.add_argument(
+        "--out", type=file_name, metavar="FOLDER", help="write bench.json and the figures there"
+    )
 
 
 def run(args: argparse.Namespace) -> Outcome:

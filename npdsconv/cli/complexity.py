@@ -5,15 +5,16 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+from npdsconv import models
 from npdsconv.cli import Outcome, settings
 from npdsconv.runs import peak, peak_memory
-from npdsconv.runs.recipe import MODELS, recipe
+from npdsconv.runs.recipe import recipe
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("model", choices=MODELS, help="network, with the settings of train")
-    settings.add(parser, "width", "stem_stride", "dropout", "batch_size")
+    parser.add_argument("model", choices=models.BUILDERS, help="network, with the settings of train")
+    settings.add(parser, "width", "stem_stride", "dropout", "options", "batch_size")
     parser.add_argument(
         "--input", default="1x28x28", metavar="CxHxW", help="size of one image (default 1x28x28)"
     )

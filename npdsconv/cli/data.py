@@ -6,6 +6,7 @@ import numpy as np
 
 from npdsconv import data, text
 from npdsconv.cli import Outcome
+from npdsconv.cli.names import file_name
 
 SETS = {
     "mnist5k": "4,000 digits to train and 1,000 to test, inside the package; its score is the mini test",
@@ -16,8 +17,12 @@ SETS = {
 def add(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("name", nargs="?", choices=data.NAMES, help="load this one, fetching it if need be")
-    parser.add_argument("--data-dir", metavar="FOLDER", help="where MNIST's four IDX files are")
-    parser.add_argument("--picture", metavar="FILE", help="save a picture of some of its images")
+    parser.add_argument(
+        "--data-dir", type=file_name, metavar="FOLDER", help="where MNIST's four IDX files are"
+    )
+    parser.add_argument(
+        "--picture", type=file_name, metavar="FILE", help="save a picture of some of its images"
+    )
 
 
 def run(args: argparse.Namespace) -> Outcome:

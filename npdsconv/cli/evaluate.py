@@ -5,6 +5,7 @@ from typing import Literal
 
 from npdsconv import data, metrics, text, train
 from npdsconv.cli import Outcome, which_run
+from npdsconv.cli.names import file_name
 from npdsconv.runs.folder import load_model
 from npdsconv.runs.job import score_name
 from npdsconv.runs.recipe import RECIPES
@@ -16,7 +17,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     which_run.add(parser)
     parser.add_argument("--dataset", choices=RECIPES, help="default: the one it was trained on")
-    parser.add_argument("--data-dir", metavar="FOLDER", help="where MNIST's four IDX files are")
+    parser.add_argument(
+        "--data-dir", type=file_name, metavar="FOLDER", help="where MNIST's four IDX files are"
+    )
 
 
 def run(args: argparse.Namespace) -> Outcome:

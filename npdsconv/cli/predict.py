@@ -9,6 +9,7 @@ import numpy as np
 
 from npdsconv import text, train
 from npdsconv.cli import BAD_INPUT, FAILED, Outcome, which_run
+from npdsconv.cli.names import file_name
 from npdsconv.data import images
 from npdsconv.runs import shipped
 from npdsconv.runs.folder import is_run, load_model
@@ -30,11 +31,14 @@ def add(parser: argparse.ArgumentParser) -> None:
     kinds = ", ".join(sorted(suffix[1:] for suffix in images.SUFFIXES))
     parser.add_argument(
         "pictures",
+        type=file_name,
         nargs="+",
         metavar="PICTURE",
         help=f"picture files, or folders of them; one digit each ({kinds})",
     )
-    parser.add_argument("--save", metavar="FOLDER", help="keep the 28x28 pictures that the network saw")
+    parser.add_argument(
+        "--save", type=file_name, metavar="FOLDER", help="keep the 28x28 pictures that the network saw"
+    )
 
 
 def run(args: argparse.Namespace) -> Outcome:

@@ -13,6 +13,7 @@ import npdsconv
 from npdsconv import data, models, text
 from npdsconv.checkpoint import Checkpoint
 from npdsconv.cli import Outcome, settings
+from npdsconv.cli.names import file_name
 from npdsconv.cli.warmup import compile_shown
 from npdsconv.complexity import summary
 from npdsconv.data import Affine, Dataset
@@ -37,7 +38,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EXAMPLES
     groups = settings.add_all(parser)
     groups["data"].add_argument("--no-augment", action="store_true", help="learn from the images as they are")
-    groups["data"].add_argument("--data-dir", metavar="FOLDER", help="where MNIST's four IDX files are")
+    groups["data"].add_argument(
+        "--data-dir", type=file_name, metavar="FOLDER", help="where MNIST's four IDX files are"
+    )
     groups["training"].add_argument(
         "--twin", action="store_true", help="train the twin too, after the model, for the last table"
     )
@@ -45,7 +48,10 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--threads", type=int, metavar="N", help="threads of the compiled kernels (default all cores)"
     )
     output = parser.add_argument_group("output")
-    output.add_argument("--out", metavar="FOLDER", help="run folder (default a new one under runs/)")
+    output.add_argument(
+        "--out", type=file_name, metavar="FOLDER", help="run folder (default a new one under runs/)"
+    )
+    output.add_argument("--list", action="store_true", help="only show the networks, their sizes and options")
     output.add_argument(
         "--resume", action="store_true", help="go on with the run in --out, or the latest one"
     )
@@ -53,13 +59,15 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> Outcome:
     """Train, measure, write the run folder, print the table."""
+    if args.list:
+        return _list()
     keep_freed_memory()
     if args.threads is not None:
         npdsconv.set_num_threads(args.threads)
     folder, chosen, saved = _choose(args)
     dataset = data.load(chosen.dataset, args.data_dir)
     job = prepare(chosen, dataset, saved, _progress())
-    seconds = _train(folder, job, new=saved is None)
+    seconds = _train(folder, job, saved)
     evaluation = job.measure()
     _pictures(folder, evaluation.confusion, job.scored_on)
     report: dict[str, Any] = {
@@ -82,6 +90,24 @@ def run(args: argparse.Namespace) -> Outcome:
             report["twin"]["recorded"] = known._asdict()
     print(_table(report))
     print(_next(report))
+    return Outcome(report)
+
+
+def _list() -> Outcome:
+    """A line for each network: its size for digits, its options."""
+    shape, classes = (1, 28, 28), 10
+    rows, about = [], []
+    report: dict[str, Any] = {}
+    for name, builder in models.BUILDERS.items():
+        options = models.options_of(name)
+        counted = summary(models.build(name, classes=classes, rng=0), shape)
+        what = (builder.__doc__ or "").partition("\n")[0]
+        rows.append((name, counted.params, counted.macs, " ".join(options)))
+        about.append(text.line((name, what), ("<18", "")))
+        report[name] = {"params": counted.params, "macs": counted.macs, "options": options, "about": what}
+    print(f"sizes for {classes} classes of {' × '.join(map(str, shape))} images, options at their defaults\n")
+    print(text.as_text(("network", "parameters", "multiply-adds", "options"), rows, total=False), "\n")
+    print("\n".join(about))
     return Outcome(report)
 
 
@@ -110,20 +136,27 @@ def _choose(args: argparse.Namespace) -> tuple[RunFolder, Recipe, Checkpoint | N
 # ---- training -------------------------------------------------------------------------------------------------
 
 
-def _train(folder: RunFolder, job: Job, *, new: bool) -> float:
+def _train(folder: RunFolder, job: Job, saved: Checkpoint | None) -> float:
     """Train to the end of the recipe, recording every epoch; the seconds that learning took."""
-    if new:
-        folder.begin(job.recipe)
-        folder.record(job, None)
-    else:
-        print(f"resuming {folder.path} after epoch {job.start}")
-    size = sum(p.value.size for p in job.model.parameters())
-    print(
-        f"{job.recipe.model}{' (standard twin)' if job.recipe.standard else ''}: {size:,} parameters; "
-        f"{job.recipe.dataset}: {len(job.learn):,} images to learn from; seed {job.recipe.seed}; "
-        f"folder {folder.path}"
-    )
-    _compile(job)
+    with folder.held():
+        if saved is None:
+            folder.begin(job.recipe)
+            folder.record(job, None)
+        else:
+            folder.mend(saved)
+            print(f"resuming {folder.path} after epoch {job.start}")
+        size = sum(p.value.size for p in job.model.parameters())
+        print(
+            f"{job.recipe.model}{' (standard twin)' if job.recipe.standard else ''}: {size:,} parameters; "
+            f"{job.recipe.dataset}: {len(job.learn):,} images to learn from; seed {job.recipe.seed}; "
+            f"folder {folder.path}"
+        )
+        _compile(job)
+        _learn(folder, job)
+    return sum(float(row["seconds"]) for row in folder.rows())
+
+
+def _learn(folder: RunFolder, job: Job) -> None:
     try:
         for result in job.results:
             folder.record(job, result)
@@ -135,7 +168,6 @@ def _train(folder: RunFolder, job: Job, *, new: bool) -> float:
             file=sys.stderr,
         )
         raise
-    return sum(float(row["seconds"]) for row in folder.rows())
 
 
 def _compile(job: Job) -> None:
@@ -178,7 +210,7 @@ def _train_twin(folder: RunFolder, chosen: Recipe, dataset: Dataset) -> float:
     if twin.checkpoint.exists():
         chosen, saved = twin.resume()
     job = prepare(chosen, dataset, saved, _progress())
-    _train(twin, job, new=saved is None)
+    _train(twin, job, saved)
     return job.measure().accuracy
 
 

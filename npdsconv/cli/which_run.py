@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from npdsconv.cli.names import file_name
 from npdsconv.runs.folder import latest_folder
 
 HELP = "run folder or checkpoint; RUN and --run RUN mean the same (default: {})"
@@ -10,8 +11,8 @@ HELP = "run folder or checkpoint; RUN and --run RUN mean the same (default: {})"
 
 def add(parser: argparse.ArgumentParser, default: str = "the latest run") -> None:
     """Declare RUN and --run RUN; `default` says what is taken where neither is given."""
-    parser.add_argument("place", nargs="?", metavar="RUN", help=HELP.format(default))
-    parser.add_argument("--run", metavar="RUN", help="the same as RUN")
+    parser.add_argument("place", type=file_name, nargs="?", metavar="RUN", help=HELP.format(default))
+    parser.add_argument("--run", type=file_name, metavar="RUN", help="the same as RUN")
 
 
 def chosen(command: str, place: str | None, option: str | None) -> Path:

@@ -20,6 +20,7 @@ from npdsconv.layers import (
     Dropout,
     Flatten,
     GlobalAvgPool2d,
+    GlobalMaxPool2d,
     Layer,
     Linear,
     MaxPool2d,
@@ -252,11 +253,13 @@ def _elementwise(layer: Activation | Dropout, shape: Shape) -> Cost:
 @cost.register
 def _pooling(layer: MaxPool2d | AvgPool2d, shape: Shape) -> Cost:
     _check(layer, shape, "C, H, W")
-    return _single(layer, shape, (shape[0], *_pixels(layer, shape, layer.kernel_size)))
+    how = layer.geometry()
+    window = shapes.resolve_pooling(type(layer).__name__, (shape[1], shape[2]), layer.kernel_size, **how)
+    return _single(layer, shape, (shape[0], *window.output))
 
 
 @cost.register
-def _global_average(layer: GlobalAvgPool2d, shape: Shape) -> Cost:
+def _global(layer: GlobalAvgPool2d | GlobalMaxPool2d, shape: Shape) -> Cost:
     _check(layer, shape, "C, H, W")
     return _single(layer, shape, (shape[0], 1, 1))
 
@@ -336,17 +339,8 @@ def _inside(name: str, rows: list[Row], held: int = 0) -> Iterator[Row]:
         yield row._replace(name=f"{name}.{row.name}" if row.name else name, held=row.held + held)
 
 
-def _pixels(
-    layer: Conv1d | Conv2d | DepthwiseConv1d | DepthwiseConv2d | MaxPool2d | AvgPool2d,
-    shape: Shape,
-    kernel: Pair,
-) -> Pair:
+def _pixels(layer: Conv1d | Conv2d | DepthwiseConv1d | DepthwiseConv2d, shape: Shape, kernel: Pair) -> Pair:
     """(OH, OW) by the output-size rule."""
-    how = layer.geometry()
-    kind, stride, padding, dilation = (
-        type(layer).__name__,
-        how["stride"],
-        how["padding"],
-        how.get("dilation", 1),
-    )
-    return shapes.resolve_window(kind, (shape[1], shape[2]), kernel, stride, padding, dilation).output
+    how, kind = layer.geometry(), type(layer).__name__
+    steps = how["stride"], how["padding"], how["dilation"]
+    return shapes.resolve_window(kind, (shape[1], shape[2]), kernel, *steps).output

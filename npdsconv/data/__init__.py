@@ -2,16 +2,25 @@
 
 from .augment import Affine
 from .batching import Augment, batches, steps_per_epoch, to_float
-from .dataset import NAMES, Dataset, Split, holdout, load
+from .dataset import NAMES, Dataset, Split, choose, few, holdout, load
+from .distortions import Compose, Crop, CutOut, Flip, GaussianNoise, SaltAndPepper
 from .idx import read_idx
 
 __all__ = [
     "NAMES",
     "Affine",
     "Augment",
+    "Compose",
+    "Crop",
+    "CutOut",
     "Dataset",
+    "Flip",
+    "GaussianNoise",
+    "SaltAndPepper",
     "Split",
     "batches",
+    "choose",
+    "few",
     "holdout",
     "load",
     "read_idx",

@@ -2,6 +2,7 @@
 
 import operator
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -93,11 +94,23 @@ class Split:
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """A named data set: `train` to learn from, `test` to measure with at the very end."""
+    """A named data set: `train` to learn from, `test` to measure with at the very end.
+
+    `names` are those of its classes, by label; where none are given, the labels themselves.
+    """
 
     name: str
     train: Split
     test: Split
+    names: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.names:
+            object.__setattr__(self, "names", tuple(map(str, range(self.classes))))
+        elif len(self.names) < self.classes:
+            raise ValueError(
+                f"Dataset: {len(self.names)} names for {self.classes} classes (labels 0 to {self.classes - 1})"
+            )
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -187,6 +200,69 @@ def holdout(split: Split, size: int | float, *, seed: int = 0) -> tuple[Split, S
     seed = _hash.check_key("holdout", "seed", seed)
     chosen = stratified_choice(split.labels, count, seed)
     return split.take(np.flatnonzero(~chosen)), split.take(np.flatnonzero(chosen))
+
+
+def few(split: Split, count: int, *, seed: int = 0) -> Split:
+    """Some images of a split, each class in proportion: to learn from few labels.
+
+    Parameters
+    ----------
+    split : Split
+    count : int, images to keep, at least 1 and at most all
+    seed : int; the same seed gives the same images
+
+    Examples
+    --------
+    >>> np.bincount(few(load("mnist5k").train, 20).labels).tolist()
+    [2, 2, 2, 2, 2, 2, 2, 2, 2, 2]
+    """
+    if count == len(split):
+        return split
+    _, held = holdout(split, count, seed=seed)
+    return held
+
+
+def choose(dataset: Dataset, classes: Sequence[int]) -> Dataset:
+    """A data set of some classes of another, numbered anew from 0 in the order given.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    classes : labels, all different
+
+    Returns
+    -------
+    Dataset
+        Its `names` tell what label 0, 1, ... was.
+
+    Raises
+    ------
+    ValueError
+        A label twice, none at all, or one of which there are no images.
+
+    Examples
+    --------
+    >>> late = choose(load("mnist5k"), [5, 6, 7, 8, 9])
+    >>> late.classes, late.names, len(late.train)
+    (5, ('5', '6', '7', '8', '9'), 2000)
+    """
+    if not classes or len(set(classes)) < len(classes):
+        raise ValueError(f"choose: classes must be at least one, and all different, got {list(classes)}")
+    known = np.unique(dataset.train.labels).tolist()
+    if strange := [c for c in classes if c not in known]:
+        raise ValueError(
+            f"choose: {dataset.name} has no images of class {strange[0]!r}; its classes are {known}"
+        )
+    names = tuple(dataset.names[c] for c in classes)
+    return Dataset(dataset.name, _chosen(dataset.train, classes), _chosen(dataset.test, classes), names)
+
+
+def _chosen(split: Split, classes: Sequence[int]) -> Split:
+    numbers = np.full(max(*classes, *split.labels, 0) + 1, -1)
+    numbers[list(classes)] = np.arange(len(classes))
+    new = numbers[split.labels]
+    kept = new >= 0
+    return Split(split.images[kept], new[kept])
 
 
 def _holdout_count(size: int | float, n: int) -> int:

@@ -5,14 +5,19 @@ the user named is never completed from the network: what is wrong there is an er
 """
 
 import hashlib
+import http.client
 import os
 import sys
 import tempfile
+import time
+import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy.typing as npt
+
+from npdsconv import disk
 
 from . import files, idx
 
@@ -29,14 +34,15 @@ MIRRORS = (
     "https://ossci-datasets.s3.amazonaws.com/mnist/",
 )
 VARIABLE = "NPDSCONV_DATA_DIR"
-_TIMEOUT = 30.0  # seconds without an answer or a byte
+_TIMEOUT, _WHOLE = 30.0, 600.0  # seconds without an answer or a byte, and for a whole file
+_LARGEST = 64 << 20  # bytes of a download: six times those of the largest file
 
 
 def mnist_arrays(data_dir: str | os.PathLike[str] | None = None) -> dict[str, npt.NDArray[Any]]:
     """The four arrays by name: from `data_dir`, else NPDSCONV_DATA_DIR, else the cache, else a mirror."""
     chosen = data_dir if data_dir is not None else os.environ.get(VARIABLE) or None
     if chosen is not None:
-        return read_folder(Path(chosen).expanduser(), MNIST)
+        return read_folder(Path(os.path.expanduser(chosen)), MNIST)
     folder = cache_folder()
     return {name: idx.decode(_cached_or_fetched(folder, name), name) for name in MNIST}
 
@@ -50,9 +56,7 @@ def read_folder(folder: Path, sha256: Mapping[str, str]) -> dict[str, npt.NDArra
 
 def cache_folder() -> Path:
     """The folder in the user's cache where fetched MNIST files are kept."""
-    from platformdirs import user_cache_path
-
-    return user_cache_path("npdsconv") / "mnist"
+    return disk.user_cache() / "mnist"
 
 
 def _read_checked(folder: Path, name: str, sha256: str) -> bytes:
@@ -101,8 +105,31 @@ def _fetch(folder: Path, name: str) -> bytes:
 
 
 def _download(url: str, path: Path) -> None:
-    import pooch
+    """Write what `url` gives to a file, if it comes in time and is no larger than MNIST could be.
 
-    pooch.get_logger().info("Fetching %s", url)
-    download = pooch.HTTPDownloader(progressbar=sys.stderr.isatty(), chunk_size=1 << 16, timeout=_TIMEOUT)
-    download(url, str(path), None)
+    Raises
+    ------
+    OSError
+        No connection, an answer of error, silence, too much, or less than was announced.
+    """
+    ends = time.monotonic() + _WHOLE
+    try:
+        with urllib.request.urlopen(url, timeout=_TIMEOUT) as answer, open(path, "wb") as file:
+            with _bar(answer.length) as bar:
+                while piece := answer.read1(1 << 16):
+                    bar.update(file.write(piece))
+                    if file.tell() > _LARGEST:
+                        raise OSError(f"it sends more than {_LARGEST:,} bytes")
+                    if time.monotonic() > ends:
+                        raise TimeoutError(f"it is not done after {_WHOLE:.0f} seconds")
+            if answer.length:
+                raise OSError(f"it ended {answer.length:,} bytes too early")
+    except http.client.HTTPException as error:
+        raise OSError(f"it does not speak HTTP: {type(error).__name__} {error}") from None
+
+
+def _bar(total: int | None) -> Any:
+    """A bar on a terminal, nothing elsewhere."""
+    from tqdm import tqdm
+
+    return tqdm(total=total, unit="B", unit_scale=True, leave=False, disable=not sys.stderr.isatty())

@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy.typing as npt
 
+from npdsconv import text
+
 from . import idx
 
 _ROOMS = ("", "raw", "MNIST/raw", "mnist/raw", "MNIST", "mnist")  # as torchvision and others nest them
@@ -54,7 +56,7 @@ def what_it_is(on_disk: bytes, raw: bytes) -> str:
     head = raw.lstrip(b"\xef\xbb\xbf \t\r\n")[:200]
     size = f"{len(on_disk):,} bytes"
     if head[:1] == b"<":
-        start = head.decode("ascii", "replace").split(">")[0][:40]
+        start = text.one_line(head.decode("ascii", "replace").split(">")[0][:40])
         return (
             f"{size}, begins with {start}: a web page, not an IDX file; the download failed, fetch it again"
         )

@@ -5,19 +5,25 @@ then the elements, big-endian, last dimension fastest (http://yann.lecun.com/exd
 """
 
 import gzip
+import io
 import math
 import os
 import struct
+import sys
 import zlib
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from npdsconv import disk
+
 _DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 _CODES = {np.dtype(dtype): code for code, dtype in _DTYPES.items()}
 _GZIP_MAGIC = b"\x1f\x8b"
+# What may come out of a gzipped file: so many bytes, or so many times its own. MNIST's pictures swell by 5.
+_SMALL, _SWELLING = 64 << 20, 50
+_MOST_DIMENSIONS = 32  # of an array, in every version of NumPy
 
 
 def read_idx(path: str | os.PathLike[str]) -> npt.NDArray[Any]:
@@ -43,25 +49,33 @@ def read_idx(path: str | os.PathLike[str]) -> npt.NDArray[Any]:
     ------
     FileNotFoundError
         There is no such file.
+    OSError
+        It is a folder, a pipe or a device, or cannot be read.
     ValueError
-        Damaged gzip, wrong magic, unknown dtype code, bytes missing or left over. The message has the file
-        and the numbers.
+        Damaged gzip, one that swells without end, wrong magic, unknown dtype code, bytes missing or left over. The
+        message has the file and the numbers.
     """
     return decode(read_bytes(path), os.fspath(path))
 
 
 def read_bytes(path: str | os.PathLike[str]) -> bytes:
     """The content of a file, decompressed if it is gzipped."""
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"read_idx: no file {path}")
-    raw = path.read_bytes()
+    raw = disk.read("read_idx", path)
     if not raw.startswith(_GZIP_MAGIC):
         return raw
+    most = max(_SMALL, _SWELLING * len(raw))
     try:
-        return gzip.decompress(raw)
+        with gzip.GzipFile(fileobj=io.BytesIO(raw)) as file:
+            content = file.read(most + 1)
     except (OSError, EOFError, zlib.error, struct.error) as error:
-        raise ValueError(f"read_idx: {path}: damaged gzip file of {len(raw)} bytes: {error}") from error
+        raise ValueError(
+            f"read_idx: {os.fspath(path)}: damaged gzip file of {len(raw)} bytes: {error}"
+        ) from error
+    if len(content) > most:
+        raise ValueError(
+            f"read_idx: {os.fspath(path)}: {len(raw):,} bytes swell to more than {most:,}: no pictures do"
+        )
+    return content
 
 
 def decode(raw: bytes, name: str) -> npt.NDArray[Any]:
@@ -74,8 +88,10 @@ def decode(raw: bytes, name: str) -> npt.NDArray[Any]:
     if code not in _DTYPES:
         known = ", ".join(f"{c:02x}" for c in _DTYPES)
         raise ValueError(f"read_idx: {name}: dtype code {code:02x} is unknown; known are {known}")
-    if ndim == 0:
-        raise ValueError(f"read_idx: {name}: 0 dimensions; an IDX file has at least 1")
+    if not 1 <= ndim <= _MOST_DIMENSIONS:
+        raise ValueError(
+            f"read_idx: {name}: {ndim} dimensions; an IDX file has at least 1, NumPy takes {_MOST_DIMENSIONS}"
+        )
     start = 4 + 4 * ndim
     if len(raw) < start:
         raise ValueError(f"read_idx: {name}: truncated: {len(raw)} bytes, {ndim} dimensions take {start}")
@@ -87,6 +103,10 @@ def decode(raw: bytes, name: str) -> npt.NDArray[Any]:
         raise ValueError(
             f"read_idx: {name}: {what}: {dtype.name} of shape {shape} takes {expected} bytes, not {len(raw)}"
         )
+    if (
+        math.prod(n for n in shape if n) > sys.maxsize // 8
+    ):  # an array without elements that NumPy cannot index
+        raise ValueError(f"read_idx: {name}: an array of shape {shape} is too large")
     array = np.frombuffer(raw, dtype, offset=start).reshape(shape).astype(dtype.newbyteorder("="), copy=False)
     array.flags.writeable = False
     return array

@@ -2,6 +2,7 @@
 
 from npdsconv.layers.activations import (
     HardSwish,
+    LeakyReLU,
     ReLU,
     ReLU6,
     Sigmoid,
@@ -11,7 +12,7 @@ from npdsconv.layers.composite import Concat, Residual, Sequential, set_impl
 from npdsconv.layers.convolution import Conv2d, ConvTranspose2d, DepthwiseConv2d, Linear, PointwiseConv2d
 from npdsconv.layers.convolution1d import Conv1d, DepthwiseConv1d
 from npdsconv.layers.norm import BatchNorm2d
-from npdsconv.layers.pooling import AvgPool2d, GlobalAvgPool2d, MaxPool2d, Upsample2d
+from npdsconv.layers.pooling import AvgPool2d, GlobalAvgPool2d, GlobalMaxPool2d, MaxPool2d, Upsample2d
 from npdsconv.layers.separable import DepthwiseSeparableConv2d
 from npdsconv.layers.shaping import Dropout, Flatten
 from npdsconv.layers.squeeze_excite import SqueezeExcite
@@ -30,8 +31,10 @@ __all__ = [
     "Dropout",
     "Flatten",
     "GlobalAvgPool2d",
+    "GlobalMaxPool2d",
     "HardSwish",
     "Layer",
+    "LeakyReLU",
     "Linear",
     "MaxPool2d",
     "Parameter",

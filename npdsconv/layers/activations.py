@@ -1,12 +1,12 @@
 """Activations: functions of each number by itself, for arrays of any shape."""
 
 from abc import ABC
-from typing import ClassVar, final
+from typing import Any, ClassVar, final
 
 from npdsconv.layers.base import Layer, Pullback, pullback
 from npdsconv.ops import activations
 from npdsconv.ops._tiers import tier
-from npdsconv.shapes import Array
+from npdsconv.shapes import Array, check_choice
 
 
 class Activation(Layer, ABC):
@@ -26,8 +26,12 @@ class Activation(Layer, ABC):
     @final
     def forward(self, x: Array, *, train: bool) -> tuple[Array, Pullback]:
         """Any shape to the same shape."""
-        (f, f_backward), impl = activations.FUNCTIONS[self.name], self.impl
-        return f(x, impl=impl), pullback(lambda dy: f_backward(dy, x, impl=impl))
+        (f, f_backward), how = activations.FUNCTIONS[self.name], {**self.options(), "impl": self.impl}
+        return f(x, **how), pullback(lambda dy: f_backward(dy, x, **how))
+
+    def options(self) -> dict[str, Any]:
+        """What the op takes besides, where it takes anything."""
+        return {}
 
 
 @final
@@ -42,6 +46,27 @@ class ReLU6(Activation):
     """min(max(x, 0), 6)."""
 
     name = "relu6"
+
+
+@final
+class LeakyReLU(Activation):
+    """x where x > 0, else negative_slope·x.
+
+    Parameters
+    ----------
+    negative_slope : float; 0.01 as in PyTorch (Keras has 0.3, formerly 0.2)
+    impl : "naive", "im2col", "loops" or "numba"
+    """
+
+    name = "leaky_relu"
+
+    def __init__(self, negative_slope: float = 0.01, *, impl: str = "numba") -> None:
+        super().__init__(impl=impl)
+        self.negative_slope = activations.check_slope("LeakyReLU", negative_slope)
+
+    def options(self) -> dict[str, Any]:
+        """The slope."""
+        return {"negative_slope": self.negative_slope}
 
 
 @final
@@ -63,10 +88,29 @@ ACTIVATIONS: dict[str, type[Activation]] = {
     for kind in (
         ReLU,
         ReLU6,
+        LeakyReLU,
         HardSwish,
         Sigmoid,
     )
 }
+
+
+Choice = str | Layer
+"""An activation as an argument: its name, or a layer, which may be one of your own."""
+
+
+def chosen(op: str, argument: str, activation: Choice, impl: str = "numba") -> Layer:
+    """The layer that `activation` stands for. A layer is taken as it is, with the tier it has.
+
+    Raises
+    ------
+    ValueError
+        A name that is unknown, or neither a name nor a layer.
+    """
+    if isinstance(activation, Layer):
+        return activation
+    check_choice(op, argument, activation, ACTIVATIONS)
+    return ACTIVATIONS[activation](impl=impl)
 
 
 def activation_name(layer: Layer | None) -> str | None:

@@ -12,7 +12,8 @@ from typing import Any, Self, final
 
 import numpy as np
 
-from npdsconv.shapes import FLOATS, Array
+from npdsconv.shapes import FLOATS, Array, likely_weights
+from npdsconv.state import Slot, take_over
 
 
 class Parameter:
@@ -22,12 +23,31 @@ class Parameter:
     ----------
     value, grad : arrays of one shape, always; gradients accumulate until an optimiser's ``zero_grad``
     trainable : bool; optimisers skip a parameter that is not, and layers do not compute its gradient
+
+    Raises
+    ------
+    ValueError
+        `value` is set to an array of another shape.
     """
 
     def __init__(self, value: Array, trainable: bool = True) -> None:
-        self.value = value
+        self._value = value
         self.grad = np.zeros_like(value)
         self.trainable = trainable
+
+    @property
+    def value(self) -> Array:
+        """The array."""
+        return self._value
+
+    @value.setter
+    def value(self, value: Array) -> None:
+        if np.shape(value) != self._value.shape:
+            raise ValueError(
+                f"Parameter: value has shape {self._value.shape}, got {np.shape(value)}"
+                f"{likely_weights(np.shape(value), self._value.shape)}"
+            )
+        self._value = value
 
     def __repr__(self) -> str:
         frozen = "" if self.trainable else ", frozen"
@@ -35,10 +55,17 @@ class Parameter:
 
 
 class Buffer:
-    """An array that is remembered but not learned, such as running statistics."""
+    """An array that is remembered but not learned, such as running statistics.
 
-    def __init__(self, value: Array) -> None:
+    Attributes
+    ----------
+    value : the array
+    least : the least number that makes sense in it; a state that holds a smaller one is refused
+    """
+
+    def __init__(self, value: Array, least: float = -np.inf) -> None:
         self.value = value
+        self.least = least
 
     def __repr__(self) -> str:
         return f"Buffer(shape={self.value.shape}, dtype={self.value.dtype})"
@@ -159,27 +186,21 @@ class Layer(ABC):
         return {name: slot.value.copy() for name, slot in self._state()}
 
     def load_state_dict(self, state: dict[str, Array]) -> None:
-        """Copy `state` into the parameters and buffers.
+        """Copy `state` into the parameters and buffers: all of it, or nothing where something does not fit.
 
         Raises
         ------
+        TypeError
+            An entry is of the wrong kind: a parameter takes numbers of floating point alone.
         ValueError
-            If names are missing or unknown, or a shape differs; nothing is changed then.
+            If names are missing or unknown, a shape differs, a number is not finite or too large for the parameter's
+            dtype, or a running variance is negative.
         """
-        slots = dict(self._state())
-        missing, unknown = sorted(set(slots) - set(state)), sorted(set(state) - set(slots))
-        if missing or unknown:
-            raise ValueError(
-                f"load_state_dict: {len(missing)} names missing {missing[:4]}, {len(unknown)} unknown {unknown[:4]}: "
-                f"the state belongs to another model"
-            )
-        for name, slot in slots.items():
-            if np.shape(state[name]) != slot.value.shape:
-                raise ValueError(
-                    f"load_state_dict: {name} has shape {np.shape(state[name])}, the model's is {slot.value.shape}"
-                )
-        for name, slot in slots.items():
-            slot.value[...] = state[name]
+        slots = {
+            name: Slot(slot.value, slot.least if isinstance(slot, Buffer) else -np.inf)
+            for name, slot in self._state()
+        }
+        take_over("load_state_dict", state, slots, "another model")
 
     def _state(self) -> Iterator[tuple[str, Parameter | Buffer]]:
         yield from self.named_parameters()

@@ -46,7 +46,7 @@ class Conv2d(Layer):
     ----------
     in_channels, out_channels : int
     kernel_size, stride, dilation : int or (height, width)
-    padding : int, (height, width), ((top, bottom), (left, right)), "valid" or "same"
+    padding : int, (height, width), ((top, bottom), (left, right)), "valid", "same" or "same_lower"
     groups : int, divides both channel counts
     bias : bool
     rng : np.random.Generator or seed for the initial weights (He, fan-in C/groups·KH·KW); None draws a fresh one

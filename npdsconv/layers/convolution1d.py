@@ -51,7 +51,7 @@ class Conv1d(Layer):
     Parameters
     ----------
     in_channels, out_channels, kernel_size, stride, dilation : int
-    padding : int, (left, right), "valid" or "same"
+    padding : int, (left, right), "valid", "same" or "same_lower"
     groups : int, divides both channel counts
     bias : bool
     rng : np.random.Generator or seed for the initial weights (He, fan-in C/groups·K); None draws a fresh one
@@ -94,7 +94,7 @@ class Conv1d(Layer):
         """Stride, padding, dilation and groups of the image of one row, as the ops take them."""
         return {
             "stride": (1, self.stride),
-            "padding": "same" if self.padding == "same" else ((0, 0), self.padding),
+            "padding": self.padding if isinstance(self.padding, str) else ((0, 0), self.padding),
             "dilation": (1, self.dilation),
             "groups": self.groups,
         }
@@ -144,6 +144,6 @@ class DepthwiseConv1d(Layer):
         """Stride, padding and dilation of the image of one row, as the ops take them."""
         return {
             "stride": (1, self.stride),
-            "padding": "same" if self.padding == "same" else ((0, 0), self.padding),
+            "padding": self.padding if isinstance(self.padding, str) else ((0, 0), self.padding),
             "dilation": (1, self.dilation),
         }

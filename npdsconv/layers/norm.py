@@ -41,7 +41,7 @@ class BatchNorm2d(Layer):
         self.weight = Parameter(np.ones(num_features, np.float32))
         self.bias = Parameter(np.zeros(num_features, np.float32))
         self.running_mean = Buffer(np.zeros(num_features, np.float32))
-        self.running_var = Buffer(np.ones(num_features, np.float32))
+        self.running_var = Buffer(np.ones(num_features, np.float32), least=0)
 
     def forward(self, x: Array, *, train: bool) -> tuple[Array, Pullback]:
         """(N, C, H, W) to the same shape."""

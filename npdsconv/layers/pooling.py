@@ -1,11 +1,11 @@
-"""Pooling: the largest or the mean of windows, or the mean of everything. And its transpose, upsampling."""
+"""Pooling: the largest or the mean of windows, or of everything. And its transpose, upsampling."""
 
 from typing import final
 
 from npdsconv.layers.base import Layer, Pullback, pullback
 from npdsconv.ops import avg_pooling, global_pooling, max_pooling, upsampling
 from npdsconv.ops._tiers import tier
-from npdsconv.shapes import Array, PaddingLike, Steps, Stride, pair, parse_padding
+from npdsconv.shapes import Array, PaddingLike, Pooling, Stride, pair, parse_padding
 
 
 @final
@@ -16,7 +16,8 @@ class MaxPool2d(Layer):
     ----------
     kernel_size, dilation : int or (height, width)
     stride : int or (height, width); None means the kernel size
-    padding : int, (height, width), ((top, bottom), (left, right)), "valid" or "same"
+    padding : int, (height, width), ((top, bottom), (left, right)), "valid", "same" or "same_lower"
+    ceil_mode : whether the output-size rule rounds up
     impl : "naive", "im2col", "loops" or "numba"
     """
 
@@ -27,6 +28,7 @@ class MaxPool2d(Layer):
         stride: Stride | None = None,
         padding: PaddingLike = 0,
         dilation: Stride = 1,
+        ceil_mode: bool = False,
         impl: str = "numba",
     ) -> None:
         tier("MaxPool2d", max_pooling.IMPLS, impl)
@@ -34,7 +36,7 @@ class MaxPool2d(Layer):
         self.stride = self.kernel_size if stride is None else pair("MaxPool2d", "stride", stride)
         self.padding = parse_padding("MaxPool2d", padding)
         self.dilation = pair("MaxPool2d", "dilation", dilation)
-        self.impl = impl
+        self.ceil_mode, self.impl = ceil_mode, impl
 
     def forward(self, x: Array, *, train: bool) -> tuple[Array, Pullback]:
         """(N, C, H, W) to (N, C, OH, OW)."""
@@ -42,17 +44,22 @@ class MaxPool2d(Layer):
         y = max_pooling.max_pool2d(x, size, impl=impl, **how)
         return y, pullback(lambda dy: max_pooling.max_pool2d_backward(dy, x, size, impl=impl, **how))
 
-    def geometry(self) -> Steps:
-        """Stride, padding and dilation, as the ops take them."""
-        return {"stride": self.stride, "padding": self.padding, "dilation": self.dilation}
+    def geometry(self) -> Pooling:
+        """Stride, padding, dilation and rounding, as the ops take them."""
+        return {
+            "stride": self.stride,
+            "padding": self.padding,
+            "dilation": self.dilation,
+            "ceil_mode": self.ceil_mode,
+        }
 
 
 @final
 class AvgPool2d(Layer):
     """The mean of every window.
 
-    Parameters as for :class:`MaxPool2d`; with ``count_include_pad=False`` the mean is over the pixels of the image
-    alone.
+    Parameters as for :class:`MaxPool2d`, and `count_include_pad`: whether the zeros of the padding count too. None, as
+    it is if nothing is said, means: not with padding "same" and "same_lower".
     """
 
     def __init__(
@@ -61,14 +68,17 @@ class AvgPool2d(Layer):
         *,
         stride: Stride | None = None,
         padding: PaddingLike = 0,
-        count_include_pad: bool = True,
+        dilation: Stride = 1,
+        ceil_mode: bool = False,
+        count_include_pad: bool | None = None,
         impl: str = "numba",
     ) -> None:
         tier("AvgPool2d", avg_pooling.IMPLS, impl)
         self.kernel_size = pair("AvgPool2d", "kernel_size", kernel_size)
         self.stride = self.kernel_size if stride is None else pair("AvgPool2d", "stride", stride)
         self.padding = parse_padding("AvgPool2d", padding)
-        self.count_include_pad, self.impl = count_include_pad, impl
+        self.dilation = pair("AvgPool2d", "dilation", dilation)
+        self.ceil_mode, self.count_include_pad, self.impl = ceil_mode, count_include_pad, impl
 
     def forward(self, x: Array, *, train: bool) -> tuple[Array, Pullback]:
         """(N, C, H, W) to (N, C, OH, OW)."""
@@ -80,9 +90,35 @@ class AvgPool2d(Layer):
             )
         )
 
-    def geometry(self) -> Steps:
-        """Stride and padding, as the ops take them."""
-        return {"stride": self.stride, "padding": self.padding}
+    def geometry(self) -> Pooling:
+        """As of :class:`MaxPool2d`."""
+        return {
+            "stride": self.stride,
+            "padding": self.padding,
+            "dilation": self.dilation,
+            "ceil_mode": self.ceil_mode,
+        }
+
+
+@final
+class GlobalMaxPool2d(Layer):
+    """The largest number of every channel: (N, C, H, W) to (N, C, 1, 1).
+
+    Parameters
+    ----------
+    impl : "naive", "im2col", "loops" or "numba"
+    """
+
+    def __init__(self, *, impl: str = "numba") -> None:
+        tier("GlobalMaxPool2d", max_pooling.IMPLS, impl)
+        self.impl = impl
+
+    def forward(self, x: Array, *, train: bool) -> tuple[Array, Pullback]:
+        """(N, C, H, W) to (N, C, 1, 1)."""
+        impl = self.impl
+        return max_pooling.global_max_pool2d(x, impl=impl), pullback(
+            lambda dy: max_pooling.global_max_pool2d_backward(dy, x, impl=impl)
+        )
 
 
 @final

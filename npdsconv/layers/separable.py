@@ -1,10 +1,10 @@
 """The depthwise separable block as a layer."""
 
-from typing import final
+from typing import Literal, final
 
 import numpy as np
 
-from npdsconv.layers.activations import ACTIVATIONS
+from npdsconv.layers.activations import Choice, chosen
 from npdsconv.layers.base import Layer, Pullback
 from npdsconv.layers.composite import chain, infer
 from npdsconv.layers.convolution import DepthwiseConv2d, PointwiseConv2d
@@ -25,9 +25,14 @@ class DepthwiseSeparableConv2d(Layer):
     in_channels, out_channels : int
     kernel_size, stride, padding, dilation, depth_multiplier : of the depthwise step
     batch_norm : bool
-    mid_activation, activation : None or the name of an activation; after the first and after the second step
-        Names are "relu", "relu6" and the others of ``npdsconv.layers.activations.ACTIVATIONS``.
-    bias : bool or None; None means: only without batch norm, which would cancel it
+    mid_activation, activation : None, the name of an activation, or a layer; after the first and after the second step
+        Names are "relu", "relu6" and the others of ``npdsconv.layers.activations.ACTIVATIONS``. A layer is taken as it
+        is, ``LeakyReLU(0.2)`` for instance or one of your own.
+    bias : None, bool or "pointwise"
+        None: one after each step without batch norm, which would cancel it, and none with it. True: one wherever it
+        says something of its own. Where neither batch norm nor an activation stands between the two steps that is
+        after the pointwise step alone, as in Keras' ``SeparableConv2D``. "pointwise": there alone in any case.
+    eps, momentum : of both batch norms
     rng : np.random.Generator or seed for the initial weights
     impl : "naive", "im2col", "loops" or "numba"
     fused : bool
@@ -55,9 +60,11 @@ class DepthwiseSeparableConv2d(Layer):
         dilation: Stride = 1,
         depth_multiplier: int = 1,
         batch_norm: bool = True,
-        mid_activation: str | None = "relu",
-        activation: str | None = "relu",
-        bias: bool | None = None,
+        mid_activation: Choice | None = "relu",
+        activation: Choice | None = "relu",
+        bias: bool | Literal["pointwise"] | None = None,
+        eps: float = 1e-5,
+        momentum: float = 0.1,
         rng: np.random.Generator | int | None = None,
         impl: str = "numba",
         fused: bool = True,
@@ -67,12 +74,14 @@ class DepthwiseSeparableConv2d(Layer):
             op, in_channels=in_channels, out_channels=out_channels, depth_multiplier=depth_multiplier
         )
         check_choice(op, "impl", impl, TIERS)
-        for name, choice in (("mid_activation", mid_activation), ("activation", activation)):
-            if choice is not None:
-                check_choice(op, name, choice, ACTIVATIONS)
-        bias = not batch_norm if bias is None else bias
+        bias1, bias2 = _biases(bias, batch_norm, mid_activation is not None)
+        norm = {"eps": eps, "momentum": momentum}
         rng = np.random.default_rng(rng)
         middle = in_channels * depth_multiplier
+
+        def act(name: str, choice: Choice | None) -> Layer | None:
+            return None if choice is None else chosen(op, name, choice, impl)
+
         self.depthwise = DepthwiseConv2d(
             in_channels,
             kernel_size,
@@ -80,15 +89,15 @@ class DepthwiseSeparableConv2d(Layer):
             stride=stride,
             padding=padding,
             dilation=dilation,
-            bias=bias,
+            bias=bias1,
             rng=rng,
             impl=impl,
         )
-        self.bn1 = BatchNorm2d(middle, impl=impl) if batch_norm else None
-        self.mid_activation = ACTIVATIONS[mid_activation](impl=impl) if mid_activation else None
-        self.pointwise = PointwiseConv2d(middle, out_channels, bias=bias, rng=rng, impl=impl)
-        self.bn2 = BatchNorm2d(out_channels, impl=impl) if batch_norm else None
-        self.activation = ACTIVATIONS[activation](impl=impl) if activation else None
+        self.bn1 = BatchNorm2d(middle, impl=impl, **norm) if batch_norm else None
+        self.mid_activation = act("mid_activation", mid_activation)
+        self.pointwise = PointwiseConv2d(middle, out_channels, bias=bias2, rng=rng, impl=impl)
+        self.bn2 = BatchNorm2d(out_channels, impl=impl, **norm) if batch_norm else None
+        self.activation = act("activation", activation)
         self.fused = fused
 
     def forward(self, x: Array, *, train: bool) -> tuple[Array, Pullback]:
@@ -119,3 +128,16 @@ class DepthwiseSeparableConv2d(Layer):
         steps = ", ".join(type(layer).__name__ for layer in self.steps())
         outputs = len(self.pointwise.weight.value)
         return f"DepthwiseSeparableConv2d({c}, {outputs}, {step.kernel_size}{how}: {steps})"
+
+
+def _biases(bias: bool | str | None, batch_norm: bool, mid_activation: bool) -> tuple[bool, bool]:
+    """Whether the depthwise and the pointwise step have a bias; the rule stands at the argument."""
+    if bias is None:
+        return not batch_norm, not batch_norm
+    if bias == "pointwise":
+        return False, True
+    if not isinstance(bias, bool):
+        raise ValueError(
+            f'DepthwiseSeparableConv2d: bias must be True, False, None or "pointwise", got {bias!r}'
+        )
+    return bias and (batch_norm or mid_activation), bias

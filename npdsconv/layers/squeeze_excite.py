@@ -4,14 +4,14 @@ from typing import final
 
 import numpy as np
 
-from npdsconv.layers.activations import ACTIVATIONS
+from npdsconv.layers.activations import Choice, chosen
 from npdsconv.layers.base import Layer, Pullback
 from npdsconv.layers.composite import chain, infer
 from npdsconv.layers.convolution import PointwiseConv2d
 from npdsconv.layers.pooling import GlobalAvgPool2d
 from npdsconv.ops import scaling
 from npdsconv.ops._tiers import tier
-from npdsconv.shapes import Array, check_choice, check_counts
+from npdsconv.shapes import Array, check_counts
 
 
 @final
@@ -25,7 +25,7 @@ class SqueezeExcite(Layer):
     ----------
     channels : int
     squeezed : int, the channels between the two pointwise steps; commonly a quarter to a sixteenth of `channels`
-    activation, gate : names of activations, those of ``npdsconv.layers.activations.ACTIVATIONS``
+    activation, gate : the name of an activation, of ``npdsconv.layers.activations.ACTIVATIONS``, or a layer
     rng : np.random.Generator or seed for the initial weights
     impl : "naive", "im2col", "loops" or "numba"
 
@@ -43,22 +43,20 @@ class SqueezeExcite(Layer):
         channels: int,
         squeezed: int,
         *,
-        activation: str = "relu",
-        gate: str = "sigmoid",
+        activation: Choice = "relu",
+        gate: Choice = "sigmoid",
         rng: np.random.Generator | int | None = None,
         impl: str = "numba",
     ) -> None:
         op = "SqueezeExcite"
         check_counts(op, channels=channels, squeezed=squeezed)
-        check_choice(op, "activation", activation, ACTIVATIONS)
-        check_choice(op, "gate", gate, ACTIVATIONS)
         tier(op, scaling.IMPLS, impl)
         rng = np.random.default_rng(rng)
         self.pool = GlobalAvgPool2d(impl=impl)
         self.reduce = PointwiseConv2d(channels, squeezed, rng=rng, impl=impl)
-        self.activation = ACTIVATIONS[activation](impl=impl)
+        self.activation = chosen(op, "activation", activation, impl)
         self.expand = PointwiseConv2d(squeezed, channels, rng=rng, impl=impl)
-        self.gate = ACTIVATIONS[gate](impl=impl)
+        self.gate = chosen(op, "gate", gate, impl)
         self.impl = impl
 
     def forward(self, x: Array, *, train: bool) -> tuple[Array, Pullback]:

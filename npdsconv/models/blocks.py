@@ -10,8 +10,10 @@ from npdsconv.layers import (
     GlobalAvgPool2d,
     Layer,
     Linear,
+    PointwiseConv2d,
 )
-from npdsconv.layers.activations import ACTIVATIONS
+from npdsconv.layers.activations import Choice, chosen
+from npdsconv.shapes import PaddingLike
 
 
 def conv_bn(
@@ -20,21 +22,52 @@ def conv_bn(
     kernel: int = 3,
     *,
     stride: int = 1,
-    activation: str | None = "relu",
+    padding: PaddingLike | None = None,
+    activation: Choice | None = "relu",
+    eps: float = 1e-5,
+    momentum: float = 0.1,
     rng: np.random.Generator,
 ) -> list[Layer]:
-    """Standard convolution (padding kernel // 2, no bias), batch norm, activation: the layers as a list."""
+    """Standard convolution (no bias; padding kernel // 2 by default), batch norm, activation: the layers as a list."""
+    padding = kernel // 2 if padding is None else padding
     layers: list[Layer] = [
-        Conv2d(inputs, outputs, kernel, stride=stride, padding=kernel // 2, bias=False, rng=rng),
-        BatchNorm2d(outputs),
+        Conv2d(inputs, outputs, kernel, stride=stride, padding=padding, bias=False, rng=rng),
+        BatchNorm2d(outputs, eps=eps, momentum=momentum),
     ]
-    return layers + ([ACTIVATIONS[activation]()] if activation else [])
+    return layers + ([] if activation is None else [chosen("conv_bn", "activation", own(activation))])
+
+
+def pointwise_bn(
+    inputs: int,
+    outputs: int,
+    *,
+    activation: Choice,
+    eps: float = 1e-5,
+    momentum: float = 0.1,
+    rng: np.random.Generator,
+) -> list[Layer]:
+    """Pointwise convolution without bias, batch norm, activation: the layers as a list."""
+    return [
+        PointwiseConv2d(inputs, outputs, bias=False, rng=rng),
+        BatchNorm2d(outputs, eps=eps, momentum=momentum),
+        chosen("pointwise_bn", "activation", own(activation)),
+    ]
+
+
+def own(activation: Choice) -> Choice:
+    """An activation for one place of a network: of a layer a copy, so that no two places share what it learns."""
+    return activation.copy() if isinstance(activation, Layer) else activation
 
 
 def head(c: int, classes: int, dropout: float, rng: np.random.Generator) -> list[Layer]:
     """From `c` feature maps to logits: global average pooling, dropout (where wanted), a dense layer."""
     drop = [Dropout(dropout, rng=rng)] if dropout else []
     return [GlobalAvgPool2d(), Flatten(), *drop, Linear(c, classes, rng=rng)]
+
+
+def flat_head(c: int, size: int, classes: int, rng: np.random.Generator) -> list[Layer]:
+    """From `c` maps of size×size pixels to logits: a dense layer with a weight for every pixel."""
+    return [Flatten(), Linear(c * size * size, classes, rng=rng)]
 
 
 def generator(rng: np.random.Generator | int | None) -> np.random.Generator:

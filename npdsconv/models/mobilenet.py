@@ -1,17 +1,13 @@
 """MobileNet, versions 1 and 2: the networks that made depthwise separable convolution famous."""
 
+from typing import Any
+
 import numpy as np
 
-from npdsconv.layers import (
-    BatchNorm2d,
-    DepthwiseSeparableConv2d,
-    Layer,
-    PointwiseConv2d,
-    ReLU6,
-    Residual,
-    Sequential,
-)
-from npdsconv.models.blocks import channels, conv_bn, generator, head
+from npdsconv.layers import DepthwiseSeparableConv2d, Layer, Residual, Sequential
+from npdsconv.layers.activations import Choice
+from npdsconv.models.blocks import channels, conv_bn, generator, head, own, pointwise_bn
+from npdsconv.shapes import PaddingLike
 
 # Version 1: (output channels, stride) of each separable block; table 1 of the paper.
 V1_BLOCKS = (
@@ -43,6 +39,10 @@ def mobilenet_v1(
     classes: int = 1000,
     *,
     dropout: float = 0.0,
+    activation: Choice = "relu",
+    padding: PaddingLike = 1,
+    eps: float = 1e-5,
+    momentum: float = 0.1,
     rng: np.random.Generator | int | None = None,
 ) -> Sequential:
     """MobileNet v1: a standard stem and thirteen depthwise separable blocks.
@@ -52,11 +52,20 @@ def mobilenet_v1(
     width : the paper's α, a factor on all channel counts
     in_channels, classes : int
     dropout : probability before the dense layer
+    activation : the name of an activation, or a layer, of which each place gets a copy
+    padding : of every 3×3 step
+    eps, momentum : of every batch norm
     rng : generator or seed for the initial weights
 
     Returns
     -------
     model : (N, in_channels, H, W) to logits (N, classes); 4,231,976 parameters by default
+
+    Notes
+    -----
+    Keras' weights belong to ``activation="relu6", padding="same", eps=1e-3, momentum=0.01`` (its momentum is the other
+    share, 0.99) and to images whose sides are multiples of 32. With stride 2 "same" pads an even size below and on the
+    right alone, so that the windows stand one pixel off those of ``padding=1``, PyTorch's.
 
     References
     ----------
@@ -64,33 +73,43 @@ def mobilenet_v1(
     """
     rng = generator(rng)
     c = channels(32, width)
-    model = conv_bn(in_channels, c, stride=2, rng=rng)
+    how: dict[str, Any] = {"padding": padding, "eps": eps, "momentum": momentum, "rng": rng}
+    model = conv_bn(in_channels, c, stride=2, activation=activation, **how)
     for base, stride in V1_BLOCKS:
         outputs = channels(base, width)
-        model.append(DepthwiseSeparableConv2d(c, outputs, 3, stride=stride, padding=1, rng=rng))
+        acts: dict[str, Any] = {"mid_activation": own(activation), "activation": own(activation)}
+        model.append(DepthwiseSeparableConv2d(c, outputs, 3, stride=stride, **acts, **how))
         c = outputs
     return Sequential(*model, *head(c, classes, dropout, rng))
 
 
 def inverted_residual(
-    inputs: int, outputs: int, *, stride: int, expansion: int, rng: np.random.Generator
+    inputs: int,
+    outputs: int,
+    *,
+    stride: int,
+    expansion: int,
+    activation: Choice = "relu6",
+    padding: PaddingLike = 1,
+    eps: float = 1e-5,
+    momentum: float = 0.1,
+    rng: np.random.Generator,
 ) -> Layer:
     """Expand with a pointwise step, filter depthwise, project linearly; add the input where shapes allow."""
     middle = inputs * expansion
-    expand = [PointwiseConv2d(inputs, middle, bias=False, rng=rng), BatchNorm2d(middle), ReLU6()]
-    body = Sequential(
-        *(expand if expansion > 1 else []),
-        DepthwiseSeparableConv2d(
-            middle,
-            outputs,
-            3,
-            stride=stride,
-            padding=1,
-            mid_activation="relu6",
-            activation=None,
-            rng=rng,
-        ),
+    how: dict[str, Any] = {"eps": eps, "momentum": momentum, "rng": rng}
+    expand = pointwise_bn(inputs, middle, activation=activation, **how) if expansion > 1 else []
+    filtered = DepthwiseSeparableConv2d(
+        middle,
+        outputs,
+        3,
+        stride=stride,
+        padding=padding,
+        mid_activation=own(activation),
+        activation=None,
+        **how,
     )
+    body = Sequential(*expand, filtered)
     return Residual(body) if stride == 1 and inputs == outputs else body
 
 
@@ -100,6 +119,10 @@ def mobilenet_v2(
     classes: int = 1000,
     *,
     dropout: float = 0.0,
+    activation: Choice = "relu6",
+    padding: PaddingLike = 1,
+    eps: float = 1e-5,
+    momentum: float = 0.1,
     rng: np.random.Generator | int | None = None,
 ) -> Sequential:
     """MobileNet v2: inverted residuals, that is narrow, wide, narrow, with linear bottlenecks.
@@ -113,14 +136,16 @@ def mobilenet_v2(
     """
     rng = generator(rng)
     c = channels(32, width, 8)
-    model = conv_bn(in_channels, c, stride=2, activation="relu6", rng=rng)
+    norm: dict[str, Any] = {"eps": eps, "momentum": momentum, "rng": rng}
+    how = {"activation": activation, "padding": padding, **norm}
+    model = conv_bn(in_channels, c, stride=2, **how)
     for expansion, base, repeats, stride in V2_STAGES:
         outputs = channels(base, width, 8)
         for k in range(repeats):
             model.append(
-                inverted_residual(c, outputs, stride=stride if k == 0 else 1, expansion=expansion, rng=rng)
+                inverted_residual(c, outputs, stride=stride if k == 0 else 1, expansion=expansion, **how)
             )
             c = outputs
     last = channels(1280, max(1.0, width), 8)
-    model += [PointwiseConv2d(c, last, bias=False, rng=rng), BatchNorm2d(last), ReLU6()]
+    model += pointwise_bn(c, last, activation=activation, **norm)
     return Sequential(*model, *head(last, classes, dropout, rng))

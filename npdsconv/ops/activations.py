@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from npdsconv.ops._tiers import tier
-from npdsconv.shapes import Array, check_choice, check_floats, check_shape
+from npdsconv.shapes import Array, check_choice, check_floats, check_number, check_shape
 
 Bounds = tuple[float, float]
 
@@ -35,10 +35,10 @@ def check_cut(op: str, activation: str | None, name: str = "activation") -> Boun
 
 
 class Formula(NamedTuple):
-    """An activation in NumPy."""
+    """An activation in NumPy; `numbers` are its own, such as the slope of leaky ReLU. Most have none."""
 
-    value: Callable[[Array], Array]
-    slope: Callable[[Array], Array]  # its derivative
+    value: Callable[..., Array]  # (x, *numbers) -> y
+    slope: Callable[..., Array]  # (x, *numbers) -> its derivative
 
 
 def _cut(low: float, high: float) -> Formula:
@@ -47,6 +47,14 @@ def _cut(low: float, high: float) -> Formula:
         lambda x: np.clip(x, x.dtype.type(low), x.dtype.type(high)),
         lambda x: (x > low) & ((x < x.dtype.type(high)) | (high == np.inf)),
     )
+
+
+def _leaky_relu(x: Array, slope: float) -> Array:
+    return np.where(x > 0, x, x * x.dtype.type(slope))
+
+
+def _leaky_relu_slope(x: Array, slope: float) -> Array:
+    return np.where(x > 0, 1, slope).astype(x.dtype)
 
 
 def _hard_swish(x: Array) -> Array:
@@ -69,6 +77,7 @@ def _sigmoid_slope(x: Array) -> Array:
 FORMULAS = {
     "relu": _cut(*BOUNDS["relu"]),
     "relu6": _cut(*BOUNDS["relu6"]),
+    "leaky_relu": Formula(_leaky_relu, _leaky_relu_slope),
     "hard_swish": Formula(_hard_swish, _hard_swish_slope),
     "sigmoid": Formula(_sigmoid, _sigmoid_slope),
 }
@@ -80,42 +89,42 @@ FORMULAS = {
 class ActivationTier(NamedTuple):
     """One implementation of all activations."""
 
-    forward: Callable[[str, Array], Array]  # (name, x) -> y
-    backward: Callable[[str, Array, Array], Array]  # (name, dy, x) -> dx
+    forward: Callable[..., Array]  # (name, x, *numbers) -> y
+    backward: Callable[..., Array]  # (name, dy, x, *numbers) -> dx
 
 
-def _numpy(name: str, x: Array) -> Array:
-    return np.asarray(FORMULAS[name].value(x))  # an array also where it has no axes
+def _numpy(name: str, x: Array, *numbers: float) -> Array:
+    return np.asarray(FORMULAS[name].value(x, *numbers))  # an array also where it has no axes
 
 
-def _numpy_backward(name: str, dy: Array, x: Array) -> Array:
-    return np.asarray(dy * FORMULAS[name].slope(x))
+def _numpy_backward(name: str, dy: Array, x: Array, *numbers: float) -> Array:
+    return np.asarray(dy * FORMULAS[name].slope(x, *numbers))
 
 
-def _loops(name: str, x: Array) -> Array:
+def _loops(name: str, x: Array, *numbers: float) -> Array:
     from npdsconv.kernels.loops import elementwise
 
-    return elementwise.forward(name, x)
+    return elementwise.forward(name, x, *numbers)
 
 
-def _loops_backward(name: str, dy: Array, x: Array) -> Array:
+def _loops_backward(name: str, dy: Array, x: Array, *numbers: float) -> Array:
     from npdsconv.kernels.loops import elementwise
 
-    return elementwise.backward(name, dy, x)
+    return elementwise.backward(name, dy, x, *numbers)
 
 
-def _numba(name: str, x: Array) -> Array:
+def _numba(name: str, x: Array, *numbers: float) -> Array:
     """Tuned where it cuts. The others wait for memory: there the plain loop is as fast as any."""
     if name not in BOUNDS:
-        return _loops(name, x)
+        return _loops(name, x, *numbers)
     from npdsconv.kernels import elementwise
 
     return elementwise.clamp(x, BOUNDS[name][1])
 
 
-def _numba_backward(name: str, dy: Array, x: Array) -> Array:
+def _numba_backward(name: str, dy: Array, x: Array, *numbers: float) -> Array:
     if name not in BOUNDS:
-        return _loops_backward(name, dy, x)
+        return _loops_backward(name, dy, x, *numbers)
     from npdsconv.kernels import elementwise
 
     return elementwise.clamp_gradient(dy, x, BOUNDS[name][1])
@@ -170,6 +179,36 @@ def relu6_backward(dy: Array, x: Array, *, impl: str = "numba") -> Array:
     return _backward("relu6", dy, x, impl)
 
 
+def leaky_relu(x: Array, *, negative_slope: float = 0.01, impl: str = "numba") -> Array:
+    """``y = x where x > 0, else negative_slope · x``: no unit is ever cut off. `impl` as for :func:`relu`.
+
+    Parameters
+    ----------
+    x : array of any shape
+    negative_slope : a finite number; 0.01 as in PyTorch and ONNX (Keras has 0.3, formerly 0.2)
+
+    References
+    ----------
+    Maas, Hannun, Ng, *Rectifier Nonlinearities Improve Neural Network Acoustic Models*, ICML 2013.
+
+    Examples
+    --------
+    >>> leaky_relu(np.array([-10.0, 0, 2]), negative_slope=0.2, impl="numpy")
+    array([-2.,  0.,  2.])
+    """
+    return _forward("leaky_relu", x, impl, check_slope("leaky_relu", negative_slope))
+
+
+def leaky_relu_backward(dy: Array, x: Array, *, negative_slope: float = 0.01, impl: str = "numba") -> Array:
+    """``dx = dy where x > 0, else negative_slope · dy``."""
+    return _backward("leaky_relu", dy, x, impl, check_slope("leaky_relu_backward", negative_slope))
+
+
+def check_slope(op: str, slope: float) -> float:
+    """The slope of leaky ReLU, if it is a finite number."""
+    return check_number(op, "negative_slope", slope, -np.inf, open_low=True)
+
+
 def hard_swish(x: Array, *, impl: str = "numba") -> Array:
     """``y = x · min(max(x + 3, 0), 6) / 6``: 0 up to -3, x from 3 on, a parabola between. `impl` as for :func:`relu`.
 
@@ -207,7 +246,7 @@ def sigmoid_backward(dy: Array, x: Array, *, impl: str = "numba") -> Array:
 
 
 class Function(NamedTuple):
-    """An activation and its gradient."""
+    """An activation and its gradient; what else it takes has a default."""
 
     forward: Callable[..., Array]  # (x, *, impl) -> y
     backward: Callable[..., Array]  # (dy, x, *, impl) -> dx
@@ -216,21 +255,22 @@ class Function(NamedTuple):
 FUNCTIONS = {
     "relu": Function(relu, relu_backward),
     "relu6": Function(relu6, relu6_backward),
+    "leaky_relu": Function(leaky_relu, leaky_relu_backward),
     "hard_swish": Function(hard_swish, hard_swish_backward),
     "sigmoid": Function(sigmoid, sigmoid_backward),
 }
 """Every activation by its name."""
 
 
-def _forward(name: str, x: Array, impl: str) -> Array:
+def _forward(name: str, x: Array, impl: str, *numbers: float) -> Array:
     chosen = tier(name, IMPLS, impl)
     check_floats(name, x=x)
-    return chosen.forward(name, x)
+    return chosen.forward(name, x, *numbers)
 
 
-def _backward(name: str, dy: Array, x: Array, impl: str) -> Array:
+def _backward(name: str, dy: Array, x: Array, impl: str, *numbers: float) -> Array:
     op = f"{name}_backward"
     chosen = tier(op, IMPLS, impl)
     check_floats(op, dy=dy, x=x)
     check_shape(op, "dy", dy, x.shape, "the shape of x")
-    return chosen.backward(name, dy, x)
+    return chosen.backward(name, dy, x, *numbers)

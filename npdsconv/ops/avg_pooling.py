@@ -5,10 +5,10 @@ It is not a new operator but a depthwise convolution whose every weight is 1/(KH
 
 import numpy as np
 
-from npdsconv.ops._pooling import PoolTier, check_dy, check_window, positions, taps_inside
 from npdsconv.ops._tiers import tier
+from npdsconv.ops.pooling import PoolTier, check_dy, check_window, positions, taps_inside
 from npdsconv.ops.windows import crop, pad, scatter_columns, windows
-from npdsconv.shapes import Array, PaddingLike, Stride, Window
+from npdsconv.shapes import Array, PaddingLike, Stride, Window, parse_padding
 
 # In every tier `share` (OH, OW) is the weight of a pixel in each window.
 
@@ -86,13 +86,20 @@ def avg_pool2d(
     stride: Stride | None = None,
     padding: PaddingLike = 0,
     dilation: Stride = 1,
-    count_include_pad: bool = True,
+    ceil_mode: bool = False,
+    count_include_pad: bool | None = None,
     impl: str = "numba",
 ) -> Array:
     """``y[n, c, i, j] = mean over u, v of xpad[n, c, i·sh + u·dh, j·sw + v·dw]``.
 
-    Parameters and output as for :func:`max_pool2d`; with ``count_include_pad=False`` the mean is over the pixels
-    of the image alone.
+    Parameters and output as for :func:`max_pool2d`, and:
+
+    Parameters
+    ----------
+    count_include_pad : bool or None
+        Whether the zeros of the padding count too. If not, the mean is over the pixels of the image alone. None: not
+        with padding "same" and "same_lower", as in TensorFlow; with numbers they count, as in PyTorch. What `ceil_mode`
+        adds behind never counts.
 
     Examples
     --------
@@ -102,8 +109,8 @@ def avg_pool2d(
     """
     op = "avg_pool2d"
     chosen = tier(op, IMPLS, impl)
-    window = check_window(op, x, kernel_size, stride, padding, dilation, impl)
-    return chosen.forward(x, window, _share(x, window, count_include_pad))
+    window = check_window(op, x, kernel_size, stride, padding, dilation, ceil_mode, impl)
+    return chosen.forward(x, window, _share(op, x, window, padding, count_include_pad))
 
 
 def avg_pool2d_backward(
@@ -114,19 +121,22 @@ def avg_pool2d_backward(
     stride: Stride | None = None,
     padding: PaddingLike = 0,
     dilation: Stride = 1,
-    count_include_pad: bool = True,
+    ceil_mode: bool = False,
+    count_include_pad: bool | None = None,
     impl: str = "numba",
 ) -> Array:
     """Every pixel of a window receives the same share of its gradient. Only the shape of `x` is read."""
     op = "avg_pool2d_backward"
     chosen = tier(op, IMPLS, impl)
-    window = check_window(op, x, kernel_size, stride, padding, dilation, impl)
+    window = check_window(op, x, kernel_size, stride, padding, dilation, ceil_mode, impl)
     check_dy(op, dy, x, window)
-    return chosen.backward(dy, x.shape, window, _share(x, window, count_include_pad))
+    return chosen.backward(dy, x.shape, window, _share(op, x, window, padding, count_include_pad))
 
 
-def _share(x: Array, window: Window, count_include_pad: bool) -> Array:
+def _share(op: str, x: Array, window: Window, padding: PaddingLike, count_include_pad: bool | None) -> Array:
     """(OH, OW): one over the number of places that each window averages."""
-    if count_include_pad:
-        return np.full(window.output, 1 / window.taps, x.dtype)
-    return (1 / np.outer(*taps_inside(x.shape[2:], window))).astype(x.dtype)
+    given = parse_padding(op, padding)
+    counted = not isinstance(given, str) if count_include_pad is None else count_include_pad
+    around = window.padding if isinstance(given, str) else given  # without what ceil_mode has added
+    counts = taps_inside(x.shape[2:], window, around) if counted else taps_inside(x.shape[2:], window)
+    return (1 / np.outer(*counts)).astype(x.dtype)

@@ -2,6 +2,7 @@
 
 from typing import overload
 
+from npdsconv.ops._elsewhere import check_matrix, like_keras_matrix
 from npdsconv.ops._memory import check_memory
 from npdsconv.ops._tiers import Gradient, Tier, add_bias, bias_gradient, tier
 from npdsconv.shapes import Array, check_floats, check_ndim, check_needs, check_shape
@@ -135,9 +136,12 @@ def linear_backward(
 def _check(op: str, x: Array, w: Array, b: Array | None) -> None:
     check_floats(op, x=x, w=w, b=b)
     check_ndim(op, "x", x, "N, C")
-    check_ndim(op, "w", w, "O, C")
+    check_matrix(op, w)
     if w.shape[1] != x.shape[1]:
-        raise ValueError(f"{op}: x has {x.shape[1]} features, w reads {w.shape[1]}: w is (O, C)")
+        raise ValueError(
+            f"{op}: x has {x.shape[1]} features, w reads {w.shape[1]}: w is (O, C)"
+            f"{like_keras_matrix(w, x.shape[1])}"
+        )
     if b is not None:
         check_shape(op, "b", b, (len(w),), "O")
     check_memory(op, "an output", (len(x), len(w)), x.dtype)

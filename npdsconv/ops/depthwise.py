@@ -16,6 +16,7 @@ from typing import Unpack, overload
 
 import numpy as np
 
+from npdsconv.ops._elsewhere import DEPTHWISE, check_kernel, like_keras, like_torch_depthwise
 from npdsconv.ops._memory import check_window_memory
 from npdsconv.ops._tiers import Gradient, Terms, Tier, add_bias, bias_gradient, tier
 from npdsconv.ops.windows import columns, crop, pad, scatter_columns
@@ -162,7 +163,7 @@ def depthwise_conv2d(
     w : (C, M, KH, KW), M is the depth multiplier; ``reshape(C·M, 1, KH, KW)`` is PyTorch's layout
     b : (C·M,), optional
     stride, dilation : int or (height, width); ``dilation=1`` is dense
-    padding : int, (height, width), ((top, bottom), (left, right)), "valid" or "same"
+    padding : int, (height, width), ((top, bottom), (left, right)), "valid", "same" or "same_lower"
     impl : "naive" (the formula), "im2col" (NumPy), "loops" (compiled, to be read) or "numba" (tuned)
 
     Returns
@@ -258,8 +259,10 @@ def _check(
     if w.shape[0] != x.shape[1]:
         raise ValueError(
             f"{op}: x has {x.shape[1]} channels, w has filters for {w.shape[0]}: w is (C, M, KH, KW)"
-            f"{likely_layout(x, len(w))}"
+            f"{likely_layout(x, len(w))}{like_keras(w, 2, x.shape[1], DEPTHWISE)}"
+            f"{like_torch_depthwise(w, x.shape[1])}"
         )
+    check_kernel(op, w, DEPTHWISE)
     if b is not None:
         check_shape(op, "b", b, (w.shape[0] * w.shape[1],), "C·M")
     window = resolve_window(op, x.shape[2:], w.shape[2:], stride, padding, dilation)

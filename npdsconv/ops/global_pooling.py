@@ -1,8 +1,8 @@
 """Global average pooling: the mean of every channel, over the whole image."""
 
 from npdsconv import layout
-from npdsconv.ops._pooling import PoolTier, check_images
 from npdsconv.ops._tiers import tier
+from npdsconv.ops.pooling import PoolTier, check_images
 from npdsconv.shapes import Array, check_floats, check_shape
 
 # ---- NumPy: there are no windows, so this is the formula ------------------------------------------------------

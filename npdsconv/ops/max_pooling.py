@@ -1,11 +1,14 @@
-"""Max pooling: the largest of every window. Each gradient goes to the pixel that won; of equals, the first wins."""
+"""Max pooling: the largest of every window. Each gradient goes to the pixel that won; of equals, the first wins.
+
+The global form is the same with one window, the whole image.
+"""
 
 import numpy as np
 
-from npdsconv.ops._pooling import PoolTier, check_dy, check_window, positions
 from npdsconv.ops._tiers import tier
+from npdsconv.ops.pooling import PoolTier, check_dy, check_images, check_window, positions
 from npdsconv.ops.windows import crop, pad, scatter_columns, windows
-from npdsconv.shapes import Array, PaddingLike, Stride, Window
+from npdsconv.shapes import Array, PaddingLike, Stride, Window, check_floats, check_shape
 
 # ---- naive: window by window ----------------------------------------------------------------------------------
 
@@ -93,6 +96,7 @@ def max_pool2d(
     stride: Stride | None = None,
     padding: PaddingLike = 0,
     dilation: Stride = 1,
+    ceil_mode: bool = False,
     impl: str = "numba",
 ) -> Array:
     """``y[n, c, i, j] = max over u, v of x[n, c, i·sh + u·dh - top, j·sw + v·dw - left]``.
@@ -103,6 +107,8 @@ def max_pool2d(
     kernel_size : int or (height, width)
     stride : int or (height, width); None means the kernel size
     padding, dilation : as for :func:`npdsconv.conv2d`; padded places never win
+    ceil_mode : whether the output-size rule rounds up, so that the last pixels get a window of their own, cut off by
+        the edge; none begins behind the picture (PyTorch's rule)
     impl : "naive" (the formula), "im2col" (NumPy), "loops" (compiled, to be read) or "numba" (tuned)
 
     Returns
@@ -122,7 +128,7 @@ def max_pool2d(
     """
     op = "max_pool2d"
     chosen = tier(op, IMPLS, impl)
-    window = check_window(op, x, kernel_size, stride, padding, dilation, impl)
+    window = check_window(op, x, kernel_size, stride, padding, dilation, ceil_mode, impl)
     return chosen.forward(x, window)
 
 
@@ -134,11 +140,42 @@ def max_pool2d_backward(
     stride: Stride | None = None,
     padding: PaddingLike = 0,
     dilation: Stride = 1,
+    ceil_mode: bool = False,
     impl: str = "numba",
 ) -> Array:
     """``dx[n, c, p, q] = Σ dy[n, c, i, j]`` over the windows that pixel (p, q) won; of equals, the first wins."""
     op = "max_pool2d_backward"
     chosen = tier(op, IMPLS, impl)
-    window = check_window(op, x, kernel_size, stride, padding, dilation, impl)
+    window = check_window(op, x, kernel_size, stride, padding, dilation, ceil_mode, impl)
     check_dy(op, dy, x, window)
     return chosen.backward(dy, x, window)
+
+
+def global_max_pool2d(x: Array, *, impl: str = "numba") -> Array:
+    """``y[n, c, 0, 0] = max over i, j of x[n, c, i, j]``: (N, C, H, W) to (N, C, 1, 1). `impl` as above.
+
+    Examples
+    --------
+    >>> global_max_pool2d(np.array([[[[1.0, 7], [3, 5]]]]), impl="naive")
+    array([[[[7.]]]])
+    """
+    op = "global_max_pool2d"
+    chosen = tier(op, IMPLS, impl)
+    check_images(op, x)
+    return chosen.forward(x, _whole(x))
+
+
+def global_max_pool2d_backward(dy: Array, x: Array, *, impl: str = "numba") -> Array:
+    """``dx[n, c, p, q] = dy[n, c, 0, 0]`` at the largest pixel, the first of equals, and 0 elsewhere."""
+    op = "global_max_pool2d_backward"
+    chosen = tier(op, IMPLS, impl)
+    check_images(op, x)
+    check_floats(op, dy=dy, x=x)
+    check_shape(op, "dy", dy, (*x.shape[:2], 1, 1), "N, C, 1, 1")
+    return chosen.backward(dy, x, _whole(x))
+
+
+def _whole(x: Array) -> Window:
+    """The one window that is the image."""
+    h, w = x.shape[2:]
+    return Window((h, w), (h, w), ((0, 0), (0, 0)), (1, 1), (1, 1))

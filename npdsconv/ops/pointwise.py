@@ -11,6 +11,7 @@ from typing import overload
 
 import numpy as np
 
+from npdsconv.ops._elsewhere import check_matrix, like_keras_matrix
 from npdsconv.ops._memory import check_memory
 from npdsconv.ops._tiers import Gradient, Terms, Tier, add_bias, bias_gradient, tier
 from npdsconv.ops.activations import check_cut
@@ -211,11 +212,11 @@ def pointwise_conv2d_backward(
 def check_pointwise(op: str, x: Array, w: Array, b: Array | None) -> None:
     check_floats(op, x=x, w=w, b=b)
     check_ndim(op, "x", x, "N, C, H, W")
-    check_ndim(op, "w", w, "O, C")
+    check_matrix(op, w)
     if w.shape[1] != x.shape[1]:
         raise ValueError(
             f"{op}: x has {x.shape[1]} channels, w reads {w.shape[1]}: w is (O, C)"
-            f"{likely_layout(x, w.shape[1])}"
+            f"{likely_layout(x, w.shape[1])}{like_keras_matrix(w, x.shape[1])}"
         )
     if b is not None:
         check_shape(op, "b", b, (len(w),), "O")

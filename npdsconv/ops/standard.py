@@ -13,6 +13,7 @@ from typing import Unpack, overload
 
 import numpy as np
 
+from npdsconv.ops._elsewhere import STANDARD, check_kernel, like_keras
 from npdsconv.ops._memory import check_window_memory
 from npdsconv.ops._tiers import Gradient, Terms, Tier, add_bias, bias_gradient, tier
 from npdsconv.ops.activations import check_cut
@@ -160,7 +161,7 @@ def conv2d(
     w : (O, C/groups, KH, KW)
     b : (O,), optional
     stride, dilation : int or (height, width); ``dilation=1`` is dense
-    padding : int, (height, width), ((top, bottom), (left, right)), "valid" or "same"
+    padding : int, (height, width), ((top, bottom), (left, right)), "valid", "same" or "same_lower"
     groups : int, divides C and O; output channel o sees only the inputs of its group g = o // (O/groups)
     impl : "naive" (the formula), "im2col" (NumPy), "loops" (compiled, to be read) or "numba" (tuned)
 
@@ -278,7 +279,9 @@ def check_conv2d(
         raise ValueError(
             f"{op}: x has {x.shape[1]} channels, w reads {w.shape[1]} in each of {groups} groups: "
             f"w is (O, C/groups, KH, KW){likely_layout(x, w.shape[1] * groups)}"
+            f"{like_keras(w, 2, x.shape[1] // groups, STANDARD)}"
         )
+    check_kernel(op, w, STANDARD)
     if b is not None:
         check_shape(op, "b", b, (len(w),), "O")
     window = resolve_window(op, x.shape[2:], w.shape[2:], stride, padding, dilation)

@@ -14,6 +14,7 @@ It is not the inverse: it gives back the shape that a convolution took, not the 
 from typing import Unpack, overload
 
 from npdsconv.ops import standard
+from npdsconv.ops._elsewhere import TRANSPOSED, check_kernel, like_keras
 from npdsconv.ops._memory import check_window_memory
 from npdsconv.ops._tiers import Gradient, Tier, add_bias, bias_gradient, tier
 from npdsconv.shapes import (
@@ -81,7 +82,7 @@ def conv_transpose2d(
     w : (C, O/groups, KH, KW), as PyTorch has it: the weights of a convolution from O channels to C
     b : (O,), optional
     stride : int or (height, width): how far apart two pixels of x lie in y
-    padding : int, (height, width), ((top, bottom), (left, right)), "valid" or "same"
+    padding : int, (height, width), ((top, bottom), (left, right)), "valid", "same" or "same_lower"
         That of the convolution: so many rows and columns are cut off y.
     dilation : int or (height, width)
     groups : int, divides C
@@ -89,7 +90,7 @@ def conv_transpose2d(
 
     Returns
     -------
-    y : (N, O, OH, OW), with OH = (H - 1)·sh - top - bottom + dh·(KH - 1) + 1; with "same" OH = H·sh
+    y : (N, O, OH, OW), with OH = (H - 1)·sh - top - bottom + dh·(KH - 1) + 1; with "same" and "same_lower" OH = H·sh
 
     Raises
     ------
@@ -181,7 +182,11 @@ def check_conv_transpose2d(
     outputs = w.shape[1] * groups
     standard.check_groups(op, x.shape[1], outputs, groups)
     if len(w) != x.shape[1]:
-        raise ValueError(f"{op}: x has {x.shape[1]} channels, w reads {len(w)}: w is (C, O/groups, KH, KW)")
+        raise ValueError(
+            f"{op}: x has {x.shape[1]} channels, w reads {len(w)}: w is (C, O/groups, KH, KW)"
+            f"{like_keras(w, 3, x.shape[1], TRANSPOSED)}"
+        )
+    check_kernel(op, w, TRANSPOSED)
     if b is not None:
         check_shape(op, "b", b, (outputs,), "O")
     size, kernel = (x.shape[2], x.shape[3]), (w.shape[2], w.shape[3])

@@ -10,8 +10,8 @@ import numpy as np
 
 from npdsconv.ops import avg_pooling
 from npdsconv.ops._memory import check_memory
-from npdsconv.ops._pooling import PoolTier, check_images
 from npdsconv.ops._tiers import tier
+from npdsconv.ops.pooling import PoolTier, check_images
 from npdsconv.shapes import Array, Pair, Stride, Window, check_floats, check_shape, pair
 
 # ---- every tier is that of average pooling, transposed ---------------------------------------------------------

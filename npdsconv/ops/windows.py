@@ -84,7 +84,7 @@ def im2col(
     ----------
     x : (N, C, H, W) float32 or float64
     kernel_size, stride, dilation : int or (height, width)
-    padding : int, (height, width), ((top, bottom), (left, right)), "valid" or "same"
+    padding : int, (height, width), ((top, bottom), (left, right)), "valid", "same" or "same_lower"
 
     Returns
     -------

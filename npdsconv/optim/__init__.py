@@ -13,6 +13,8 @@ that one step, ``optimizer.step(factor)``, and nothing is stored: the rate of st
 Rules and defaults are those of PyTorch (``torch.optim``), checked against it in the tests.
 """
 
+from npdsconv.optim.adagrad import Adagrad
+from npdsconv.optim.averaging import Average, add_l1
 from npdsconv.optim.optimizers import SGD, Adam, AdamW, Optimizer, clip_gradients
 from npdsconv.optim.schedules import (
     Schedule,
@@ -27,10 +29,13 @@ from npdsconv.optim.schedules import (
 
 __all__ = [
     "SGD",
+    "Adagrad",
     "Adam",
     "AdamW",
+    "Average",
     "Optimizer",
     "Schedule",
+    "add_l1",
     "clip_gradients",
     "constant",
     "cosine",

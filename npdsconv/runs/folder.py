@@ -4,34 +4,22 @@
 epoch, ``learning_curve.png`` and ``confusion.png`` for looking.
 """
 
-import csv
 import json
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from npdsconv import checkpoint
+from npdsconv import checkpoint, disk
 from npdsconv.checkpoint import Checkpoint
 from npdsconv.layers import Sequential
+from npdsconv.runs import history
+from npdsconv.runs import saved as saved_run
 from npdsconv.runs.job import Job
 from npdsconv.runs.recipe import Recipe
 from npdsconv.train import EpochResult
 
-COLUMNS = (
-    "epoch",
-    "steps",
-    "train_loss",
-    "train_accuracy",
-    "lr",
-    "seconds",
-    "held_out_loss",
-    "held_out_accuracy",
-)
-
-DIGITS = (
-    (1, 28, 28),
-    10,
-)  # shape and classes, where a checkpoint says neither: the first ones were all of digits
+PICTURES = ("learning_curve.png", "confusion.png")
 
 
 class RunFolder:
@@ -42,9 +30,30 @@ class RunFolder:
         self.checkpoint = self.path / "checkpoint.npz"
         self.config = self.path / "config.json"
         self.metrics = self.path / "metrics.csv"
+        self.history: list[history.Row] = []  # of the run that is being trained
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """The folder for this process alone, made if need be, and without what a killed process left in it.
+
+        Raises
+        ------
+        OSError
+            The folder cannot be made, or another process is training in it.
+        """
+        with _told(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+            lock = _lock(self.path)
+        try:
+            with _told(self.path):
+                disk.sweep(self.path, {self.checkpoint.name, self.config.name, self.metrics.name, *PICTURES})
+            yield
+        finally:
+            if lock is not None:
+                os.close(lock)
 
     def begin(self, recipe: Recipe) -> None:
-        """Make the folder and write the settings.
+        """Write the settings, and a table without rows.
 
         Raises
         ------
@@ -57,72 +66,64 @@ class RunFolder:
             raise FileExistsError(
                 f"train: {self.path} holds a run: continue it with --resume, or choose another --out"
             )
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            _replace(self.config, json.dumps(recipe.as_dict(), indent=2) + "\n")
-            _replace(self.metrics, ",".join(COLUMNS) + "\n")
-        except OSError as error:
-            raise type(error)(f"train: cannot write to {self.path}: {error.strerror or error}") from None
+        self.history = []
+        with _told(self.path):
+            _write(self.config, json.dumps(recipe.as_dict(), indent=2) + "\n")
+            _write(self.metrics, history.as_csv([]))
 
     def resume(self) -> tuple[Recipe, Checkpoint]:
-        """The settings and the last state of the run; epochs after that state are dropped from metrics.csv."""
-        if not self.checkpoint.exists():
+        """The settings and the last state of the run; nothing is written."""
+        if not disk.is_there(self.checkpoint):
             raise FileNotFoundError(
                 f"train: there is no run to resume in {self.path}: no file {self.checkpoint.name}"
             )
-        saved = checkpoint.load(self.checkpoint)
-        recipe = recipe_of(saved, self.checkpoint)
-        done = [row for row in self.rows() if int(row["epoch"]) <= saved.meta["epoch"]]
-        lines = [",".join(COLUMNS), *(",".join(row[name] for name in COLUMNS) for row in done)]
-        _replace(self.metrics, "\n".join(lines) + "\n")
+        recipe, saved = saved_run.read(self.checkpoint)
+        saved_run.build(self.checkpoint, recipe, saved)  # a state that does not fit is refused here
         return recipe, saved
 
+    def mend(self, saved: Checkpoint) -> None:
+        """Make ``metrics.csv`` the history of the state: no row too many, none missing, none torn."""
+        epoch = saved.meta["epoch"]
+        kept = history.kept(saved.meta.get("rows"), epoch)
+        self.history = self._rows()[:epoch] if kept is None else kept  # older checkpoints kept no history
+        with _told(self.path):
+            _write(self.metrics, history.as_csv(self.history))
+
     def record(self, job: Job, result: EpochResult | None) -> None:
-        """Save the state, then add the epoch's line: a line never speaks of a state that was not saved."""
+        """Save the state with its history, then the table: it never speaks of a state that was not saved."""
+        if result:
+            self.history = [*self.history, history.row(result)]
         checkpoint.save(
             self.checkpoint,
             model=job.model,
             optimizer=job.optimizer,
             epoch=result.epoch if result else 0,
+            rows=self.history,
             recipe=job.recipe.as_dict(),
             shape=job.shape,
             classes=job.classes,
         )
-        if result:
-            held = result.validation
-            values = (*result[:6], *((held.loss, held.accuracy) if held else ("", "")))
-            with self.metrics.open("a", newline="") as file:
-                csv.writer(file, lineterminator="\n").writerow(
-                    f"{v:.6g}" if isinstance(v, float) else v for v in values
-                )
+        with _told(self.path):
+            _write(self.metrics, history.as_csv(self.history))
 
     def rows(self) -> list[dict[str, str]]:
-        """The lines of metrics.csv."""
-        if not self.metrics.exists():
+        """The whole lines of metrics.csv."""
+        return [dict(zip(history.COLUMNS, row, strict=True)) for row in self._rows()]
+
+    def _rows(self) -> list[history.Row]:
+        try:
+            text = disk.read("metrics", self.metrics).decode("utf-8", "replace")
+        except OSError:
             return []
-        with self.metrics.open(newline="") as file:
-            return list(csv.DictReader(file))
+        return history.from_csv(text)
 
 
 def load_model(path: str | os.PathLike[str]) -> tuple[Sequential, Recipe, Checkpoint]:
     """Rebuild the model of a run folder or of a checkpoint file."""
     path = Path(path)
     file = path / "checkpoint.npz" if path.is_dir() else path
-    saved = checkpoint.load(file)
-    recipe = recipe_of(saved, file)
-    shape, classes = saved.meta.get("shape", DIGITS[0]), saved.meta.get("classes", DIGITS[1])
-    model = recipe.build_model(tuple(shape), classes)
-    model.load_state_dict(saved.state)
-    return model, recipe, saved
-
-
-def recipe_of(saved: Checkpoint, file: Path) -> Recipe:
-    """The recipe that a checkpoint carries."""
-    try:
-        return Recipe(**saved.meta["recipe"])
-    except (KeyError, TypeError):
-        pass
-    raise ValueError(f"{file} carries no recipe of this version: it was not written by `npdsconv train`")
+    recipe, saved = saved_run.read(file)
+    return saved_run.build(file, recipe, saved), recipe, saved
 
 
 def fresh_folder(recipe: Recipe) -> Path:
@@ -156,7 +157,34 @@ def _candidates(recipe: Recipe) -> Iterator[Path]:
         k += 1
 
 
-def _replace(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(text)
-    os.replace(temporary, path)
+def _write(path: Path, text: str) -> None:
+    with disk.replacing(path) as file:
+        file.write(text.encode("ascii"))
+
+
+@contextmanager
+def _told(folder: Path) -> Iterator[None]:
+    """Errors of the disk, with the name of the folder where they do not say more."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None:  # one of our own, a sentence already
+            raise
+        raise type(error)(f"train: cannot write to {folder}: {error.strerror or error}") from None
+
+
+def _lock(folder: Path) -> int | None:
+    """Keep other processes out, until this is closed or the process ends, however it does; it leaves no file."""
+    try:
+        import fcntl
+    except ImportError:  # not on this system
+        return None
+    place = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(place, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(place)
+        raise OSError(f"train: another process is training in {folder}") from None
+    except OSError:
+        pass  # a file system without locks
+    return place

@@ -4,7 +4,6 @@ A recipe is fixed before the test images are looked at: everything in it was cho
 """
 
 import dataclasses
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,12 +15,6 @@ from npdsconv.runs import settings
 from npdsconv.runs.settings import ANGLE, COUNT, NOT_NEGATIVE, ONE_OR_TWO, POSITIVE, SHARE, setting
 from npdsconv.shapes import check_choice
 
-MODELS: dict[str, Callable[..., Sequential]] = {
-    "separable_cnn": models.separable_cnn,
-    "small_cnn": models.small_cnn,
-    "mobilenet_v1": models.mobilenet_v1,
-    "mobilenet_v2": models.mobilenet_v2,
-}
 OPTIMIZERS = {"sgd": optim.SGD, "adam": optim.Adam, "adamw": optim.AdamW}
 SCHEDULES = ("one_cycle", "cosine", "step", "constant")
 GROUPS = ("data", "network", "training")
@@ -49,7 +42,7 @@ class Recipe:
     scale: float = setting(0.15, "data", "augmentation: share", SHARE)
     shear: float = setting(11.0, "data", "augmentation: degrees", ANGLE)
 
-    model: str = setting("separable_cnn", "network", "network", MODELS)
+    model: str = setting("separable_cnn", "network", "network; --list shows them", models.BUILDERS)
     standard: bool = setting(False, "network", "train the standard-convolution twin of the model")
     width: float = setting(1.0, "network", "factor on its channel counts", POSITIVE)
     # 2 is about twice as quick as 1, and as accurate on held-out images.
@@ -57,6 +50,7 @@ class Recipe:
         2, "network", "of separable_cnn: 2 halves the picture in the first convolution, 1 later", ONE_OR_TWO
     )
     dropout: float = setting(0.0, "network", "probability of dropping a unit before the dense layer", SHARE)
+    options: str = setting("", "network", "what else the network takes, such as 'dilations=1,1,1 width=0.5'")
     impl: str = setting("numba", "network", "tier of the layers", TIERS)
 
     epochs: int = setting(30, "training", "passes over the training images", COUNT)
@@ -72,6 +66,7 @@ class Recipe:
 
     def __post_init__(self) -> None:
         settings.check("recipe", self)
+        models.parse_options(self.model, self.options)
 
     def build_model(self, shape: tuple[int, int, int], classes: int) -> Sequential:
         """The network with its initial weights, which depend on the seed.
@@ -87,15 +82,19 @@ class Recipe:
             The network cannot take such images.
         """
         channels, height, width = shape
-        options: dict[str, Any] = {"dropout": self.dropout}
-        if self.model == "separable_cnn":
-            options["stem_stride"] = self.stem_stride
-        if self.model == "small_cnn":
-            if height != width:
-                raise ValueError(f"recipe: small_cnn takes square images, got {height}×{width}")
-            options = {"size": height}
-        options |= {"in_channels": channels, "classes": classes, "width": self.width}
-        model = MODELS[self.model](**options, rng=self.seed)
+        known = models.options_of(self.model)
+        options = models.parse_options(self.model, self.options)
+        for name, neutral in (("width", 1.0), ("dropout", 0.0), ("stem_stride", self.stem_stride)):
+            value = getattr(self, name)
+            if name in known:
+                options.setdefault(name, value)
+            elif value != neutral:
+                raise ValueError(f"recipe: {self.model} takes no {name}, got {value}")
+        if "size" in known:
+            if height != width and (self.model == "small_cnn" or options.get("ending") == "flatten"):
+                raise ValueError(f"recipe: {self.model} takes square images, got {height}×{width}")
+            options.setdefault("size", height)
+        model = models.build(self.model, in_channels=channels, classes=classes, rng=self.seed, **options)
         if self.standard:
             model = models.standard_twin(model, rng=self.seed)
         set_impl(model, self.impl)

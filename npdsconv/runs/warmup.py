@@ -69,7 +69,7 @@ def model_steps(model: Sequential, x: Array, labels: Array) -> Iterator[str]:
 def _helper(model: Sequential) -> Iterator[subprocess.Popen[bytes] | None]:
     """A second process that compiles the backward of separable blocks, if there are any, and leaves it in the cache.
 
-    That takes as long as all the rest. The caller may fail or be interrupted: then the process ends too.
+    That takes as long as all the rest. The caller may fail, be interrupted or killed: then the process ends too.
     """
     from npdsconv.kernels.block import backward_is_missing
 
@@ -80,7 +80,8 @@ def _helper(model: Sequential) -> Iterator[subprocess.Popen[bytes] | None]:
         return
     dtype = str(next(iter(model.parameters())).value.dtype)
     command, no = processes.command("compile_block", dtype), subprocess.DEVNULL
-    with subprocess.Popen(command, env=processes.environment(), stdin=no, stdout=no, stderr=no) as helper:
+    environment, pipe = processes.environment(with_parent=True), subprocess.PIPE
+    with subprocess.Popen(command, env=environment, stdin=pipe, stdout=no, stderr=no) as helper:
         try:
             yield helper
         finally:

@@ -176,8 +176,8 @@ def test_results_that_are_none_are_told(tmp_path):
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        (["ops", "--seconds", "0"], "--seconds must be above 0, got 0"),
-        (["ops", "--seconds", "nan"], "--seconds must be above 0, got nan"),
+        (["ops", "--seconds", "0"], "--seconds must be above 0 and finite, got 0"),
+        (["ops", "--seconds", "nan"], "--seconds must be above 0 and finite, got nan"),
         (["ops", "--threads", "0"], "--threads must be from 1 to"),
         (["ops", "--threads", "1", "99999"], "got 99999"),
         (["ops", "inference", "--only", "x"], "unrecognized arguments: inference"),

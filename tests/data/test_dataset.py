@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from npdsconv import data
-from npdsconv.data import Dataset, Split, dataset, holdout, load
+from npdsconv.data import Dataset, Split, choose, dataset, few, holdout, load
 
 
 @pytest.fixture(scope="module")
@@ -202,3 +202,57 @@ def test_holdout_refuses(size, error, message):
 def test_holdout_refuses_a_bad_seed():
     with pytest.raises(ValueError, match=r"holdout: seed -1 is not in 0 \.\. 2\*\*64 - 1"):
         holdout(labelled([30, 17, 8]), 5, seed=-1)
+
+
+# --- some classes, few labels -----------------------------------------------------------------------------
+def made(n=60, classes=5):
+    rng = np.random.default_rng(2)
+    halves = []
+    for k in (n, n // 2):
+        labels = np.arange(k) % classes
+        images = rng.integers(0, 256, (k, 2, 4, 3), np.uint8)
+        images[:, 0, 0, 0] = 10 * labels
+        halves.append(Split(images, labels))
+    return Dataset("made", *halves, ("ant", "bee", "cat", "dog", "eel"))
+
+
+def test_some_classes_are_numbered_anew():
+    chosen = choose(made(), [3, 0])
+    assert (chosen.classes, chosen.names) == (2, ("dog", "ant"))
+    for half, n in ((chosen.train, 24), (chosen.test, 12)):
+        assert len(half) == n
+        np.testing.assert_array_equal(half.images[:, 0, 0, 0], np.where(half.labels == 0, 30, 0))
+    assert made().names[1] == "bee"
+    assert load("mnist5k").names == tuple("0123456789")
+
+
+@pytest.mark.parametrize(
+    ("classes", "said"),
+    [
+        ([], r"choose: classes must be at least one, and all different, got \[\]"),
+        ([1, 1], r"all different, got \[1, 1\]"),
+        ([0, 7], r"choose: made has no images of class 7; its classes are \[0, 1, 2, 3, 4\]"),
+    ],
+)
+def test_classes_that_are_not_there(classes, said):
+    with pytest.raises(ValueError, match=said):
+        choose(made(), classes)
+
+
+def test_few_are_some_of_each_class():
+    split = made().train
+    some = few(split, 10, seed=4)
+    assert np.bincount(some.labels).tolist() == [2] * 5
+    assert all(any(np.array_equal(image, other) for other in split.images) for image in some.images)
+    np.testing.assert_array_equal(few(split, 10, seed=4).images, some.images)
+    assert (few(split, 10, seed=5).images != some.images).any()
+    assert few(split, 60) is split
+    for count in (0, 61):
+        with pytest.raises(ValueError, match=f"cannot hold out {count} of 60 images"):
+            few(split, count)
+
+
+def test_every_class_needs_a_name():
+    split = made().train
+    with pytest.raises(ValueError, match=r"Dataset: 2 names for 5 classes \(labels 0 to 4\)"):
+        Dataset("made", split, split, ("a", "b"))

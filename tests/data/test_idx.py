@@ -72,7 +72,7 @@ def test_a_flipped_byte_in_the_compressed_data_is_found(tmp_path):
 
 
 def test_a_missing_file(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"read_idx: no file .*absent"):
+    with pytest.raises(FileNotFoundError, match=r"read_idx: there is no file .*absent"):
         read_idx(tmp_path / "absent")
 
 

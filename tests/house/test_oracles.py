@@ -1,10 +1,7 @@
-"""Oracles that know nothing of this package: PyTorch, ONNX's own test cases, and what one op has to do with another.
+"""Oracles that know nothing of this package: PyTorch, and what one op has to do with another.
 
 Identities of one op alone are in ``tests/properties``.
 """
-
-import importlib
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -163,82 +160,6 @@ def test_im2col_is_pytorchs_unfold_and_col2im_its_fold(torch):
     np.testing.assert_array_equal(cols, unfolded.numpy())
     folded = torch.nn.functional.fold(unfolded, (8, 7), (3, 2), **options)
     assert_close(npdsconv.col2im(cols, (8, 7), (3, 2), **options), folded.numpy(), 1e-14, "col2im")
-
-
-# ---- the test cases of ONNX ----------------------------------------------------------------------------------
-
-
-def onnx_cases(op_type):
-    """(name, attributes, inputs, outputs) of every case that ONNX has for an operator."""
-    onnx = pytest.importorskip("onnx")
-    node = importlib.import_module("onnx.backend.test.case.node")
-    importlib.import_module(f"onnx.backend.test.case.node.{op_type.lower()}")  # it registers its cases
-    found = [(case.name, case.model, *case.data_sets[0]) for case in node._NodeTestCases]
-    for case in importlib.import_module("onnx.backend.test.loader").load_model_tests(
-        kind="pytorch-converted"
-    ):
-        model = onnx.load(Path(case.model_dir) / "model.onnx")
-        files = (Path(case.model_dir) / "test_data_set_0" / f"{kind}put_0.pb" for kind in ("in", "out"))
-        x, y = (onnx.numpy_helper.to_array(onnx.load_tensor(file)) for file in files)
-        weights = [onnx.numpy_helper.to_array(tensor) for tensor in model.graph.initializer]
-        found.append((case.name, model, [x, *weights], [y]))
-    for name, model, inputs, outputs in found:
-        first = model.graph.node[0]
-        if first.op_type == op_type and len(model.graph.node) == 1:
-            yield name, {a.name: onnx.helper.get_attribute_value(a) for a in first.attribute}, inputs, outputs
-
-
-def within_our_reach(attributes, x):
-    """Two dimensions, floats, the padding modes we have; and not too large for the naive tier."""
-    return (
-        x.ndim == 4
-        and x.dtype in (np.float32, np.float64)
-        and x.size < 10_000
-        and attributes.get("auto_pad", b"NOTSET") in (b"NOTSET", b"VALID", b"SAME_UPPER")
-        and not attributes.get("ceil_mode", 0)
-    )
-
-
-def our_options(attributes):
-    top, left, bottom, right = attributes.get("pads", (0, 0, 0, 0))
-    automatic = {b"VALID": "valid", b"SAME_UPPER": "same"}
-    return {
-        "stride": tuple(attributes.get("strides", (1, 1))),
-        "dilation": tuple(attributes.get("dilations", (1, 1))),
-        "padding": automatic.get(attributes.get("auto_pad"), ((top, bottom), (left, right))),
-    }
-
-
-@pytest.mark.parametrize("impl", TIERS)
-@pytest.mark.parametrize(("op_type", "least"), [("Conv", 15), ("MaxPool", 8), ("AveragePool", 8)])
-def test_onnx_cases(op_type, least, impl):
-    done = []
-    for name, attributes, inputs, (expected, *_) in onnx_cases(op_type):
-        if not within_our_reach(attributes, inputs[0]):
-            continue
-        options, groups = our_options(attributes), attributes.get("group", 1)
-        if op_type == "Conv":
-            found = [npdsconv.conv2d(*inputs, **options, groups=groups, impl=impl)]
-            x, w, *b = inputs
-            if groups == x.shape[1]:
-                w = w.reshape(groups, -1, *w.shape[2:])
-                found.append(npdsconv.depthwise_conv2d(x, w, *b, **options, impl=impl))
-        elif op_type == "MaxPool":
-            found = [npdsconv.max_pool2d(*inputs, tuple(attributes["kernel_shape"]), **options, impl=impl)]
-        else:
-            options["count_include_pad"] = bool(attributes.get("count_include_pad", 0))
-            found = [npdsconv.avg_pool2d(*inputs, tuple(attributes["kernel_shape"]), **options, impl=impl)]
-        for y in found:
-            assert_close(y, expected, 2e-6, name)
-        done.append(name)
-    assert len(done) >= least, done
-
-
-def test_onnx_cases_of_global_average_pooling():
-    cases = list(onnx_cases("GlobalAveragePool"))
-    assert len(cases) >= 2
-    for name, _, (x,), (expected,) in cases:
-        assert_close(npdsconv.global_avg_pool2d(x), expected, 2e-6, name)
 
 
 # ---- identities ----------------------------------------------------------------------------------------------

@@ -99,7 +99,7 @@ def test_what_is_refused_when_it_runs(layer):
         layer(normal(2, 4, 5, dtype=np.float32))
 
 
-SIDES = r'padding must be an int, \(left, right\), "valid" or "same", got '
+SIDES = r'padding must be an int, \(left, right\), "valid", "same" or "same_lower", got '
 
 
 @pytest.mark.parametrize(

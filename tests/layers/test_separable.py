@@ -4,14 +4,18 @@ import numpy as np
 import pytest
 from helpers import normal, settled
 
-from npdsconv import ops
+from npdsconv import complexity, ops
 from npdsconv.layers import (
     BatchNorm2d,
     DepthwiseConv2d,
     DepthwiseSeparableConv2d,
+    Layer,
+    LeakyReLU,
     PointwiseConv2d,
     ReLU,
     ReLU6,
+    Sequential,
+    pullback,
 )
 
 
@@ -37,6 +41,50 @@ def test_the_blocks_steps():
 def test_the_blocks_bias_can_be_chosen(batch_norm, bias):
     block = DepthwiseSeparableConv2d(3, 4, 3, batch_norm=batch_norm, bias=bias)
     assert (block.depthwise.bias is not None) == (block.pointwise.bias is not None) == bias
+
+
+def test_one_bias_is_enough_where_nothing_stands_between_the_steps():
+    """Keras' SeparableConv2D(100, 5) on ten channels: 10·25 + 10·100 + 100 numbers."""
+    plain = {"batch_norm": False, "mid_activation": None}
+
+    def count(**how):
+        return sum(p.value.size for p in DepthwiseSeparableConv2d(10, 100, 5, **how).parameters())
+
+    assert count(bias=True, **plain) == count(bias="pointwise", **plain) == 1350
+    assert count(bias=True, batch_norm=False) == count(bias=None, **plain) == 1360
+    assert count(bias="pointwise", batch_norm=False) == 1350
+    assert count(bias=False, **plain) == 1250
+    with pytest.raises(ValueError, match=r'bias must be True, False, None or "pointwise", got .both.$'):
+        count(bias="both")
+
+
+class Cube(Layer):
+    """A user's own activation."""
+
+    def forward(self, x, *, train):
+        return x**3, pullback(lambda dy: 3 * x**2 * dy)
+
+
+@pytest.mark.parametrize("impl", ["im2col", "numba"])
+def test_an_activation_can_be_a_layer_ones_own_too(impl):
+    own = Cube()
+    block = DepthwiseSeparableConv2d(
+        3, 4, 3, mid_activation=own, activation=LeakyReLU(0.2, impl=impl), rng=1, impl=impl
+    )
+    settled(block)
+    assert block.mid_activation is own
+    parts = Sequential(*block.steps(), fused=False)
+    x, dy = normal(2, 3, 6, 5), normal(2, 4, 4, 3, seed=1)
+    (y, back), (expected, back_of_parts) = (layer.forward(x, train=True) for layer in (block, parts))
+    assert y.min() < 0
+    np.testing.assert_allclose(y, expected, 1e-12, 1e-12)
+    np.testing.assert_allclose(back(dy), back_of_parts(dy), 1e-10, 1e-12)
+    assert complexity.summary(DepthwiseSeparableConv2d(3, 4, 3, activation="leaky_relu"), (3, 6, 5)).macs > 0
+
+
+def test_eps_and_momentum_are_those_of_both_norms():
+    block = DepthwiseSeparableConv2d(3, 4, 3, eps=1e-3, momentum=0.01)
+    assert {(norm.eps, norm.momentum) for norm in (block.bn1, block.bn2)} == {(1e-3, 0.01)}
 
 
 @pytest.mark.parametrize("impl", ["im2col", "numba"])

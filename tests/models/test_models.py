@@ -7,8 +7,10 @@ from npdsconv.layers import (
     BatchNorm2d,
     Concat,
     Conv2d,
+    DepthwiseConv2d,
     DepthwiseSeparableConv2d,
     Dropout,
+    LeakyReLU,
     Linear,
     PointwiseConv2d,
     ReLU,
@@ -249,3 +251,21 @@ def test_models_end_in_a_dense_layer_and_normalise_after_every_convolution():
             if isinstance(layer, Conv2d | PointwiseConv2d):
                 assert layer.bias is None
                 assert isinstance(after, BatchNorm2d)
+
+
+@pytest.mark.parametrize("make", [mobilenet_v1, mobilenet_v2])
+def test_mobilenets_can_be_those_of_another_framework(make):
+    """Padding, eps, momentum and activation reach every layer, and no two places share an activation."""
+    how = {"padding": "same", "eps": 1e-3, "momentum": 0.01, "activation": LeakyReLU(0.2)}
+    model = make(0.25, classes=5, **how, rng=0)
+    parts = list(model.modules())
+    norms = [part for part in parts if isinstance(part, BatchNorm2d)]
+    assert len(norms) > 20
+    assert {(norm.eps, norm.momentum) for norm in norms} == {(1e-3, 0.01)}
+    convolutions = [part for part in parts if isinstance(part, Conv2d | DepthwiseConv2d)]
+    assert {part.padding for part in convolutions} == {"same"}
+    activations = [part for part in parts if isinstance(part, LeakyReLU)]
+    assert len(set(map(id, activations))) == len(activations) > 20
+    assert not any(isinstance(part, ReLU | ReLU6) for part in parts)
+    assert count(model) == count(make(0.25, classes=5))
+    assert logits(model, images(2, 3, 32, 32)).shape == (2, 5)

@@ -1,5 +1,7 @@
 """Activations: by hand, at the ends of the number line, in any shape and memory layout; what they refuse."""
 
+import re
+
 import numpy as np
 import pytest
 from helpers import equal, normal
@@ -21,6 +23,27 @@ def test_activations_by_hand(impl, dtype):
     equal(npdsconv.relu_backward(dy, x, impl=impl), np.array([[0, 0, 0, 4], [5, 6, 7, 8]], dtype))
     equal(npdsconv.relu6(x, impl=impl), np.array([[0, 0, 0, 1], [5.5, 6, 6, 6]], dtype))
     equal(npdsconv.relu6_backward(dy, x, impl=impl), np.array([[0, 0, 0, 4], [5, 0, 0, 0]], dtype))
+
+
+@with_every_impl
+@with_both_dtypes
+def test_leaky_relu_by_hand(impl, dtype):
+    x = np.array([-np.inf, -8, -0.5, 0, 0.5, 6, np.inf, np.nan], dtype)
+    dy = np.array([7, 6, 5, 4, 3, 2, 1, 8], dtype)
+    steep = {"negative_slope": 0.25, "impl": impl}
+    equal(npdsconv.leaky_relu(x, **steep), np.array([-np.inf, -2, -0.125, 0, 0.5, 6, np.inf, np.nan], dtype))
+    dx = npdsconv.leaky_relu_backward(dy, x, **steep)
+    equal(dx[:-1], np.array([1.75, 1.5, 1.25, 1, 3, 2, 1], dtype))  # 0 is a kink: the slope of the left there
+    np.testing.assert_allclose(npdsconv.leaky_relu(x[1:2], impl=impl), [-0.08], rtol=1e-6)
+
+
+@pytest.mark.parametrize("slope", [np.nan, np.inf, "0.2", None, True])
+def test_a_slope_is_a_finite_number(slope):
+    message = f"leaky_relu: negative_slope must be a number in (-inf, inf), got {slope!r}"
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        npdsconv.leaky_relu(np.ones(2), negative_slope=slope)
+    with pytest.raises(ValueError, match=r"^LeakyReLU: negative_slope must be"):
+        npdsconv.layers.LeakyReLU(slope)
 
 
 @with_every_impl

@@ -19,6 +19,68 @@ def test_max_pooling_never_sends_gradient_into_the_padding(impl):
     np.testing.assert_array_equal(dx[0, 0], [[12, 9], [15, 9]])
 
 
+with_every_tier = pytest.mark.parametrize("impl", ["naive", "im2col", "loops", "numba"])
+
+
+@with_every_tier
+def test_which_zeros_count_in_a_mean(impl):
+    """TensorFlow's "same" counts pixels only, PyTorch's numbers count zeros; either can be asked for."""
+    ones, how = np.ones((1, 1, 4, 4)), {"stride": 2, "impl": impl}
+    corner = np.array([[1, 2 / 3], [2 / 3, 4 / 9]])
+    for padding, expected in (("same", 1), ("same_lower", 1), (((0, 1), (0, 1)), corner)):
+        np.testing.assert_allclose(npdsconv.avg_pool2d(ones, 3, padding=padding, **how)[0, 0], expected)
+    all_counted = npdsconv.avg_pool2d(ones, 3, padding="same", count_include_pad=True, **how)
+    np.testing.assert_allclose(all_counted[0, 0], corner)
+    lower = npdsconv.avg_pool2d(ones, 3, padding="same_lower", count_include_pad=True, **how)
+    np.testing.assert_allclose(lower[0, 0], corner[::-1, ::-1])
+    pixels = npdsconv.avg_pool2d(ones, 3, padding=((0, 1), (0, 1)), count_include_pad=False, **how)
+    np.testing.assert_allclose(pixels[0, 0], 1)
+
+
+@with_every_tier
+def test_sizes_rounded_up_by_hand(impl):
+    """Five pixels, windows of two in steps of two: the last one holds one pixel, and no zero."""
+    x, how = np.arange(1.0, 6).reshape(1, 1, 1, 5), {"stride": (1, 2), "ceil_mode": True, "impl": impl}
+    equal(npdsconv.max_pool2d(x, (1, 2), **how), np.array([[[[2.0, 4, 5]]]]))
+    equal(npdsconv.avg_pool2d(x, (1, 2), **how), np.array([[[[1.5, 3.5, 5]]]]))
+    dy = np.array([[[[10.0, 20, 30]]]])
+    equal(npdsconv.max_pool2d_backward(dy, x, (1, 2), **how), np.array([[[[0.0, 10, 0, 20, 30]]]]))
+    equal(npdsconv.avg_pool2d_backward(dy, x, (1, 2), **how), np.array([[[[5.0, 5, 10, 10, 30]]]]))
+    # Zeros that were asked for count; what rounding up adds behind them does not.
+    padded = npdsconv.avg_pool2d(x[..., :4], (1, 3), padding=((0, 0), (1, 0)), **how)
+    np.testing.assert_allclose(padded, [[[[(0 + 1 + 2) / 3, (2 + 3 + 4) / 3]]]])
+    # No window begins behind the picture: the third would, at 4.
+    equal(npdsconv.max_pool2d(x[..., :4], (1, 1), **how), np.array([[[[1.0, 3]]]]))
+    assert npdsconv.max_pool2d(x[..., :1], (1, 2), **how).shape == (1, 1, 1, 1)
+
+
+@with_every_tier
+def test_sizes_rounded_up_are_pytorchs(impl, torch):
+    rng = np.random.default_rng(5)
+    functions = torch.nn.functional
+    for _ in range(40):
+        k, s = rng.integers(1, 5, 2), rng.integers(1, 5, 2)
+        p, size = [int(rng.integers(0, n // 2 + 1)) for n in k], rng.integers(1, 9, 2) + k // 2
+        x = rng.standard_normal((1, 2, *size))
+        how = {"stride": tuple(map(int, s)), "padding": tuple(p), "ceil_mode": True}
+        kernel, tensor = tuple(map(int, k)), torch.tensor(x)
+        expected = functions.max_pool2d(tensor, kernel, **how).numpy()
+        assert_close(npdsconv.max_pool2d(x, kernel, **how, impl=impl), expected, 1e-14, f"{kernel} {how}")
+        for counted in (True, False):
+            expected = functions.avg_pool2d(tensor, kernel, **how, count_include_pad=counted).numpy()
+            found = npdsconv.avg_pool2d(x, kernel, **how, count_include_pad=counted, impl=impl)
+            assert_close(found, expected, 1e-14, f"{kernel} {how} {counted}")
+
+
+@with_every_tier
+def test_global_max_pooling(impl):
+    x = np.array([[[[1, 7, 3], [4, 7, 5]], [[-1, -2, -3], [-4, -5, np.nan]]]])
+    y = npdsconv.global_max_pool2d(x, impl=impl)
+    equal(y, np.array([[[[7]], [[np.nan]]]]))
+    dx = npdsconv.global_max_pool2d_backward(np.array([[[[12.0]], [[-3.0]]]]), x, impl=impl)
+    equal(dx, np.array([[[[0, 12, 0], [0, 0, 0]], [[0, 0, 0], [0, 0, -3.0]]]]))  # of equals the first wins
+
+
 @pytest.mark.parametrize("layout", LAYOUTS)
 @with_both_dtypes
 def test_global_average_pooling(dtype, layout):

@@ -21,6 +21,11 @@ RECIPES = {
     "adam+decay": (optim.Adam, {"lr": 0.01, "betas": (0.7, 0.95), "eps": 1e-3, "weight_decay": 0.1}),
     "adamw": (optim.AdamW, {"lr": 0.02, "betas": (0.8, 0.99), "weight_decay": 0.3}),
     "adamw default": (optim.AdamW, {}),
+    "adagrad": (
+        optim.Adagrad,
+        {"lr": 0.1, "lr_decay": 0.3, "eps": 1e-3, "weight_decay": 0.1, "initial_accumulator_value": 0.5},
+    ),
+    "adagrad default": (optim.Adagrad, {}),
 }
 every_recipe = pytest.mark.parametrize("recipe", RECIPES)
 
@@ -57,8 +62,10 @@ def textbook(recipe, w, gradients, factors):
     o = {"momentum": 0, "nesterov": False, "betas": (0.9, 0.999), "eps": 1e-8, "lr": 1e-3, "weight_decay": 0}
     if kind is optim.AdamW:
         o["weight_decay"] = 0.01
+    if kind is optim.Adagrad:
+        o.update(lr=1e-2, eps=1e-10, lr_decay=0)
     o.update(options)
-    m = v = 0.0
+    m, v = 0.0, o.get("initial_accumulator_value", 0.0)
     for t, (g, factor) in enumerate(zip(gradients, factors, strict=True), start=1):
         lr = o["lr"] * factor
         if kind is optim.AdamW:
@@ -68,6 +75,9 @@ def textbook(recipe, w, gradients, factors):
         if kind is optim.SGD:
             v = o["momentum"] * v + g
             w = w - lr * (g + o["momentum"] * v if o["nesterov"] else v)
+        elif kind is optim.Adagrad:
+            v = v + g**2
+            w = w - lr / (1 + (t - 1) * o["lr_decay"]) * g / (np.sqrt(v) + o["eps"])
         else:
             m = o["betas"][0] * m + (1 - o["betas"][0]) * g
             v = o["betas"][1] * v + (1 - o["betas"][1]) * g**2

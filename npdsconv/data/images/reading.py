@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from npdsconv import disk, text
 from npdsconv.data.batching import to_float
 
 from .colour import brightness
@@ -29,10 +31,10 @@ _HEIC = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
 def list_images(path: str | os.PathLike[str]) -> list[Path]:
     """The picture files that `path` means: itself, or those directly in the folder, sorted by name."""
     path = Path(path)
-    if path.is_file():
-        return [path]
-    if not path.is_dir():
+    if not disk.is_there(path):
         raise FileNotFoundError(f"list_images: no file or folder {path}")
+    if not path.is_dir():
+        return [disk.regular("list_images", path)]
     found = sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file())
     if not found:
         raise FileNotFoundError(f"list_images: no picture in the folder {path} ({' '.join(SUFFIXES)})")
@@ -60,25 +62,35 @@ def read_image(path: str | os.PathLike[str]) -> npt.NDArray[np.float32]:
     ------
     FileNotFoundError
         There is no such file.
+    OSError
+        It is a folder, a pipe or a device, or cannot be read.
     ValueError
         The file is not a picture, is damaged, or has too many pixels.
     """
-    from PIL import Image, ImageOps
-
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"read_image: no file {path}")
+    disk.regular("read_image", path)
     try:
         if _is_heic(path):
             _prepare_for_heic(path)
-        with _no_limit(Image):
-            picture = Image.open(path)
-        with picture:
-            _check_size(path, picture)
-            return _brightness(ImageOps.exif_transpose(picture))
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what is odd in a file that can be read none the less
+            return _opened(path)
+    except Exception as error:  # Pillow raises a dozen different types on broken bytes
         if str(error).startswith("read_image: "):
             raise
-        raise ValueError(f"read_image: {path} is not a picture that can be read: {error}") from error
+        reason = text.one_line(str(error)[:300]) or type(error).__name__
+        raise ValueError(f"read_image: {path} is not a picture that can be read: {reason}") from error
+
+
+def _opened(path: str | os.PathLike[str]) -> npt.NDArray[np.float32]:
+    from PIL import Image, ImageOps
+
+    with _no_limit(Image):
+        picture = Image.open(path)
+    with picture:
+        if picture.format == "EPS":
+            raise ValueError("it is a program in PostScript, which is not run here")
+        _check_size(path, picture)
+        return _brightness(ImageOps.exif_transpose(picture))
 
 
 @contextlib.contextmanager

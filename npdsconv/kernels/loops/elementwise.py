@@ -2,6 +2,7 @@
 
 # mypy: disable-error-code="no-untyped-def"
 import math
+from typing import Any
 
 import numpy as np
 
@@ -10,19 +11,19 @@ from npdsconv.kernels.machine.jit import kernel, prange
 from npdsconv.shapes import Array
 
 
-def forward(name: str, x: Array) -> Array:
-    """The activation of every number of x."""
+def forward(name: str, x: Array, *numbers: float) -> Array:
+    """The activation of every number of x; `numbers` are its own, where it has any."""
     value, _, *how = KERNELS[name]
     y = np.empty(x.size, x.dtype)
-    value(layout.flat(x), *map(x.dtype.type, how), y)
+    value(layout.flat(x), *map(x.dtype.type, (*how, *numbers)), y)
     return layout.unflat(y, x.shape)
 
 
-def backward(name: str, dy: Array, x: Array) -> Array:
+def backward(name: str, dy: Array, x: Array, *numbers: float) -> Array:
     """dy times the activation's derivative at x."""
     _, gradient, *how = KERNELS[name]
     dx = np.empty(x.size, x.dtype)
-    gradient(layout.flat(dy), layout.flat(x), *map(x.dtype.type, how), dx)
+    gradient(layout.flat(dy), layout.flat(x), *map(x.dtype.type, (*how, *numbers)), dx)
     return layout.unflat(dx, x.shape)
 
 
@@ -36,6 +37,18 @@ def cut(x, ceiling, y):
 def cut_gradient(dy, x, ceiling, dx):
     for k in prange(x.shape[0]):  # owns dx[k]
         dx[k] = dy[k] if x[k] > 0 and (x[k] < ceiling or ceiling == np.inf) else 0
+
+
+@kernel
+def leaky(x, slope, y):
+    for k in prange(x.shape[0]):  # owns y[k]
+        y[k] = x[k] if x[k] > 0 else x[k] * slope
+
+
+@kernel
+def leaky_gradient(dy, x, slope, dx):
+    for k in prange(x.shape[0]):  # owns dx[k]
+        dx[k] = dy[k] if x[k] > 0 else dy[k] * slope
 
 
 @kernel
@@ -68,9 +81,10 @@ def sigmoid_gradient(dy, x, one, dx):
 
 
 # Each with the constants it takes, which have to be of the arrays' dtype.
-KERNELS = {
+KERNELS: dict[str, tuple[Any, ...]] = {
     "relu": (cut, cut_gradient, np.inf),
     "relu6": (cut, cut_gradient, 6),
+    "leaky_relu": (leaky, leaky_gradient),  # and its slope
     "hard_swish": (hard_swish, hard_swish_gradient, 3),
     "sigmoid": (sigmoid, sigmoid_gradient, 1),
 }

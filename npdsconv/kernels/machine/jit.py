@@ -15,6 +15,7 @@ iteration owns what it writes, and partial sums are added in a fixed order.
 """
 
 import hashlib
+import logging
 import os
 import shutil
 import tempfile
@@ -22,7 +23,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from functools import wraps
+from functools import cache, wraps
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +31,8 @@ import numba
 from numba import prange
 from numba.core.caching import FunctionCache
 from numba.core.compiler_lock import global_compiler_lock
-from platformdirs import user_cache_path
 
+from npdsconv import disk
 from npdsconv.kernels.machine import waiting
 
 __all__ = [
@@ -73,9 +74,9 @@ def _make_folder() -> Path | None:
     digest = hashlib.sha256(b"\0".join(p.read_bytes() for p in sources)).hexdigest()[:16]
     # Others may use NUMBA_CACHE_DIR too: old digests are looked for in a folder of our own.
     chosen = os.environ.get("NUMBA_CACHE_DIR")
-    base = Path(chosen, "npdsconv") if chosen else user_cache_path("npdsconv") / "numba"
-    folder = base / digest
     try:
+        base = Path(chosen, "npdsconv") if chosen else disk.user_cache() / "numba"
+        folder = base / digest
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder) as probe:
             probe.write(bytes(1 << 20))  # on a full disk a file can be made, but not filled
@@ -84,9 +85,24 @@ def _make_folder() -> Path | None:
         for old in sorted(used, key=used.__getitem__)[:-_KEPT]:
             if used[old] < time.time() - _UNUSED:
                 shutil.rmtree(old, ignore_errors=True)
-    except OSError:
+    except OSError as error:
+        _say_not_kept(error)
         return None
     return folder
+
+
+@cache
+def _say_once(message: str) -> None:
+    logging.getLogger("npdsconv").warning(message)
+
+
+def _say_not_kept(error: OSError) -> None:
+    """A cache is not needed: nobody is stopped, but who waits for the compiler again and again should know why."""
+    if not _CONFIG.DISABLE_JIT:
+        _say_once(
+            f"npdsconv: compiled kernels are not kept ({error.strerror or error}), so each process compiles anew; "
+            f"NUMBA_CACHE_DIR can name a folder that can be written"
+        )
 
 
 _FOLDER = _make_folder()
@@ -113,8 +129,10 @@ class _Cache(FunctionCache):
             return None
 
     def save_overload(self, sig: Any, data: Any) -> None:
-        with suppress(OSError):  # the disk is full, or the folder gone
+        try:
             super().save_overload(sig, data)
+        except OSError as error:  # the disk is full, or the folder gone
+            _say_not_kept(error)
 
     def is_empty(self) -> bool:
         try:

@@ -8,6 +8,7 @@ import sys
 import numpy as np
 
 from npdsconv.ops.fused.block import Saved, separable_block_backward
+from npdsconv.runs import processes
 
 
 def compile_backward(dtype: str) -> None:
@@ -20,4 +21,5 @@ def compile_backward(dtype: str) -> None:
 
 
 if __name__ == "__main__":
+    processes.end_with_parent()
     compile_backward(sys.argv[1])

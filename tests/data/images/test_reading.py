@@ -96,9 +96,9 @@ def test_what_is_not_a_picture(tmp_path):
         ValueError, match=r"read_image: .*b\.png is not a picture that can be read: .*truncated"
     ):
         read_image(tmp_path / "b.png")
-    with pytest.raises(FileNotFoundError, match=r"read_image: no file .*c\.png"):
+    with pytest.raises(FileNotFoundError, match=r"read_image: there is no file .*c\.png"):
         read_image(tmp_path / "c.png")
-    with pytest.raises(FileNotFoundError, match="read_image: no file"):
+    with pytest.raises(OSError, match=r"read_image: cannot read .*: it is a folder, not a file"):
         read_image(tmp_path)
     blank = save(tmp_path / "d.png", np.full((9, 9), 255, np.uint8))
     with pytest.raises(ValueError, match=r"prepare: .*d\.png: blank: in 9x9 pixels"):

@@ -8,6 +8,7 @@ import numpy as np
 from npdsconv.ops._memory import check_memory, check_window_memory
 from npdsconv.shapes import (
     Array,
+    Padding,
     PaddingLike,
     Stride,
     Window,
@@ -15,7 +16,7 @@ from npdsconv.shapes import (
     check_ndim,
     check_shape,
     pair,
-    resolve_window,
+    resolve_pooling,
 )
 
 
@@ -37,14 +38,22 @@ def positions(shape: tuple[int, ...], window: Window) -> Iterator[tuple[tuple[in
         yield (n, c, i, j), field
 
 
-def taps_inside(size: tuple[int, ...], window: Window) -> list[Array]:
-    """For each axis: how many taps of each window fall on the image."""
+def taps_inside(size: tuple[int, ...], window: Window, margin: Padding = ((0, 0), (0, 0))) -> list[Array]:
+    """For each axis: how many taps of each window fall on the image, or on a margin around it."""
     counts = []
-    for n, out, k, s, d, (before, _) in zip(
-        size, window.output, window.kernel, window.stride, window.dilation, window.padding, strict=True
+    for n, out, k, s, d, (before, _), (above, below) in zip(
+        size,
+        window.output,
+        window.kernel,
+        window.stride,
+        window.dilation,
+        window.padding,
+        margin,
+        strict=True,
     ):
         start = np.arange(out) * s - before
-        first, behind = -(start // d), -((start - n) // d)  # the taps that lie before 0, and before n
+        first = -((start + above) // d)  # the taps that lie before the margin, and before what is behind it
+        behind = -((start - n - below) // d)
         counts.append(np.maximum(np.minimum(behind, k) - np.maximum(first, 0), 0))
     return counts
 
@@ -75,12 +84,13 @@ def check_window(
     stride: Stride | None,
     padding: PaddingLike,
     dilation: Stride,
+    ceil_mode: bool,
     impl: str,
 ) -> Window:
     """The geometry of a pooling op, if its arguments fit together and every window meets the image."""
     check_images(op, x)
     kernel = pair(op, "kernel_size", kernel_size)
-    window = resolve_window(op, x.shape[2:], kernel, kernel if stride is None else stride, padding, dilation)
+    window = resolve_pooling(op, x.shape[2:], kernel, stride, padding, dilation, ceil_mode)
     check_window_memory(op, x.shape, x.dtype, window, x.shape[1], im2col=impl == "im2col")
     kinds = min(window.output[1], window.kernel[1])
     check_memory(op, "a list of the taps of windows", (kinds, window.taps), np.int64)

@@ -1,0 +1,144 @@
+"""Files, read and written so that nothing is half done: what is no file is refused, what is written is whole.
+
+A pipe would let a reader wait for ever, and a device such as ``/dev/zero`` would fill the memory, so only regular files
+are read, and only they are written over. What is written goes to a temporary file beside its place and takes that place
+in one step: whoever is killed while writing leaves the old file, and a temporary one that `sweep` knows.
+"""
+
+import os
+import re
+import stat
+from collections.abc import Container, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+__all__ = ["LARGEST", "is_there", "read", "regular", "replacing", "sweep", "user_cache"]
+
+LARGEST = 4 << 30  # bytes: more than any file of ours, and less than a machine's memory
+
+_OTHERS = {
+    stat.S_ISDIR: "a folder",
+    stat.S_ISFIFO: "a pipe",
+    stat.S_ISCHR: "a device",
+    stat.S_ISBLK: "a device",
+    stat.S_ISSOCK: "a socket",
+}
+_TEMPORARY = re.compile(r"\.(?P<name>.+)\.(?P<pid>\d+)\.tmp")
+
+
+def regular(where: str, path: str | os.PathLike[str]) -> Path:
+    """`path`, if it is a file that has an end.
+
+    Parameters
+    ----------
+    where : the name of the function that asks, for the errors
+
+    Raises
+    ------
+    FileNotFoundError
+        There is nothing of that name.
+    OSError
+        It cannot be looked at, is no file, or has more than `LARGEST` bytes.
+    """
+    try:
+        status = os.stat(path)
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{where}: there is no file {os.fspath(path)}") from None
+    except (OSError, ValueError) as error:  # ValueError: a name with a zero byte in it
+        kind = type(error) if isinstance(error, OSError) else OSError
+        raise kind(f"{where}: cannot read {os.fspath(path)!r}: {_reason(error)}") from None
+    if what := _other(status.st_mode):
+        raise OSError(f"{where}: cannot read {os.fspath(path)}: it is {what}, not a file")
+    if status.st_size > LARGEST:
+        raise OSError(
+            f"{where}: cannot read {os.fspath(path)}: it has {status.st_size:,} bytes, more than {LARGEST:,}"
+        )
+    return Path(path)
+
+
+def read(where: str, path: str | os.PathLike[str]) -> bytes:
+    """The content of a file; errors as for `regular`."""
+    file = regular(where, path)
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise type(error)(f"{where}: cannot read {file}: {_reason(error)}") from None
+
+
+@contextmanager
+def replacing(target: Path) -> Iterator[BinaryIO]:
+    """A file to write to; when all is written and on the disk, it takes the place of `target` in one step.
+
+    Raises
+    ------
+    OSError
+        It cannot be written, or what is there is a device, a pipe or a folder; what is there is left as it is.
+    """
+    if target.exists() and (what := _other(target.stat().st_mode)):
+        raise OSError(f"it is {what}, not a file")
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)  # also after Ctrl-C; nothing to do once it has become the target
+
+
+def is_there(path: Path) -> bool:
+    """Whether there is anything of that name; False too where it cannot be looked at."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
+
+
+def user_cache() -> Path:
+    """The folder in the user's cache for what this package keeps.
+
+    Raises
+    ------
+    OSError
+        The system knows no home folder for the user.
+    """
+    from platformdirs import user_cache_path
+
+    folder = user_cache_path("npdsconv")
+    if not folder.is_absolute():  # the name of the home folder stays "~" where nobody knows it
+        raise OSError("there is no home folder: set HOME or XDG_CACHE_HOME")
+    return folder
+
+
+def sweep(folder: Path, names: Container[str]) -> None:
+    """Remove the temporary files that `replacing` left for these names when a process was killed.
+
+    Those of a process that is alive are left alone: it may be writing.
+    """
+    for path in folder.glob(".*.tmp"):
+        found = _TEMPORARY.fullmatch(path.name)
+        if found and found["name"] in names and not _alive(int(found["pid"])) and path.is_file():
+            path.unlink(missing_ok=True)
+
+
+def _other(mode: int) -> str:
+    """What something is that is no regular file; empty if it is one."""
+    return next((what for test, what in _OTHERS.items() if test(mode)), "")
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)
+
+
+def _alive(pid: int) -> bool:
+    if os.name != "posix":
+        return True  # there, asking would end the process
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        pass
+    return True

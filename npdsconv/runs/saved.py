@@ -1,0 +1,87 @@
+"""What the checkpoint of a run says of itself, believed only after a look: a file may lie, by damage or on purpose."""
+
+import dataclasses
+import itertools
+from pathlib import Path
+from typing import Any
+
+from npdsconv import checkpoint
+from npdsconv.checkpoint import Checkpoint
+from npdsconv.layers import Sequential
+from npdsconv.runs.recipe import Recipe
+
+_SMALL = 10**7  # numbers
+_SHOWN = 400  # characters of what is wrong in a file: it may hold a text of any length
+# shape and classes, where a checkpoint says neither: the first ones were all of digits
+DIGITS: dict[str, Any] = {"shape": [1, 28, 28], "classes": 10}
+
+
+def read(file: Path) -> tuple[Recipe, Checkpoint]:
+    """The recipe of a run and its checkpoint, whose ``meta`` has an epoch, a shape and classes that make sense.
+
+    Raises
+    ------
+    ValueError
+        It carries no recipe, or what it says cannot be.
+    """
+    saved = checkpoint.load(file)
+    recipe = _recipe(file, saved)
+    meta = DIGITS | saved.meta
+    epoch: Any = meta.get("epoch")
+    shape, classes = meta["shape"], meta["classes"]
+    if not (_count(epoch, 0) and epoch <= recipe.epochs):
+        raise ValueError(f"{file} is damaged: it says epoch {epoch!r:.40} of {recipe.epochs}")
+    if not (isinstance(shape, list) and len(shape) == 3 and all(_count(n) for n in (*shape, classes))):
+        raise ValueError(f"{file} is damaged: it says images of {shape!r:.40} in {classes!r:.40} classes")
+    return recipe, saved._replace(meta=meta)
+
+
+def build(file: Path, recipe: Recipe, saved: Checkpoint) -> Sequential:
+    """The network of a run, with the state that was saved.
+
+    Raises
+    ------
+    TypeError, ValueError
+        The state does not fit the recipe; the file is named.
+    """
+    shape, classes = tuple(saved.meta["shape"]), saved.meta["classes"]
+    try:
+        model = _built(recipe, shape, classes, saved)
+        model.load_state_dict(saved.state)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{file}: {str(error)[:_SHOWN]}") from None
+    return model
+
+
+def _recipe(file: Path, saved: Checkpoint) -> Recipe:
+    settings = saved.meta.get("recipe")
+    known = {field.name for field in dataclasses.fields(Recipe)}
+    if not isinstance(settings, dict) or not settings.keys() <= known:
+        raise ValueError(f"{file} carries no recipe of this version: it was not written by `npdsconv train`")
+    try:
+        return Recipe(**settings)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{file}: {str(error)[:_SHOWN]}") from None
+
+
+def _built(recipe: Recipe, shape: tuple[int, ...], classes: int, saved: Checkpoint) -> Sequential:
+    """The network, built from smaller ones up, so that a width that is a lie costs no more memory than the state."""
+    sides = {n for array in saved.state.values() if array.size for n in array.shape}
+    if not {shape[0], classes} <= sides:
+        raise ValueError(f"the state has nothing of {shape[0]} channels and {classes} classes")
+    numbers = sum(array.size for array in saved.state.values())
+    most = max(numbers, _SMALL)  # of a small one that does not fit, more can be said
+    for growth in itertools.count():
+        width = min(recipe.width, 2.0**growth)
+        height, across = (min(n, 32 << growth) for n in shape[1:])
+        smaller = dataclasses.replace(recipe, width=width)
+        model = smaller.build_model((shape[0], height, across), classes)
+        if sum(p.value.size for p in model.parameters()) > most:
+            raise ValueError(f"the state has {numbers:,} numbers, too few for the network that it names")
+        if (width, height, across) == (recipe.width, *shape[1:]):
+            return model
+    raise AssertionError("sizes grow without end")
+
+
+def _count(value: object, least: int = 1) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value < 1 << 31

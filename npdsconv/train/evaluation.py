@@ -1,0 +1,67 @@
+"""What a model has learned: predictions, and how good they are."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from npdsconv.data import to_float
+from npdsconv.layers import Layer
+from npdsconv.metrics import confusion_matrix
+from npdsconv.ops.losses import softmax, softmax_cross_entropy
+from npdsconv.shapes import Array, check_ndim
+from npdsconv.train.steps import dtype_of
+
+
+class Evaluation(NamedTuple):
+    """What `evaluate` measures."""
+
+    accuracy: float  # share of images classified correctly
+    loss: float  # mean cross-entropy in nats, without label smoothing
+    predictions: Array  # (N,) int64, the most probable class
+    probabilities: Array  # (N, classes)
+    confusion: Array  # (classes, classes) int64: row = true class, column = predicted class
+
+
+def evaluate(model: Layer, images: Array, labels: Array, *, batch_size: int = 256) -> Evaluation:
+    """Measure a model. Nothing is changed, not even the running statistics.
+
+    Parameters
+    ----------
+    model : Layer
+        Maps images to logits (N, classes).
+    images : (N,C,H,W) uint8, or float32 or float64
+        As for `train_step`.
+    labels : (N,) integers
+    batch_size : int
+        Images at a time; it bounds the memory.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If there are no images, or images, labels and model do not fit together.
+    """
+    labels = np.asarray(labels)
+    if labels.shape != (len(images),):
+        raise ValueError(
+            f"evaluate: labels have shape {labels.shape}, expected ({len(images)},), one for each image"
+        )
+    loss, probabilities = softmax_cross_entropy(_logits("evaluate", model, images, batch_size), labels)
+    predictions = probabilities.argmax(axis=1)
+    accuracy = float(np.mean(predictions == labels))
+    confusion = confusion_matrix(labels, predictions, probabilities.shape[1])
+    return Evaluation(accuracy, loss, predictions, probabilities, confusion)
+
+
+def predict(model: Layer, images: Array, *, batch_size: int = 256) -> Array:
+    """The model's probabilities (N, classes) for images (N,C,H,W), as in `evaluate`."""
+    return softmax(_logits("predict", model, images, batch_size))
+
+
+def _logits(where: str, model: Layer, images: Array, batch_size: int) -> Array:
+    if batch_size < 1:
+        raise ValueError(f"{where}: batch size {batch_size} is below 1")
+    starts = range(0, max(len(images), 1), batch_size)  # no images: one empty batch, which gives (0, classes)
+    dtype = dtype_of(model.parameters())
+    logits = [model(to_float(images[i : i + batch_size]).astype(dtype, copy=False)) for i in starts]
+    check_ndim(where, "the model's output", logits[0], "N, classes")
+    return np.concatenate(logits)
