@@ -20,6 +20,7 @@ from npdsconv import show_versions, signals, text
 
 COMMANDS = {
     "train": "train a network on digits",
+    "finetune": "go on from a trained network, for other classes",
     "evaluate": "measure a trained network",
     "predict": "recognise digits in picture files",
     "gradcheck": "check every hand-written gradient",

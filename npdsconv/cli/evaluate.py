@@ -7,7 +7,7 @@ from npdsconv import data, metrics, text, train
 from npdsconv.cli import Outcome, which_run
 from npdsconv.cli.names import file_name
 from npdsconv.runs.folder import load_model
-from npdsconv.runs.job import score_name
+from npdsconv.runs.job import chosen_classes, score_name
 from npdsconv.runs.recipe import RECIPES
 
 AVERAGES: tuple[Literal["macro", "micro"], ...] = ("macro", "micro")
@@ -32,16 +32,17 @@ def run(args: argparse.Namespace) -> Outcome:
             "evaluate: the test images of mnist5k are among the training images of mnist, on which this model was "
             "trained: the score would mean nothing"
         )
-    test = data.load(name, args.data_dir).test
+    chosen = chosen_classes(recipe, data.load(name, args.data_dir))
+    test = chosen.test
     result = train.evaluate(model, test.images, test.labels)
     label = score_name(name)
     print(f"{path}: epoch {saved.meta['epoch']} of {recipe.epochs}, {label}, {len(test):,} images")
     print(f"accuracy {result.accuracy:.2%}   loss {result.loss:.4f}\n")
     print(metrics.report(test.labels, result.predictions))
     print("\nconfusion (rows: truth, columns: prediction)")
-    digits = [str(k) for k in range(len(result.confusion))]
-    rows = [(k, *row) for k, row in zip(digits, result.confusion.tolist(), strict=True)]
-    print(text.as_text(("", *digits), rows, total=False))
+    names = chosen.names
+    rows = [(k, *row) for k, row in zip(names, result.confusion.tolist(), strict=True)]
+    print(text.as_text(("", *names), rows, total=False))
     return Outcome(
         {
             "scored_on": label,

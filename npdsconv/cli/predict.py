@@ -45,18 +45,19 @@ def run(args: argparse.Namespace) -> Outcome:
     """Print, for each picture, the digit and the probabilities of all ten, or why it was left out."""
     place, pictures = _run_and_pictures(args)
     path = which_run.named("predict", place, args.run)
-    model = load_model(path or shipped.path())[0]
+    model, _, saved = load_model(path or shipped.path())
+    names = saved.meta["names"]
     if path is None:
         print(f"{OWN}: {shipped.ACCURACY['mnist']:.2%} of MNIST's test images; --run RUN takes another\n")
     looked = [one for picture in pictures for one in _look(picture)]
     seen = [one.seen for one in looked if one.seen is not None]
-    probabilities = train.predict(model, np.stack(seen)[:, None]) if seen else np.empty((0, 10))
+    probabilities = train.predict(model, np.stack(seen)[:, None]) if seen else np.empty((0, len(names)))
     answers = iter(probabilities)
     answered = [(one, None if one.seen is None else next(answers)) for one in looked]
-    _print(answered, probabilities.shape[1])
+    _print(answered, names)
     if args.save and seen:
         _save(Path(args.save), looked)
-    return Outcome(_report(answered, path), _code(looked))
+    return Outcome(_report(answered, path, names), _code(looked))
 
 
 def _look(picture: str) -> list[Looked]:
@@ -80,26 +81,37 @@ def _reason(error: Exception, file: str) -> str:
     return said.removeprefix(file).lstrip(": ").removesuffix(f" {file}")
 
 
-def _print(answered: list[tuple[Looked, np.ndarray | None]], classes: int) -> None:
-    columns = (f"<{max(len(one.file) for one, _ in answered)}", ">5", *[">6"] * classes)
-    print(text.line(("", "digit", *map(str, range(classes))), columns))
+def _print(answered: list[tuple[Looked, np.ndarray | None]], names: list[str]) -> None:
+    columns = [f"<{max(len(one.file) for one, _ in answered)}", f">{max(5, *map(len, names))}"]
+    columns += [f">{max(6, len(name))}" for name in names]
+    print(text.line(("", "digit" if all(map(str.isdecimal, names)) else "class", *names), columns))
     for one, p in answered:
         if p is None:
             print(text.line((one.file, "-", f"left out: {one.reason}"), (*columns[:2], "")))
         else:
-            print(text.line((one.file, int(p.argmax()), *(f"{share:.1%}" for share in p)), columns))
+            print(text.line((one.file, names[p.argmax()], *(f"{share:.1%}" for share in p)), columns))
 
 
-def _report(answered: list[tuple[Looked, np.ndarray | None]], path: Path | None) -> dict[str, Any]:
+def _report(
+    answered: list[tuple[Looked, np.ndarray | None]], path: Path | None, names: list[str]
+) -> dict[str, Any]:
     return {
         "predictions": [
-            {"file": one.file, "digit": int(p.argmax()), "probabilities": [round(float(v), 6) for v in p]}
+            {
+                "file": one.file,
+                "digit": _digit(names[p.argmax()]),
+                "probabilities": [round(float(v), 6) for v in p],
+            }
             for one, p in answered
             if p is not None
         ],
         "left_out": [{"file": one.file, "reason": one.reason} for one, p in answered if p is None],
         "run": None if path is None else str(path),
     }
+
+
+def _digit(name: str) -> int | str:
+    return int(name) if name.isdecimal() else name
 
 
 def _code(looked: list[Looked]) -> int:

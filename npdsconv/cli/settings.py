@@ -31,7 +31,7 @@ def add(parser: Any, *names: str) -> None:
             type=field.type,
             choices=choices,
             metavar=None if choices else _METAVARS[field.type],
-            help=f"{help} (default {_default(name)})",
+            help=f"{help} (default {_default(name)})" if _default(name) else help,
         )
 
 

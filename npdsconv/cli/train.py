@@ -66,21 +66,7 @@ def run(args: argparse.Namespace) -> Outcome:
         npdsconv.set_num_threads(args.threads)
     folder, chosen, saved = _choose(args)
     dataset = data.load(chosen.dataset, args.data_dir)
-    job = prepare(chosen, dataset, saved, _progress())
-    seconds = _train(folder, job, saved)
-    evaluation = job.measure()
-    _pictures(folder, evaluation.confusion, job.scored_on)
-    report: dict[str, Any] = {
-        "scored_on": job.scored_on,
-        "accuracy": evaluation.accuracy,
-        "loss": evaluation.loss,
-        "f1_macro": f1(job.score.labels, evaluation.predictions),
-        "epochs": chosen.epochs,
-        "train_seconds": seconds,
-        "model": _costs(job, job.model),
-        "out": str(folder.path),
-        "config": chosen.as_dict(),
-    }
+    job, report = trained(folder, chosen, dataset, saved)
     if not chosen.standard:
         report["twin"] = _costs(job, models.standard_twin(job.model, rng=chosen.seed))
         as_twin = dataclasses.replace(chosen, standard=True)
@@ -91,6 +77,27 @@ def run(args: argparse.Namespace) -> Outcome:
     print(_table(report))
     print(_next(report))
     return Outcome(report)
+
+
+def trained(
+    folder: RunFolder, chosen: Recipe, dataset: Dataset, saved: Checkpoint | None
+) -> tuple[Job, dict[str, Any]]:
+    """Train by a recipe to its end and measure once; the job as it is then, and the report of it."""
+    job = prepare(chosen, dataset, saved, _progress())
+    seconds = _train(folder, job, saved)
+    evaluation = job.measure()
+    _pictures(folder, evaluation.confusion, job.scored_on)
+    return job, {
+        "scored_on": job.scored_on,
+        "accuracy": evaluation.accuracy,
+        "loss": evaluation.loss,
+        "f1_macro": f1(job.score.labels, evaluation.predictions),
+        "epochs": chosen.epochs,
+        "train_seconds": seconds,
+        "model": _costs(job, job.model),
+        "out": str(folder.path),
+        "config": chosen.as_dict(),
+    }
 
 
 def _list() -> Outcome:

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy.typing as npt
 
-from npdsconv import disk
+from npdsconv import disk, text
 
 from . import files, idx
 
@@ -125,7 +125,9 @@ def _download(url: str, path: Path) -> None:
             if answer.length:
                 raise OSError(f"it ended {answer.length:,} bytes too early")
     except http.client.HTTPException as error:
-        raise OSError(f"it does not speak HTTP: {type(error).__name__} {error}") from None
+        raise OSError(
+            f"it does not speak HTTP: {type(error).__name__} {text.one_line(str(error)[:60])}"
+        ) from None
 
 
 def _bar(total: int | None) -> Any:

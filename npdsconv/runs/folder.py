@@ -102,6 +102,7 @@ class RunFolder:
             recipe=job.recipe.as_dict(),
             shape=job.shape,
             classes=job.classes,
+            names=job.names,
         )
         with _told(self.path):
             _write(self.metrics, history.as_csv(self.history))

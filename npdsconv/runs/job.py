@@ -4,12 +4,13 @@ import dataclasses
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from npdsconv import data, train
+from npdsconv import data, models, train
 from npdsconv.checkpoint import Checkpoint
 from npdsconv.data import Dataset, Split
 from npdsconv.layers import Sequential
 from npdsconv.optim import Optimizer
-from npdsconv.runs.recipe import Recipe
+from npdsconv.runs import start
+from npdsconv.runs.recipe import Recipe, parse_classes
 from npdsconv.train import EpochResult, Evaluation
 
 
@@ -26,6 +27,7 @@ class Job:
     model, optimizer : as they are before the next epoch
     results : an `EpochResult` after each epoch
     start : epochs that are done already
+    names : of the classes, by label
     """
 
     recipe: Recipe
@@ -38,6 +40,7 @@ class Job:
     optimizer: Optimizer
     results: Iterator[EpochResult]
     start: int
+    names: tuple[str, ...]
 
     def measure(self) -> Evaluation:
         """The score of the model as it is now."""
@@ -62,15 +65,21 @@ def prepare(
     TypeError, ValueError
         Settings that do not fit each other or the data.
     """
+    dataset = chosen_classes(recipe, dataset)
     learn, held = dataset.train, None
     if recipe.hold_out:
         learn, held = data.holdout(dataset.train, recipe.hold_out, seed=recipe.seed)
+    if recipe.labels:
+        learn = data.few(learn, recipe.labels, seed=recipe.seed)
     model = recipe.build_model(dataset.shape, dataset.classes)
+    if saved is None:
+        start.begin(model, recipe)
+    models.learn_only(model, recipe.learn)
     optimizer = recipe.build_optimizer(model)
     if saved is not None:
         model.load_state_dict(saved.state)
         optimizer.load_state_dict(saved.optimizer)
-    start = 0 if saved is None else saved.meta["epoch"]
+    done = 0 if saved is None else saved.meta["epoch"]
     settings: dict[str, Any] = {
         "epochs": recipe.epochs,
         "batch_size": recipe.batch_size,
@@ -80,7 +89,7 @@ def prepare(
         "augment": recipe.build_augment(),
         "label_smoothing": recipe.label_smoothing,
         "validation": held,
-        "start_epoch": start,
+        "start_epoch": done,
         "progress": progress,
     }
     return Job(
@@ -93,8 +102,15 @@ def prepare(
         model=model,
         optimizer=optimizer,
         results=train.epochs(model, learn, optimizer, **settings),
-        start=start,
+        start=done,
+        names=dataset.names,
     )
+
+
+def chosen_classes(recipe: Recipe, dataset: Dataset) -> Dataset:
+    """The classes of a data set that a recipe is about."""
+    classes = parse_classes(recipe.classes)
+    return data.choose(dataset, classes) if classes else dataset
 
 
 def score_name(dataset: str) -> str:

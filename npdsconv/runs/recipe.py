@@ -7,7 +7,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-from npdsconv import models, optim
+from npdsconv import init, models, optim
 from npdsconv.data import NAMES, Affine, Augment, steps_per_epoch
 from npdsconv.layers import Sequential, set_impl
 from npdsconv.ops._tiers import TIERS
@@ -18,6 +18,31 @@ from npdsconv.shapes import check_choice
 OPTIMIZERS = {"sgd": optim.SGD, "adam": optim.Adam, "adamw": optim.AdamW}
 SCHEDULES = ("one_cycle", "cosine", "step", "constant")
 GROUPS = ("data", "network", "training")
+FROM_START = ("pretrained", "mixed")
+"""Initial weights from another run: all that fit, or those of the depthwise steps alone; never its head."""
+INITS = ("own", *FROM_START, *init.SCHEMES)
+
+
+def parse_classes(text: str) -> tuple[int, ...]:
+    """Labels as one writes them: single ones and spans, with commas between. None at all means all.
+
+    Raises
+    ------
+    ValueError
+        It is something else, or a label comes twice.
+
+    >>> parse_classes("0-3,7")
+    (0, 1, 2, 3, 7)
+    """
+    found: list[int] = []
+    for word in text.split(",") if text else ():
+        first, _, last = word.partition("-")
+        if not (first.isdecimal() and (last or first).isdecimal() and len(word) < 12):
+            raise ValueError(f"recipe: classes must be like 0-4 or 1,3,5, got {text!r}")
+        found += range(int(first), int(last or first) + 1)
+    if len(set(found)) < len(found):
+        raise ValueError(f"recipe: classes must be all different, got {text!r}")
+    return tuple(found)
 
 
 @dataclass(frozen=True)
@@ -37,6 +62,10 @@ class Recipe:
         "training images to measure with, in place of the test images: to choose settings",
         NOT_NEGATIVE,
     )
+    classes: str = setting("", "data", "only these classes, such as 0-4 or 1,3,5; all by default")
+    labels: int = setting(
+        0, "data", "images to learn from, some of each class; 0: all there are", NOT_NEGATIVE
+    )
     rotate: float = setting(15.0, "data", "augmentation: degrees", NOT_NEGATIVE)
     shift: float = setting(2.0, "data", "augmentation: pixels", NOT_NEGATIVE)
     scale: float = setting(0.15, "data", "augmentation: share", SHARE)
@@ -52,6 +81,13 @@ class Recipe:
     dropout: float = setting(0.0, "network", "probability of dropping a unit before the dense layer", SHARE)
     options: str = setting("", "network", "what else the network takes, such as 'dilations=1,1,1 width=0.5'")
     impl: str = setting("numba", "network", "tier of the layers", TIERS)
+    start: str = setting(
+        "", "network", "a run whose weights to start from, or mnist: the network in the package"
+    )
+    init: str = setting(
+        "own", "network", "initial weights: the network's own, those of --start, or by a scheme", INITS
+    )
+    learn: str = setting("all", "network", "what goes on learning; the rest is frozen", models.PARTS)
 
     epochs: int = setting(30, "training", "passes over the training images", COUNT)
     batch_size: int = setting(64, "training", "images in a step", COUNT)
@@ -67,6 +103,12 @@ class Recipe:
     def __post_init__(self) -> None:
         settings.check("recipe", self)
         models.parse_options(self.model, self.options)
+        parse_classes(self.classes)
+        if bool(self.start) != (self.init in FROM_START):
+            given = f"start {self.start!r}" if self.start else "no start"
+            raise ValueError(
+                f"recipe: init {self.init} does not go with {given}: {', '.join(FROM_START)} need one"
+            )
 
     def build_model(self, shape: tuple[int, int, int], classes: int) -> Sequential:
         """The network with its initial weights, which depend on the seed.

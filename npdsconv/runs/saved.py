@@ -33,6 +33,8 @@ def read(file: Path) -> tuple[Recipe, Checkpoint]:
         raise ValueError(f"{file} is damaged: it says epoch {epoch!r:.40} of {recipe.epochs}")
     if not (isinstance(shape, list) and len(shape) == 3 and all(_count(n) for n in (*shape, classes))):
         raise ValueError(f"{file} is damaged: it says images of {shape!r:.40} in {classes!r:.40} classes")
+    if not _names(meta.get("names"), classes):
+        meta["names"] = [str(k) for k in range(classes)]
     return recipe, saved._replace(meta=meta)
 
 
@@ -81,6 +83,15 @@ def _built(recipe: Recipe, shape: tuple[int, ...], classes: int, saved: Checkpoi
         if (width, height, across) == (recipe.width, *shape[1:]):
             return model
     raise AssertionError("sizes grow without end")
+
+
+def _names(names: object, classes: int) -> bool:
+    """Whether these can be names of classes."""
+    return (
+        isinstance(names, list)
+        and len(names) == classes
+        and all(isinstance(name, str) and 0 < len(name) <= 40 and name.isprintable() for name in names)
+    )
 
 
 def _count(value: object, least: int = 1) -> bool:

@@ -13,7 +13,7 @@ model and the optimiser. So a run resumes, to the last bit, from a checkpoint an
 """
 
 from npdsconv.data import steps_per_epoch
-from npdsconv.train.evaluation import Evaluation, evaluate, predict
+from npdsconv.train.evaluation import Evaluation, evaluate, nearest_class_mean, predict
 from npdsconv.train.loop import EpochResult, epochs, fit
 from npdsconv.train.steps import Loss, cross_entropy, train_step
 
@@ -25,6 +25,7 @@ __all__ = [
     "epochs",
     "evaluate",
     "fit",
+    "nearest_class_mean",
     "predict",
     "steps_per_epoch",
     "train_step",

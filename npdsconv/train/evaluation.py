@@ -4,9 +4,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from npdsconv.data import to_float
-from npdsconv.layers import Layer
+from npdsconv.data import Split, to_float
+from npdsconv.layers import Layer, Sequential
 from npdsconv.metrics import confusion_matrix
+from npdsconv.models.transfer import head_of
 from npdsconv.ops.losses import softmax, softmax_cross_entropy
 from npdsconv.shapes import Array, check_ndim
 from npdsconv.train.steps import dtype_of
@@ -55,6 +56,38 @@ def evaluate(model: Layer, images: Array, labels: Array, *, batch_size: int = 25
 def predict(model: Layer, images: Array, *, batch_size: int = 256) -> Array:
     """The model's probabilities (N, classes) for images (N,C,H,W), as in `evaluate`."""
     return softmax(_logits("predict", model, images, batch_size))
+
+
+def nearest_class_mean(model: Sequential, known: Split, images: Array, *, batch_size: int = 256) -> Array:
+    """Classify without any learning: by the class whose mean is nearest, in the features of a network as it is.
+
+    Parameters
+    ----------
+    model : Sequential that ends in a dense or pointwise head; the head is left out
+    known : Split
+        Images whose labels are known. Each class is the mean of the features of its images, each made of length 1.
+    images : (N,C,H,W)
+        What is to be classified.
+
+    Returns
+    -------
+    (N,) int64, labels of `known`
+    """
+    body = model[: head_of(model)[0]]
+
+    def features(x: Array) -> Array:
+        dtype = dtype_of(model.parameters())
+        parts = [
+            body(to_float(x[i : i + batch_size]).astype(dtype, copy=False))
+            for i in range(0, len(x), batch_size)
+        ]
+        flat = np.concatenate(parts).reshape(len(x), -1)
+        return np.asarray(flat / np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-12))
+
+    classes, of_known = np.unique(known.labels), features(known.images)
+    means = np.stack([of_known[known.labels == c].mean(axis=0) for c in classes])
+    distances = np.square(features(images)[:, None] - means).sum(axis=2)
+    return np.asarray(classes[distances.argmin(axis=1)])
 
 
 def _logits(where: str, model: Layer, images: Array, batch_size: int) -> Array:

@@ -181,25 +181,103 @@ def test_the_cache_has_a_folder_of_its_own(monkeypatch):
     assert "npdsconv" in folder.parts
 
 
-def test_a_real_download_over_http(tmp_path, monkeypatch):
+class Mirror(http.server.BaseHTTPRequestHandler):
+    """Answers as the path says: well, with an error, or as no server should."""
+
+    def do_GET(self):
+        kind = self.path.strip("/").partition("/")[0]
+        if kind in ("gone", "failing", "elsewhere"):
+            self.send_response({"gone": 404, "failing": 503, "elsewhere": 302}[kind])
+            self.send_header("Location", self.path)
+            self.end_headers()
+            return
+        if kind == "garbage":
+            self.wfile.write(b"\x00\xff no HTTP at all\r\n" * 9)
+            return
+        if kind == "silent":
+            self.server.ended.wait(30)
+            return
+        content = b"content" * 100
+        self.send_response(200)
+        if kind in ("short", "stalls", "there"):
+            self.send_header("Content-Length", str(len(content) * (1 if kind == "there" else 9)))
+        if kind == "lying":
+            self.send_header("Content-Length", "lots")
+        self.end_headers()
+        try:
+            self.wfile.write(content)
+            if kind == "stalls":
+                self.server.ended.wait(30)
+            while kind in ("endless", "trickle") and not self.server.ended.wait(
+                0.02 if kind == "trickle" else 0
+            ):
+                self.wfile.write(content if kind == "endless" else b"c")
+        except ConnectionError:
+            pass  # the reader has had enough
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture
+def mirror(monkeypatch):
+    """A server on this machine, and limits that are reached soon."""
     monkeypatch.undo()
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self):
-            found = self.path == "/there"
-            self.send_response(200 if found else 404)
-            self.end_headers()
-            self.wfile.write(b"content" if found else b"")
-
-        def log_message(self, *args):
-            pass
-
-    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
+    monkeypatch.setattr(fetch, "_TIMEOUT", 0.5)
+    monkeypatch.setattr(fetch, "_WHOLE", 1.0)
+    monkeypatch.setattr(fetch, "_LARGEST", 100_000)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Mirror) as server:
+        server.daemon_threads, server.ended = True, threading.Event()
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        url = f"http://127.0.0.1:{server.server_port}"
-        fetch._download(f"{url}/there", tmp_path / "a")
-        with pytest.raises(OSError, match="404"):
-            fetch._download(f"{url}/gone", tmp_path / "b")
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.ended.set()
         server.shutdown()
-    assert (tmp_path / "a").read_bytes() == b"content"
+
+
+def test_a_real_download_over_http(tmp_path, mirror):
+    fetch._download(f"{mirror}/there", tmp_path / "a")
+    assert (tmp_path / "a").read_bytes() == b"content" * 100
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("gone", "404"),
+        ("failing", "503"),
+        ("elsewhere", "infinite loop"),
+        ("garbage", "does not speak HTTP"),
+        ("silent", "timed out"),
+        ("short", "ended 5,600 bytes too early"),
+        ("stalls", "timed out"),
+        ("endless", "more than 100,000 bytes"),
+        ("trickle", "not done after 1 seconds"),
+    ],
+)
+def test_a_mirror_that_fails_lies_or_stalls_is_one_error(tmp_path, mirror, kind, message):
+    with pytest.raises(OSError, match=message):
+        fetch._download(f"{mirror}/{kind}", tmp_path / "a")
+    assert not (tmp_path / "a").exists() or (tmp_path / "a").stat().st_size < 300_000
+
+
+def test_a_length_that_is_no_number_does_not_matter(tmp_path, mirror):
+    fetch._download(f"{mirror}/lying", tmp_path / "a")
+    assert (tmp_path / "a").read_bytes() == b"content" * 100
+
+
+def test_nobody_listens(tmp_path, mirror, monkeypatch):
+    with pytest.raises(OSError, match="refused"):
+        fetch._download("http://127.0.0.1:9/", tmp_path / "a")
+
+
+def test_mirrors_that_all_do_wrong_end_in_one_error_and_leave_nothing(tmp_path, mirror, monkeypatch):
+    """What was sent is kept nowhere, whatever it was; the error names every mirror."""
+    monkeypatch.setattr(fetch, "cache_folder", lambda: tmp_path / "cache")
+    monkeypatch.delenv(fetch.VARIABLE, raising=False)
+    mirrors = tuple(f"{mirror}/{kind}/" for kind in ("gone", "garbage", "short", "there"))
+    monkeypatch.setattr(fetch, "MIRRORS", mirrors)
+    with pytest.raises(FileNotFoundError) as caught:
+        load("mnist")
+    assert all(url in str(caught.value) for url in mirrors)
+    assert "\n" not in str(caught.value)
+    assert list((tmp_path / "cache").iterdir()) == []

@@ -46,7 +46,7 @@ MAY_IMPORT = {
     "complexity": {"shapes", "text", "ops", "layers"},
     "catalogue": {"shapes", "ops", "layers", "models", "gradcheck", "npdsconv"},
     "checkpoint": {"shapes", "disk", "text"},
-    "train": {"shapes", "text", "ops", "layers", "optim", "data", "metrics"},
+    "train": {"shapes", "text", "ops", "layers", "models", "optim", "data", "metrics"},
     "plots": {"shapes", "disk", "complexity", "metrics"},
     "runs": EARLIER,
     "lessons": EARLIER,

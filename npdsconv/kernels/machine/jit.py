@@ -34,6 +34,7 @@ from numba.core.compiler_lock import global_compiler_lock
 
 from npdsconv import disk
 from npdsconv.kernels.machine import waiting
+from npdsconv.kernels.machine.cache_file import CheckedFile
 
 __all__ = [
     "cache_folder",
@@ -116,16 +117,22 @@ def cache_folder() -> Path | None:
 class _Cache(FunctionCache):
     """Numba's cache of one function. What cannot be read is compiled anew; what cannot be written is not kept.
 
-    A truncated file surfaces as one of many exceptions. All that is caught here is reading: nothing has run yet.
+    A damaged file surfaces as one of many exceptions. All that is caught here is reading: nothing has run yet.
     """
+
+    def __init__(self, function: Callable) -> None:
+        super().__init__(function)
+        theirs = self._cache_file
+        self._cache_file = CheckedFile(self._cache_path, self._impl.filename_base, theirs._source_stamp)
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         try:
             return super().load_overload(sig, target_context)
         except Exception:
             # The code itself will be written over; an index that cannot be read has to go.
-            with suppress(OSError):
-                Path(self._cache_file._index_path).unlink(missing_ok=True)
+            if self._versions() is None:
+                with suppress(OSError):
+                    Path(self._cache_file._index_path).unlink(missing_ok=True)
             return None
 
     def save_overload(self, sig: Any, data: Any) -> None:
@@ -133,12 +140,18 @@ class _Cache(FunctionCache):
             super().save_overload(sig, data)
         except OSError as error:  # the disk is full, or the folder gone
             _say_not_kept(error)
+        except ValueError:  # another process has left a damaged index since: the next one compiles anew
+            pass
 
     def is_empty(self) -> bool:
+        return not self._versions()
+
+    def _versions(self) -> dict[Any, str] | None:
+        """What the index names; None if it cannot be read."""
         try:
-            return not self._cache_file._load_index()
+            return self._cache_file._load_index()
         except Exception:
-            return True
+            return None
 
 
 def is_missing(launch: Any) -> bool:
@@ -206,6 +219,8 @@ def kernel(
     @wraps(function)
     def launch(*args: Any) -> Any:
         with _LAUNCH:
+            if _forked:
+                raise RuntimeError(_FORKED)
             most, now = get_num_threads(), numba.get_num_threads()
             wanted = most if pieces is None else max(1, min(most, pieces(*args)))
             if wanted != now:  # setting it costs as much as all else here
@@ -223,6 +238,29 @@ def kernel(
 def each(first: Any, *rest: Any) -> int:
     """`pieces` of a kernel that works on the items of its first array one by one."""
     return len(first)
+
+
+# ---- forks ----------------------------------------------------------------------------------------------------
+
+# GNU's OpenMP ends a process that was forked after its threads had started, as soon as a kernel is launched there; a
+# pool of such processes would start new ones for ever.
+_FORKED = (
+    "compiled kernels cannot run in a process that was forked after one had run, on the threading layer omp: start "
+    'processes by "spawn" (multiprocessing.get_context), fork before the first kernel, or set '
+    "NUMBA_THREADING_LAYER=workqueue"
+)
+_forked = False
+
+
+def _after_fork() -> None:
+    global _LAUNCH, _forked
+    _LAUNCH = threading.Lock()  # another thread may have held it, which is not in this process
+    with suppress(ValueError):  # no threads have been started yet
+        _forked = numba.threading_layer() == "omp"
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 # ---- threads --------------------------------------------------------------------------------------------------

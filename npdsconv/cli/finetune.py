@@ -1,0 +1,121 @@
+"""``npdsconv finetune``: go on from a trained network, for other classes or with few labels."""
+
+import argparse
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from npdsconv import data, text
+from npdsconv.cli import Outcome, settings, which_run
+from npdsconv.cli.names import file_name
+from npdsconv.cli.train import trained
+from npdsconv.data import Dataset
+from npdsconv.malloc import keep_freed_memory
+from npdsconv.models import PARTS, load_matching
+from npdsconv.models.transfer import head_of
+from npdsconv.runs import start
+from npdsconv.runs.folder import RunFolder, fresh_folder
+from npdsconv.runs.job import Job, chosen_classes
+from npdsconv.runs.recipe import INITS, Recipe, recipe
+from npdsconv.train import evaluate, nearest_class_mean
+
+EXAMPLES = """examples:
+  npdsconv train --classes 0-4 --out early                        a network that knows half of the digits
+  npdsconv finetune early --classes 5-9 --labels 100              learns the others from 20 images of each
+  npdsconv finetune early --classes 5-9 --labels 100 --train head all that it has learned stays as it is
+"""
+OF_NETWORK = [field.name for field in dataclasses.fields(Recipe) if field.metadata["group"] == "network"]
+DEFAULTS: dict[str, Any] = {"epochs": 30, "batch_size": 16, "lr": 0.01}
+"""What differs from training from the beginning: small batches, for there are few images. Chosen on held-out images."""
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = EXAMPLES
+    which_run.add(parser, "the network that comes with the package")
+    parser.add_argument("--train", choices=PARTS, default="all", help="what goes on learning (default all)")
+    parser.add_argument(
+        "--init",
+        choices=INITS,
+        default="pretrained",
+        help="initial weights, the head excepted (default pretrained)",
+    )
+    settings.add(parser, "dataset", "classes", "labels", "hold_out", "schedule", "weight_decay", "seed")
+    for name, value in DEFAULTS.items():
+        field = settings.FIELDS[name]
+        parser.add_argument(
+            settings.flag(name),
+            type=field.type,
+            default=value,
+            metavar="N",
+            help=f"{field.metadata['help']} (default {value})",
+        )
+    parser.add_argument("--data-dir", metavar="FOLDER", help="where MNIST's four IDX files are")
+    parser.add_argument(
+        "--out", type=file_name, metavar="FOLDER", help="run folder (default a new one under runs/)"
+    )
+
+
+def run(args: argparse.Namespace) -> Outcome:
+    """Train from the weights of a run, and measure what was won and what was forgotten."""
+    keep_freed_memory()
+    place = which_run.named("finetune", args.place, args.run)
+    origin = str(place) if place else start.SHIPPED
+    old, theirs, saved = start.source(origin)
+    given = {name: value for name, value in settings.given(args).items() if name != "init"}
+    network = {name: getattr(theirs, name) for name in OF_NETWORK}
+    network |= {
+        "start": origin if args.init in start.FROM_START else "",
+        "init": args.init,
+        "learn": args.train,
+    }
+    chosen = recipe(**{"dataset": theirs.dataset, **network, **given})
+    dataset = data.load(chosen.dataset, args.data_dir)
+    if dataset.shape != tuple(saved.meta["shape"]):
+        raise ValueError(
+            f"finetune: {origin} takes images of {tuple(saved.meta['shape'])}, not {dataset.shape}"
+        )
+    folder = RunFolder(args.out or fresh_folder(chosen))
+    job, report = trained(folder, chosen, dataset, None)
+    guess = nearest_class_mean(old, job.learn, job.score.images)
+    report["without_learning"] = float(np.mean(guess == job.score.labels))
+    report["source"] = _source(job, theirs, dataset if theirs.dataset == chosen.dataset else None)
+    print(_table(report, job, theirs))
+    return Outcome(report)
+
+
+def _source(job: Job, theirs: Recipe, dataset: Dataset | None) -> dict[str, float] | None:
+    """The accuracy on what the old network had learned, before and after: the old head on the new network's features.
+
+    None where there is nothing to measure it on.
+    """
+    if dataset is None or job.recipe.hold_out or job.recipe.init not in start.FROM_START:
+        return None
+    old, _, _ = start.source(job.recipe.start)
+    test = chosen_classes(theirs, dataset).test
+    before = evaluate(old, test.images, test.labels).accuracy
+    head = f"{head_of(job.model)[0]}."
+    load_matching(old, {name: a for name, a in job.model.state_dict().items() if not name.startswith(head)})
+    return {"before": before, "after": evaluate(old, test.images, test.labels).accuracy}
+
+
+def _table(report: dict[str, Any], job: Job, theirs: Recipe) -> str:
+    """What is known of the old classes and of the new ones, before and after."""
+    source = report["source"] or {"before": None, "after": None}
+    rows = [
+        ("before", _share(source["before"]), f"{_share(report['without_learning'])} *"),
+        ("after", _share(source["after"]), f"{_share(report['accuracy'])}  "),
+    ]
+    old = f"{theirs.dataset} {theirs.classes or 'all'}"
+    new = f"{job.recipe.dataset} {job.recipe.classes or 'all'}, {report['scored_on']}"
+    return (
+        f"\n{text.as_text(('', f'old task ({old})', f'new task ({new})'), rows, total=False)}\n"
+        f"* without any learning: the class whose mean is nearest, of {len(job.learn):,} images\n\n"
+        f"trained in {report['train_seconds']:.1f} s; the run is in {report['out']}"
+    )
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2%}"
