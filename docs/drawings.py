@@ -28,7 +28,7 @@ ROOMS = {
     "ops": (2.8, 3, INPUT),
     "versions": (1.1, 3, PALE),
     "layers": (3.8, 4, KERNEL),
-    "text": (0.5, 4, PALE),
+    "text": (8.4, 0, PALE),
     "models": (2.4, 5, KERNEL),
     "complexity": (0.5, 5, PALE),
     "optim": (4.8, 5, KERNEL),
@@ -44,6 +44,10 @@ ROOMS = {
     "runs": (6.6, 8, OUTPUT),
     "malloc": (4.9, 7, PALE),
     "cli": (4.2, 10, OUTPUT),
+    "disk": (6.8, 1, PALE),
+    "state": (6.8, 2, PALE),
+    "environment": (8.4, 1, PALE),
+    "signals": (8.3, 9, PALE),
 }
 
 

@@ -18,7 +18,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--input", default="1x28x28", metavar="CxHxW", help="size of one image (default 1x28x28)"
     )
-    parser.add_argument("--classes", type=int, default=10, metavar="N", help="default 10")
+    parser.add_argument("--classes", dest="outputs", type=int, default=10, metavar="N", help="default 10")
     parser.add_argument(
         "--memory",
         action="store_true",
@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> Outcome:
 
     shape = _shape(args.input)
     chosen = recipe(**settings.given(args))
-    model = chosen.build_model(shape, args.classes)
+    model = chosen.build_model(shape, args.outputs)
     twin = standard_twin(model, rng=0)
     counted, counted_twin = summary(model, shape), summary(twin, shape)
     print(counted)
@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> Outcome:
         "standard_twin": _figures(counted_twin),
     }
     if args.memory:
-        step = functools.partial(peak.training_peak, chosen, shape, args.classes)
+        step = functools.partial(peak.training_peak, chosen, shape, args.outputs)
         report["training_step"] = _memory(chosen.batch_size, counted.training_bytes(chosen.batch_size), step)
     return Outcome(report)
 

@@ -52,7 +52,9 @@ def add(parser: argparse.ArgumentParser) -> None:
             metavar="N",
             help=f"{field.metadata['help']} (default {value})",
         )
-    parser.add_argument("--data-dir", metavar="FOLDER", help="where MNIST's four IDX files are")
+    parser.add_argument(
+        "--data-dir", type=file_name, metavar="FOLDER", help="where MNIST's four IDX files are"
+    )
     parser.add_argument(
         "--out", type=file_name, metavar="FOLDER", help="run folder (default a new one under runs/)"
     )

@@ -52,8 +52,8 @@ def taps_inside(size: tuple[int, ...], window: Window, margin: Padding = ((0, 0)
         strict=True,
     ):
         start = np.arange(out) * s - before
-        first = -((start + above) // d)  # the taps that lie before the margin, and before what is behind it
-        behind = -((start - n - below) // d)
+        # the taps that lie before the image and its margin, and before what is behind them
+        first, behind = -((start + above) // d), -((start - n - below) // d)
         counts.append(np.maximum(np.minimum(behind, k) - np.maximum(first, 0), 0))
     return counts
 

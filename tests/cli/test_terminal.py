@@ -166,7 +166,7 @@ def test_a_signal_while_the_package_is_being_imported(tmp_path, name, code, word
 def test_a_signal_while_a_command_works(capsys, monkeypatch, tmp_path, name, code, word):
     """In the middle of an epoch: the state after the last one is there, and what to do is said."""
     monkeypatch.chdir(tmp_path)
-    step, steps = train._step, [0]
+    step, steps = train.steps.Step.__call__, [0]
 
     def interrupted(*args):
         steps[0] += 1
@@ -175,7 +175,7 @@ def test_a_signal_while_a_command_works(capsys, monkeypatch, tmp_path, name, cod
             time.sleep(60)
         return step(*args)
 
-    monkeypatch.setattr(train, "_step", interrupted)
+    monkeypatch.setattr(train.steps.Step, "__call__", interrupted)
     before = signal.getsignal(getattr(signal, name))
     settings = [
         "--width",

@@ -6,7 +6,7 @@ from geometries import LAYOUTS, TOLERANCE, laid_out
 from helpers import assert_close, is_channels_last
 
 import npdsconv
-from npdsconv.ops import _pooling as pooling
+from npdsconv.ops import pooling
 from npdsconv.shapes import resolve_window
 
 RNG = np.random.default_rng(60)
