@@ -33,9 +33,10 @@ def memory() -> int:
 
 
 def check_memory(op: str, what: str, shape: tuple[int, ...], dtype: DTypeLike) -> None:
-    """An array of this shape and dtype is not larger than the memory there is."""
-    if math.prod(shape) * np.dtype(dtype).itemsize > memory():
-        _refuse(op, f"{what} of shape {shape}", math.prod(shape), np.dtype(dtype))
+    """An array of this shape and dtype is not larger than memory; an empty one counts as if it held one number."""
+    numbers = math.prod(max(1, n) for n in shape)
+    if numbers * np.dtype(dtype).itemsize > memory():
+        _refuse(op, f"{what} of shape {shape}", numbers, np.dtype(dtype))
 
 
 def check_window_memory(
@@ -52,7 +53,7 @@ def check_window_memory(
     That is an output with so many channels, and with `im2col` the matrix of the columns. Padding is counted for the
     whole batch, which is how NumPy does it; compiled kernels pad as many images at once as there are cores.
     """
-    n, c, h, w = shape
+    n, c, h, w = (max(1, size) for size in shape)  # what no image can be is not tried without one either
     (top, bottom), (left, right) = window.padding
     height, width = h + top + bottom, w + left + right
     channels = max(n * c, min(n, os.cpu_count() or 1) * _LANES)

@@ -1,16 +1,15 @@
 """What the checkpoint of a run says of itself, believed only after a look: a file may lie, by damage or on purpose."""
 
 import dataclasses
-import itertools
 from pathlib import Path
 from typing import Any
 
-from npdsconv import checkpoint
+from npdsconv import checkpoint, models
 from npdsconv.checkpoint import Checkpoint
 from npdsconv.layers import Sequential
 from npdsconv.runs.recipe import Recipe
 
-_SMALL = 10**7  # numbers
+_SMALL, _DOUBLINGS = 10**7, 32  # numbers; of a width or a size, from what is usual
 _SHOWN = 400  # characters of what is wrong in a file: it may hold a text of any length
 # shape and classes, where a checkpoint says neither: the first ones were all of digits
 DIGITS: dict[str, Any] = {"shape": [1, 28, 28], "classes": 10}
@@ -33,6 +32,11 @@ def read(file: Path) -> tuple[Recipe, Checkpoint]:
         raise ValueError(f"{file} is damaged: it says epoch {epoch!r:.40} of {recipe.epochs}")
     if not (isinstance(shape, list) and len(shape) == 3 and all(_count(n) for n in (*shape, classes))):
         raise ValueError(f"{file} is damaged: it says images of {shape!r:.40} in {classes!r:.40} classes")
+    sides = {n for array in saved.state.values() if array.size for n in array.shape}
+    if not {shape[0], classes} <= sides:
+        raise ValueError(
+            f"{file} is damaged: the state has nothing of {shape[0]} channels and {classes} classes"
+        )
     if not _names(meta.get("names"), classes):
         meta["names"] = [str(k) for k in range(classes)]
     return recipe, saved._replace(meta=meta)
@@ -68,21 +72,42 @@ def _recipe(file: Path, saved: Checkpoint) -> Recipe:
 
 def _built(recipe: Recipe, shape: tuple[int, ...], classes: int, saved: Checkpoint) -> Sequential:
     """The network, built from smaller ones up, so that a width that is a lie costs no more memory than the state."""
-    sides = {n for array in saved.state.values() if array.size for n in array.shape}
-    if not {shape[0], classes} <= sides:
-        raise ValueError(f"the state has nothing of {shape[0]} channels and {classes} classes")
     numbers = sum(array.size for array in saved.state.values())
     most = max(numbers, _SMALL)  # of a small one that does not fit, more can be said
-    for growth in itertools.count():
-        width = min(recipe.width, 2.0**growth)
-        height, across = (min(n, 32 << growth) for n in shape[1:])
-        smaller = dataclasses.replace(recipe, width=width)
-        model = smaller.build_model((shape[0], height, across), classes)
+    options = models.parse_options(recipe.model, recipe.options)
+    if any(isinstance(value, tuple) and len(value) > len(saved.state) for value in options.values()):
+        raise ValueError(f"the state has {len(saved.state)} arrays, too few for the options of its recipe")
+    asked = {
+        "width": recipe.width,
+        "size": tuple(shape[1:]),
+        **{f"option {n}": v for n, v in options.items()},
+    }
+    for growth in range(_DOUBLINGS):
+        now = {name: _at_most(value, growth) for name, value in asked.items()}
+        words = " ".join(f"{name}={_word(now[f'option {name}'])}" for name in options)
+        smaller = dataclasses.replace(recipe, width=now["width"], options=words)
+        model = smaller.build_model((shape[0], *now["size"]), classes)
         if sum(p.value.size for p in model.parameters()) > most:
             raise ValueError(f"the state has {numbers:,} numbers, too few for the network that it names")
-        if (width, height, across) == (recipe.width, *shape[1:]):
+        if now == asked:
             return model
-    raise AssertionError("sizes grow without end")
+    raise ValueError("its recipe has numbers too large for a network")
+
+
+def _at_most(value: Any, growth: int) -> Any:
+    """A number of a recipe, or all of several, cut to what is usual, doubled so many times."""
+    if isinstance(value, tuple):
+        return tuple(_at_most(part, growth) for part in value)
+    if isinstance(value, bool | str):
+        return value
+    if isinstance(value, float):
+        return min(value, 2.0**growth)
+    return min(value, 64 << growth | value & 1)  # some have to be odd
+
+
+def _word(value: Any) -> str:
+    """As `parse_options` reads it."""
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def _names(names: object, classes: int) -> bool:

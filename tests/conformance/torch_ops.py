@@ -269,6 +269,53 @@ def loss(function):
     return call
 
 
+def draw_pair(rng, name="y"):
+    """Two arrays of one shape; of masks the second holds zeros and ones, the first what is between."""
+    shape = size(rng, 1, 5), 3, 4
+    y, target = normal(rng, *shape), normal(rng, *shape)
+    if name == "y":
+        return Example("", {name: y, "target": target}, {"reduction": pick(rng, "mean", "sum")})
+    target = (target > 0).astype(float)
+    if name == "logits":
+        return Example("", {name: 4 * y, "target": target}, {"reduction": pick(rng, "mean", "sum")})
+    return Example("", {name: rng.random(y.shape), "target": target}, {"smooth": float(rng.uniform(0.1, 3))})
+
+
+def pair_loss(function):
+    return lambda torch, y, target, **how: getattr(torch.nn.functional, function)(y, target.detach(), **how)
+
+
+def dice(torch, p, target, *, smooth):
+    both, either = (p * target.detach()).sum((1, 2)), (p + target.detach()).sum((1, 2))
+    return (1 - (2 * both + smooth) / (either + smooth)).mean()
+
+
+def draw_triplet(rng):
+    n, d = size(rng, 1, 6), size(rng, 1, 5)
+    arrays = {name: normal(rng, n, d) for name in ("anchor", "positive", "negative")}
+    return Example("", arrays, {"margin": float(rng.uniform(0.1, 3))})
+
+
+def triplet(torch, anchor, positive, negative, *, margin):
+    near, far = ((anchor - other).square().sum(1) for other in (positive, negative))
+    return torch.relu(near - far + margin).mean()
+
+
+def draw_teacher(rng):
+    n, k = size(rng, 1, 6), size(rng, 2, 7)
+    return Example(
+        "",
+        {"logits": 3 * normal(rng, n, k), "teacher": 3 * normal(rng, n, k)},
+        {"temperature": float(rng.uniform(0.5, 6))},
+    )
+
+
+def distillation(torch, logits, teacher, *, temperature):
+    q = (teacher.detach() / temperature).softmax(1)
+    log_p = (logits / temperature).log_softmax(1)
+    return temperature**2 * torch.nn.functional.kl_div(log_p, q, reduction="batchmean")
+
+
 def draw_block(rng):
     """What the fast tier takes: 3×3, one filter a channel, stride 1, or 2 without dilation."""
     c, o = pick(rng, 1, 3, 16, 20), pick(rng, 1, 4, 16, 19)
@@ -328,6 +375,15 @@ TWINS = {
     "dropout": (draw_dropout, lambda torch, x, mask, p: x * mask / (1 - p)),
     "softmax_cross_entropy": (draw_loss, loss("cross_entropy")),
     "nll_loss": (lambda rng: draw_loss(rng, "log_probabilities"), loss("nll_loss")),
+    "mse_loss": (draw_pair, pair_loss("mse_loss")),
+    "l1_loss": (draw_pair, pair_loss("l1_loss")),
+    "bce_with_logits_loss": (
+        lambda rng: draw_pair(rng, "logits"),
+        pair_loss("binary_cross_entropy_with_logits"),
+    ),
+    "dice_loss": (lambda rng: draw_pair(rng, "probabilities"), dice),
+    "triplet_loss": (draw_triplet, triplet),
+    "distillation_loss": (draw_teacher, distillation),
     "softmax": (draw_softmax, lambda torch, logits, axis: logits.softmax(axis)),
     "log_softmax": (draw_softmax, lambda torch, logits, axis: logits.log_softmax(axis)),
     "im2col": (draw_columns, im2col),

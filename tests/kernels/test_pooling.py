@@ -124,13 +124,23 @@ def test_a_long_sum_keeps_its_digits():
 
 
 def test_nothing_to_pool():
-    shape = 0, 17, 3, 4
-    x = np.zeros(shape)
-    assert npdsconv.global_avg_pool2d(x, impl="numba").shape == (*shape[:2], 1, 1)
+    x = np.zeros((0, 17, 3, 4))
+    assert npdsconv.global_avg_pool2d(x, impl="numba").shape == (0, 17, 1, 1)
     for op in ("max_pool2d", "avg_pool2d"):
         y = getattr(npdsconv, op)(x, 2)
-        assert y.shape == (*shape[:2], 1, 2)
-        assert getattr(npdsconv, f"{op}_backward")(y, x, 2).shape == shape
+        assert y.shape == (0, 17, 1, 2)
+        assert getattr(npdsconv, f"{op}_backward")(y, x, 2).shape == x.shape
+
+
+def test_images_without_channels_are_no_images():
+    x = np.zeros((2, 0, 3, 4))
+    for call in (
+        npdsconv.global_avg_pool2d,
+        lambda x: npdsconv.max_pool2d(x, 2),
+        lambda x: npdsconv.avg_pool2d(x, 2),
+    ):
+        with pytest.raises(ValueError, match=r"has shape \(2, 0, 3, 4\), C must be at least 1"):
+            call(x)
 
 
 def test_windows_that_plainly_meet_the_image_need_no_counting():

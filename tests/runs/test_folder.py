@@ -253,6 +253,38 @@ def test_a_state_that_makes_no_sense_is_refused_before_anything_is_written(
     assert trained.metrics.read_text() == "torn"
 
 
+@pytest.mark.parametrize(
+    ("model", "options", "message"),
+    [
+        ("separable_cnn", "width=1e9", "too few for the network that it names"),
+        ("separable_cnn", "width=nan", "NaN"),
+        ("class_maps", "blocks=999999999", "too few for the network that it names"),
+        ("large_kernel_cnn", "kernel=99999", "too few for the network that it names"),
+        ("multiplied", f"features={10**30}", "too few for the network that it names"),
+        (
+            "dilated_separable",
+            "dilations=" + ",".join("1" * 9999),
+            "arrays, too few for the options of its recipe",
+        ),
+        ("separable_cnn", "colour=red", "an option must be one of"),
+    ],
+)
+def test_options_that_lie_are_refused_before_they_take_the_memory(trained, capsys, model, options, message):
+    lie = recipe(**SETTINGS | {"width": 1.0}).as_dict() | {"model": model, "options": options}
+    rewritten(trained, recipe=lie)
+    code, _, err = call(capsys, "evaluate", "run")
+    assert (code, len(err.splitlines())) == (2, 1)
+    assert message in err
+
+
+def test_a_network_with_options_is_rebuilt(trained):
+    chosen = recipe(model="separable_resnet", options="filters=8,16,24,160 residual=false", impl="im2col")
+    model = chosen.build_model((1, 40, 40), 7)
+    where = {"epoch": 0, "recipe": chosen.as_dict(), "shape": (1, 40, 40), "classes": 7}
+    checkpoint.save(trained.checkpoint, model=model, optimizer=chosen.build_optimizer(model), **where)
+    assert_same_state(load_model(trained.path)[0].state_dict(), model.state_dict())
+
+
 def test_a_network_of_another_size_is_rebuilt(trained, monkeypatch):
     """The state decides nothing but what is refused: wide ones and large pictures are built as they were."""
     chosen = recipe(model="small_cnn", width=2.5, impl="im2col")
