@@ -124,7 +124,8 @@ def pool(rng: Generator, dtype: np.dtype) -> tuple[Arrays, Options]:
     how, least = window(rng, k)
     how["padding"] = tuple(tuple(int(s) for s in rng.integers(0, (n + 1) // 2, 2)) for n in k)
     least = tuple(max(n, d * (size - 1) + 1) for n, d, size in zip(least, how["dilation"], k, strict=True))
-    return {"x": image(rng, dtype, pick(rng, *CHANNELS), least)}, {"kernel_size": k, **how}
+    how |= {"kernel_size": k, "ceil_mode": bool(rng.random() < 0.3)}
+    return {"x": image(rng, dtype, pick(rng, *CHANNELS), least)}, how
 
 
 def images(rng: Generator, dtype: np.dtype) -> tuple[Arrays, Options]:
@@ -287,7 +288,11 @@ def _kinds() -> dict[str, Kind]:
         kinds |= plain(name, globals()[name], reads=w)
     for name in ("max_pool2d", "avg_pool2d"):
         kinds |= plain(name, pool)
-    kinds |= plain("global_avg_pool2d", images) | plain("upsample2d", upsample2d)
+    kinds |= (
+        plain("global_avg_pool2d", images)
+        | plain("global_max_pool2d", images)
+        | plain("upsample2d", upsample2d)
+    )
     for name in FUNCTIONS:
         kinds |= plain(name, images)
     kinds |= plain("scale_channels", scale_channels, reads=("x", "s"))

@@ -162,6 +162,20 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
 
 
 @compiles
+def test_numbas_checks_of_bounds_hold_for_kernels(fresh, tmp_path):
+    """Else the run with them would show nothing."""
+    call = """
+x, said = np.arange(4.0), "nothing"
+try:
+    own_kernel.double(x, np.zeros(3))
+except (IndexError, SystemError) as error:
+    said = str(error.__cause__ or error)
+report(said)
+"""
+    assert "index is out of bounds" in fresh(call, NUMBA_CACHE_DIR=tmp_path, NUMBA_BOUNDSCHECK=1)[0]
+
+
+@compiles
 @pytest.mark.parametrize("reason", ["not a folder", "no space"])
 def test_where_nothing_can_be_written_there_is_no_cache(fresh, tmp_path, reason):
     """Root may write anywhere, so the folder is put below a file; a full disk is a limit on the size of files."""
