@@ -24,6 +24,12 @@ def pytest_configure(config):
         config.option.durations = 15
 
 
+def pytest_xdist_auto_num_workers(config):
+    """The whole suite runs in two processes; a run of some files in this one, which starts at once."""
+    whole = config.args_source is config.ArgsSource.TESTPATHS
+    return 2 if whole and (os.cpu_count() or 1) > 1 else 0
+
+
 def pytest_terminal_summary(terminalreporter, config):
     """No test fails for being slow, but a suite that is too slow says so."""
     seconds = time.monotonic() - config.started
