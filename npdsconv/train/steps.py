@@ -21,7 +21,7 @@ Loss = Callable[[Array, Array], tuple[float, Array]]
 def cross_entropy(
     *, label_smoothing: float = 0.0, weight: Array | None = None, ignore_index: int | None = None
 ) -> Loss:
-    """Softmax cross-entropy as a `Loss`; arguments as of :func:`npdsconv.ops.softmax_cross_entropy`.
+    """Softmax cross-entropy as a `Loss`; arguments as of `softmax_cross_entropy`.
 
     Any other loss is a function of the same form::
 
