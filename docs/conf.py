@@ -74,7 +74,7 @@ nitpick_ignore_regex = [
     (
         "py:class",
         r"npdsconv\.(checkpoint\.HasState|gradcheck\.\w+\.LayerLike|ops\.fused\.block\.Saved|runs\.job\.Job"
-        r"|shapes\.(Steps|Geometry)|layers\.(steps\.Step|activations\.Activation))",
+        r"|shapes\.(Steps|Geometry|Pooling)|layers\.(steps\.Step|activations\.Activation))",
     ),
 ]
 

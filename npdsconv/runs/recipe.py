@@ -31,6 +31,8 @@ def parse_classes(text: str) -> tuple[int, ...]:
     ValueError
         It is something else, or a label comes twice.
 
+    Examples
+    --------
     >>> parse_classes("0-3,7")
     (0, 1, 2, 3, 7)
     """
