@@ -12,7 +12,7 @@ Order, augmentation and learning rate are functions of (seed, epoch, step), and 
 model and the optimiser. So a run resumes, to the last bit, from a checkpoint and the number of its epoch.
 """
 
-from npdsconv.data import steps_per_epoch as steps_per_epoch  # told of with the data
+from npdsconv.data import steps_per_epoch
 from npdsconv.train.evaluation import Evaluation, evaluate, nearest_class_mean, predict
 from npdsconv.train.loop import EpochResult, epochs, fit
 from npdsconv.train.steps import Loss, cross_entropy, train_step
@@ -27,5 +27,6 @@ __all__ = [
     "fit",
     "nearest_class_mean",
     "predict",
+    "steps_per_epoch",
     "train_step",
 ]
