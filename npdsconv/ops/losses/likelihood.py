@@ -40,7 +40,7 @@ def nll_loss(
 ) -> float | Array:
     """``loss[n] = -weight[t] · log p[n, t]`` at the label t = labels[n]; their mean, their sum, or all of them.
 
-    After :func:`npdsconv.ops.log_softmax` it is :func:`softmax_cross_entropy`.
+    After :func:`log_softmax` it is :func:`softmax_cross_entropy`.
 
     Parameters
     ----------
