@@ -119,6 +119,9 @@ def test_padding_that_no_memory_holds_is_refused_before_it_is_taken(padding, imp
         refuses(takes, pool, X, padding, padding=padding // 2, impl=impl)
     refuses(takes, npdsconv.conv_transpose2d, X, WEIGHTS["conv_transpose2d"], stride=padding, impl=impl)
     refuses(takes, npdsconv.upsample2d, X, padding, impl=impl)
+    # Of no images: the lists of places are as long.
+    refuses(takes, npdsconv.upsample2d, X[:0], padding, impl=impl)
+    refuses(takes, npdsconv.conv2d, X[:0], WEIGHTS["conv2d"], padding=padding, impl=impl)
     refuses(takes, npdsconv.separable_block, X, *BLOCK, padding=padding, impl=impl)
 
 
