@@ -82,6 +82,12 @@ def replace_head(
     return model
 
 
+def without_head(model: Sequential) -> dict[str, Array]:
+    """The state of a network but for its head: what another head can be put on."""
+    head = f"{head_of(model)[0]}."
+    return {name: array for name, array in model.state_dict().items() if not name.startswith(head)}
+
+
 # ---- weights by name ---------------------------------------------------------------------------------------------
 
 
@@ -268,12 +274,12 @@ def learning(model: Layer) -> list[Parameter]:
 
 
 def _of_part(model: Sequential, part: str) -> set[str]:
-    position, layer = head_of(model)
-    head = {f"{position}.{name}" for name in layer.state_dict()}
+    everything = set(model.state_dict())
+    if part == "all":
+        return everything
+    head = everything - without_head(model).keys()
     if part == "head":
         return head
-    if part == "all":
-        return set(model.state_dict())
     if part == "last":
         *_, last = [[], *_blocks(model)]
         return head | {f"{k}.{name}" for k in last for name in model[k].state_dict()}

@@ -9,7 +9,7 @@ from npdsconv.layers import Layer
 from npdsconv.optim import Average, Optimizer, Schedule, constant
 from npdsconv.shapes import Array
 from npdsconv.train.evaluation import Evaluation, evaluate
-from npdsconv.train.steps import Loss, Step, check_optimizer, chosen_loss, dtype_of
+from npdsconv.train.steps import Loss, check_optimizer, dtype_of, step_of
 
 
 class EpochResult(NamedTuple):
@@ -98,15 +98,13 @@ def epochs(
             best = result.validation.loss
     """
     steps = steps_per_epoch(len(split), batch_size, drop_last=drop_last)
-    if micro_batches < 1:
-        raise ValueError(f"epochs: micro_batches must be at least 1, got {micro_batches}")
     if not 0 <= start_epoch <= epochs:
         raise ValueError(f"epochs: start_epoch {start_epoch} must lie in 0 … {epochs}, the number of epochs")
     if steps == 0:
         raise ValueError(f"epochs: {len(split)} images give no batch of {batch_size}")
     check_optimizer("epochs", model, optimizer)
     factor = schedule or constant()
-    learn = Step(model, optimizer, chosen_loss("epochs", loss, label_smoothing), micro_batches, before_update)
+    learn = step_of("epochs", model, optimizer, loss, label_smoothing, micro_batches, before_update)
 
     def stream(epoch: int) -> Iterator[tuple[Array, Array]]:
         return batches(

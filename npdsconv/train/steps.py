@@ -91,15 +91,13 @@ def train_step(
         not the model's.
     """
     labels = np.asarray(labels)
-    if len(labels) != len(x) or (loss is None and labels.ndim != 1):
+    if labels.shape[:1] != (len(x),) or (loss is None and labels.ndim != 1):
         raise ValueError(
             f"train_step: labels have shape {labels.shape}, expected ({len(x)},), one for each image"
         )
     dtype = check_optimizer("train_step", model, optimizer)
     x = to_float(x).astype(dtype, copy=False)
-    step = Step(
-        model, optimizer, chosen_loss("train_step", loss, label_smoothing), micro_batches, before_update
-    )
+    step = step_of("train_step", model, optimizer, loss, label_smoothing, micro_batches, before_update)
     return step(x, labels, lr_factor, "train_step")[0]
 
 
@@ -117,14 +115,6 @@ def check_optimizer(where: str, model: Layer, optimizer: Optimizer) -> np.dtype[
             f"move {few(missed)}: after a layer was replaced make the optimiser anew, from model.parameters()"
         )
     return dtype_of(own)
-
-
-def chosen_loss(where: str, loss: Loss | None, label_smoothing: float) -> Loss:
-    if loss is None:
-        return cross_entropy(label_smoothing=label_smoothing)
-    if label_smoothing:
-        raise ValueError(f"{where}: give loss or label_smoothing: label_smoothing is of cross_entropy")
-    return loss
 
 
 class Step(NamedTuple):
@@ -159,6 +149,24 @@ class Step(NamedTuple):
             self.before_update()
         self.optimizer.step(lr_factor)
         return loss, correct
+
+
+def step_of(
+    where: str,
+    model: Layer,
+    optimizer: Optimizer,
+    loss: Loss | None,
+    label_smoothing: float,
+    micro_batches: int,
+    before_update: Callable[[], object] | None,
+) -> Step:
+    """The step that is asked for, if its settings fit each other."""
+    if micro_batches < 1:
+        raise ValueError(f"{where}: micro_batches must be at least 1, got {micro_batches}")
+    if loss is not None and label_smoothing:
+        raise ValueError(f"{where}: give loss or label_smoothing: label_smoothing is of cross_entropy")
+    loss = loss or cross_entropy(label_smoothing=label_smoothing)
+    return Step(model, optimizer, loss, micro_batches, before_update)
 
 
 def _parts(n: int, count: int) -> list[tuple[int, int]]:

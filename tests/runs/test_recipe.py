@@ -78,6 +78,14 @@ def test_a_model_is_built_for_its_images(model, standard):
     assert {layer.impl for layer in built.modules() if hasattr(layer, "impl")} == {"im2col"}
 
 
+@pytest.mark.parametrize("model", sorted(BUILDERS.keys() - {"xception"}))
+def test_every_network_can_be_prepared_for_training(model):
+    rng = np.random.default_rng(2)
+    halves = [Split(rng.integers(0, 256, (n, 1, 28, 28), np.uint8), np.arange(n) % 3) for n in (6, 3)]
+    job = prepare(recipe(model=model, impl="im2col"), Dataset("mnist5k", *halves))
+    assert all(parameter.trainable for parameter in job.model.parameters())
+
+
 def test_settings_reach_what_is_built():
     slow = recipe(stem_stride=1).build_model((1, 28, 28), 10)
     assert summary(slow, (1, 28, 28)).macs > summary(recipe().build_model((1, 28, 28), 10), (1, 28, 28)).macs

@@ -100,6 +100,8 @@ def test_an_epoch_in_parts():
     for one, other in zip(*results, strict=True):
         np.testing.assert_allclose(one.train_loss, other.train_loss, rtol=1e-9)
         assert one.train_accuracy == other.train_accuracy
+    with pytest.raises(ValueError, match="train_step: micro_batches must be at least 1, got 0"):
+        learned(micro_batches=0)
     with pytest.raises(ValueError, match="epochs: micro_batches must be at least 1, got 0"):
         train.epochs(model, SPLIT, optim.Adam(model.parameters()), micro_batches=0, **SETTINGS)
 
