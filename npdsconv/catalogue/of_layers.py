@@ -234,122 +234,60 @@ def _folded(rng: Generator) -> Layer:
 _ALONG = {"method": "directions"}
 _FEW: dict[str, Any] = {**_ALONG, "directions": 2}
 
+
+def _of(shape: tuple[int, ...], label: str = "", **options: Any) -> Setting:
+    """A network for images of a shape, checked along directions."""
+    return Setting(shape, {"in_channels": shape[1], **options}, label, check=_ALONG)
+
+
 MODELS: tuple[LayerRow, ...] = (
-    LayerRow(models.small_cnn, (Setting((3, 1, 12, 12), {"width": 0.5, "size": 12}, check=_ALONG),)),
-    LayerRow(models.separable_cnn, (Setting((3, 1, 13, 10), {"width": 0.5, "dropout": 0.2}, check=_ALONG),)),
-    LayerRow(
-        models.separable_mini,
-        (Setting((3, 2, 13, 10), {"in_channels": 2, "width": 0.5, "classes": 7}, check=_ALONG),),
-    ),
-    LayerRow(
-        models.dilated_separable,
-        (
-            Setting(
-                (3, 2, 13, 10),
-                {"in_channels": 2, "width": 0.25, "dilations": (1, 3), "classes": 7},
-                check=_ALONG,
-            ),
-        ),
-    ),
-    LayerRow(
-        models.parallel_separable,
-        (
-            Setting(
-                (3, 2, 13, 10),
-                {"in_channels": 2, "width": 0.25, "dilations": (1, 2), "classes": 7},
-                check=_ALONG,
-            ),
-        ),
-    ),
+    LayerRow(models.small_cnn, (_of((3, 1, 12, 12), width=0.5, size=12),)),
+    LayerRow(models.separable_cnn, (_of((3, 1, 13, 10), width=0.5, dropout=0.2),)),
+    LayerRow(models.separable_mini, (_of((3, 2, 13, 10), width=0.5, classes=7),)),
+    LayerRow(models.dilated_separable, (_of((3, 2, 13, 10), width=0.25, dilations=(1, 3), classes=7),)),
+    LayerRow(models.parallel_separable, (_of((3, 2, 13, 10), width=0.25, dilations=(1, 2), classes=7),)),
     LayerRow(
         models.separable_resnet,
         (
-            Setting((4, 2, 13, 10), {"in_channels": 2, "filters": (4, 6), "classes": 7}, check=_ALONG),
-            Setting(
+            _of((4, 2, 13, 10), filters=(4, 6), classes=7),
+            _of(
                 (4, 2, 33, 26),
-                {
-                    "in_channels": 2,
-                    "filters": (4, 6),
-                    "classes": 7,
-                    "stride_twice": True,
-                    "relu_before_sum": True,
-                },
                 "stride twice",
-                check=_ALONG,
+                filters=(4, 6),
+                classes=7,
+                stride_twice=True,
+                relu_before_sum=True,
             ),
-            Setting(
-                (4, 2, 13, 10),
-                {"in_channels": 2, "filters": (4, 6), "residual": False},
-                "plain",
-                check=_ALONG,
-            ),
+            _of((4, 2, 13, 10), "plain", filters=(4, 6), residual=False),
         ),
     ),
-    LayerRow(
-        models.large_kernel_cnn,
-        (
-            Setting(
-                (4, 2, 13, 10), {"in_channels": 2, "width": 0.25, "kernel": 5, "classes": 7}, check=_ALONG
-            ),
-        ),
-    ),
-    LayerRow(
-        models.xception_mini,
-        (Setting((4, 2, 13, 10), {"in_channels": 2, "width": 0.25, "classes": 7}, check=_ALONG),),
-    ),
+    LayerRow(models.large_kernel_cnn, (_of((4, 2, 13, 10), width=0.25, kernel=5, classes=7),)),
+    LayerRow(models.xception_mini, (_of((4, 2, 13, 10), width=0.25, classes=7),)),
     LayerRow(
         models.vgg_mini,
         (
-            Setting((4, 2, 13, 10), {"in_channels": 2, "width": 0.25, "classes": 7}, check=_ALONG),
-            Setting(
-                (4, 2, 16, 16),
-                {"in_channels": 2, "width": 0.25, "ending": "flatten", "size": 16},
-                "flat",
-                check=_ALONG,
-            ),
+            _of((4, 2, 13, 10), width=0.25, classes=7),
+            _of((4, 2, 16, 16), "flat", width=0.25, ending="flatten", size=16),
         ),
     ),
     LayerRow(
         models.one_block,
-        (
-            Setting((3, 2, 7, 5), {"in_channels": 2, "classes": 4}, check=_ALONG),
-            Setting((3, 2, 6, 6), {"in_channels": 2, "ending": "flatten", "size": 6}, "flat", check=_ALONG),
-        ),
+        (_of((3, 2, 7, 5), classes=4), _of((3, 2, 6, 6), "flat", ending="flatten", size=6)),
     ),
     LayerRow(
         models.two_blocks,
         (
-            Setting((3, 2, 7, 5), {"in_channels": 2, "classes": 4}, check=_ALONG),
-            Setting(
-                (3, 2, 7, 5),
-                {"in_channels": 2, "order": "pointwise_first", "batch_norm": True},
-                "turned",
-                check=_ALONG,
-            ),
-            Setting((3, 2, 7, 5), {"in_channels": 2, "order": "standard"}, "standard", check=_ALONG),
+            _of((3, 2, 7, 5), classes=4),
+            _of((3, 2, 7, 5), "turned", order="pointwise_first", batch_norm=True),
+            _of((3, 2, 7, 5), "standard", order="standard"),
         ),
     ),
-    LayerRow(
-        models.multiplied,
-        (Setting((3, 2, 7, 5), {"in_channels": 2, "multiplier": 3, "features": 6}, check=_ALONG),),
-    ),
+    LayerRow(models.multiplied, (_of((3, 2, 7, 5), multiplier=3, features=6),)),
     LayerRow(
         models.class_maps,
         (
-            Setting((3, 2, 7, 5), {"in_channels": 2, "multiplier": 3, "classes": 4}, check=_ALONG),
-            Setting(
-                (3, 2, 6, 6),
-                {
-                    "in_channels": 2,
-                    "multiplier": 3,
-                    "batch_norm": True,
-                    "blocks": 2,
-                    "ending": "flatten",
-                    "size": 6,
-                },
-                "normed",
-                check=_ALONG,
-            ),
+            _of((3, 2, 7, 5), multiplier=3, classes=4),
+            _of((3, 2, 6, 6), "normed", multiplier=3, batch_norm=True, blocks=2, ending="flatten", size=6),
         ),
     ),
     LayerRow(models.standard_twin, (Setting((3, 1, 13, 10), build=_twin, check=_ALONG),)),

@@ -1,16 +1,14 @@
-"""The row of every op. A new op needs one here, and nothing else that lists ops.
+"""The row of every op; those of losses are in `of_losses`. A new op needs one here, and nothing else that lists ops.
 
 The labels of the examples are its cases in ``npdsconv gradcheck``. Where a kernel treats some sizes apart, an example
 has them.
 """
 
-from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from npdsconv import ops
-from npdsconv.catalogue.rows import Example, OpRow, normal
+from npdsconv.catalogue.of_losses import LOSSES
+from npdsconv.catalogue.rows import ANY, SAME, SIZE, Example, OpRow, normal
 from npdsconv.ops import (
     activations,
     avg_pooling,
@@ -29,9 +27,6 @@ from npdsconv.ops.fused import block
 from npdsconv.shapes import Array
 
 IMAGE, IMAGES_OUT = "$x (N,C,H,W)$", "$(N, O, O_H, O_W)$"
-ANY, SAME, PAIR = "any shape", "the same", "two arrays of one shape"
-
-SIZE = 2, 4, 7, 5
 EVERYTHING: dict[str, Any] = {"stride": (2, 1), "padding": ((2, 0), (1, 3)), "dilation": (1, 2)}
 WINDOWS: dict[str, dict[str, Any]] = {
     "plain": {},
@@ -145,7 +140,7 @@ def _pull_norm(
     return (*found, *(None for _ in known))
 
 
-# ---- functions of each number, dense, dropout, loss -------------------------------------------------------------
+# ---- functions of each number, dense, dropout -------------------------------------------------------------
 
 
 def _scaled(factor: float) -> tuple[Example, ...]:
@@ -160,55 +155,6 @@ def _leaky() -> tuple[Example, ...]:
 
 def _dropout() -> tuple[Example, ...]:
     return (Example("", {**normal(x=SIZE), "mask": normal(mask=SIZE)["mask"] > -0.5}, {"p": 0.3}),)
-
-
-def _loss(scores: str, **smoothed: float) -> tuple[Example, ...]:
-    """One label an image, and one a pixel; of `scores`, as the op calls them."""
-    rng = np.random.default_rng(11)
-    few = {**normal(**{scores: (6, 7)}), "labels": rng.integers(0, 7, 6)}
-    dense = {**normal(**{scores: (2, 4, 5, 3)}), "labels": rng.integers(0, 4, (2, 5, 3))}
-    dense["weight"] = np.array([0.5, 2, 1, 0.25])
-    return (
-        Example("plain", few),
-        Example("dense", dense, {**smoothed, "ignore_index": 2}),
-        Example("sum", dense, {**smoothed, "reduction": "sum"}),
-        Example("each", dense, {**smoothed, "reduction": "none", "ignore_index": 2}),
-        *(Example("smoothed", few, smoothed) for _ in smoothed),
-    )
-
-
-def _pull_loss(dy: Array, logits: Array, labels: Array, *weight: Array, **how: Any) -> Any:
-    _, probabilities = ops.softmax_cross_entropy(logits, labels, *weight, **how)
-    dlogits = ops.softmax_cross_entropy_backward(probabilities, labels, *weight, dy=dy, **how)
-    return (dlogits, *(None for _ in weight))
-
-
-def _pull_likelihood(dy: Array, log_p: Array, labels: Array, *weight: Array, **how: Any) -> Any:
-    gradient = ops.nll_loss_backward(log_p, labels, *weight, dy=dy, **how)
-    return (gradient, *(None for _ in weight))
-
-
-def _pair() -> tuple[Example, ...]:
-    arrays = normal(y=(5, 3, 4), target=(5, 3, 4))
-    return Example("", arrays), Example("sum", arrays, {"reduction": "sum"})
-
-
-def _masks(name: str) -> tuple[Example, ...]:
-    """Yes or no for each pixel, and how sure a network is of it."""
-    arrays = normal(**{name: (5, 3, 4), "target": (5, 3, 4)})
-    masks = {name: abs(arrays[name]) % 1, "target": (arrays["target"] > 0).astype(np.float64)}
-    if name == "logits":
-        return Example("", arrays | {"target": masks["target"]}), Example("sum", arrays, {"reduction": "sum"})
-    return Example("", masks), Example("smoother", masks, {"smooth": 7.5})
-
-
-def _of_first(backward: Callable[..., Array]) -> Callable[..., Any]:
-    """The backward of a loss whose second array is what is wanted, and has no gradient."""
-    return lambda dy, y, target, **how: (backward(y, target, dy=dy, **how), None)
-
-
-def _softmax() -> tuple[Example, ...]:
-    return Example("", normal(logits=SIZE)), Example("channels", normal(logits=SIZE), {"axis": 1})
 
 
 # ---- the rows, in the order of the tables -----------------------------------------------------------------------
@@ -360,91 +306,7 @@ OPS: tuple[OpRow, ...] = (
         _dropout(),
         bilinear=True,
     ),
-    OpRow(
-        ops.softmax_cross_entropy,
-        ops.softmax_cross_entropy_backward,
-        None,
-        "logits $(N,K,\\dots)$, labels $(N,\\dots)$, weights $(K)$",
-        "one number, probabilities $(N,K,\\dots)$",
-        _loss("logits", label_smoothing=0.1),
-        about="with label smoothing, class weights, labels to ignore, one label a pixel",
-        pull=_pull_loss,
-    ),
-    OpRow(
-        ops.nll_loss,
-        ops.nll_loss_backward,
-        None,
-        "$\\log p\\; (N,K,\\dots)$, labels $(N,\\dots)$, weights $(K)$",
-        "one number",
-        _loss("log_probabilities"),
-        about="negative log-likelihood, the same without smoothing",
-        pull=_pull_likelihood,
-    ),
-    OpRow(
-        ops.mse_loss,
-        ops.mse_loss_backward,
-        None,
-        PAIR,
-        "one number",
-        _pair(),
-        about="squared error",
-        pull=_of_first(ops.mse_loss_backward),
-    ),
-    OpRow(
-        ops.l1_loss,
-        ops.l1_loss_backward,
-        None,
-        PAIR,
-        "one number",
-        _pair(),
-        about="absolute error",
-        pull=_of_first(ops.l1_loss_backward),
-    ),
-    OpRow(
-        ops.bce_with_logits_loss,
-        ops.bce_with_logits_loss_backward,
-        None,
-        PAIR,
-        "one number",
-        _masks("logits"),
-        about="binary cross-entropy",
-        pull=_of_first(ops.bce_with_logits_loss_backward),
-    ),
-    OpRow(
-        ops.dice_loss,
-        ops.dice_loss_backward,
-        None,
-        PAIR,
-        "one number",
-        _masks("probabilities"),
-        about="overlap of masks",
-        pull=_of_first(ops.dice_loss_backward),
-    ),
-    OpRow(
-        ops.triplet_loss,
-        ops.triplet_loss_backward,
-        None,
-        "three arrays $(N, D)$",
-        "one number",
-        (Example("", normal(anchor=(5, 3), positive=(5, 3), negative=(5, 3)), {"margin": 1.5}),),
-        about="nearer to one's own kind than to others",
-        pull=lambda dy, *arrays, **how: ops.triplet_loss_backward(*arrays, dy=dy, **how),
-    ),
-    OpRow(
-        ops.distillation_loss,
-        ops.distillation_loss_backward,
-        None,
-        "two arrays $(N, K)$",
-        "one number",
-        (
-            Example("", normal(logits=(5, 4), teacher=(5, 4))),
-            Example("cold", normal(logits=(5, 4), teacher=(5, 4)), {"temperature": 0.7}),
-        ),
-        about="to believe what another network believes",
-        pull=_of_first(ops.distillation_loss_backward),
-    ),
-    OpRow(ops.softmax, ops.softmax_backward, None, ANY, SAME, _softmax()),
-    OpRow(ops.log_softmax, ops.log_softmax_backward, None, ANY, SAME, _softmax()),
+    *LOSSES,
     OpRow(
         ops.im2col,
         ops.col2im,

@@ -14,6 +14,11 @@ import numpy as np
 from npdsconv.layers import Layer
 from npdsconv.shapes import Array
 
+ANY, SAME = "any shape", "the same"
+"""Shapes, as the tables of ops have them."""
+SIZE = 2, 4, 7, 5
+"""Of most arrays in examples."""
+
 # ---- ops --------------------------------------------------------------------------------------------------------
 
 

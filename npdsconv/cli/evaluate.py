@@ -6,7 +6,7 @@ from typing import Literal
 from npdsconv import data, metrics, text, train
 from npdsconv.cli import Outcome, which_run
 from npdsconv.cli.names import file_name
-from npdsconv.runs.folder import load_model
+from npdsconv.runs import load_model
 from npdsconv.runs.job import chosen_classes, score_name
 from npdsconv.runs.recipe import RECIPES
 

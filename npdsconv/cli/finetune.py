@@ -13,11 +13,11 @@ from npdsconv.cli.train import trained
 from npdsconv.data import Dataset
 from npdsconv.malloc import keep_freed_memory
 from npdsconv.models import PARTS, load_matching
-from npdsconv.models.transfer import head_of
-from npdsconv.runs import start
+from npdsconv.models.transfer import without_head
+from npdsconv.runs import shipped, start
 from npdsconv.runs.folder import RunFolder, fresh_folder
 from npdsconv.runs.job import Job, chosen_classes
-from npdsconv.runs.recipe import INITS, Recipe, recipe
+from npdsconv.runs.recipe import FROM_START, Recipe, recipe
 from npdsconv.train import evaluate, nearest_class_mean
 
 EXAMPLES = """examples:
@@ -26,7 +26,7 @@ EXAMPLES = """examples:
   npdsconv finetune early --classes 5-9 --labels 100 --train head all that it has learned stays as it is
 """
 OF_NETWORK = [field.name for field in dataclasses.fields(Recipe) if field.metadata["group"] == "network"]
-DEFAULTS: dict[str, Any] = {"epochs": 30, "batch_size": 16, "lr": 0.01}
+DEFAULTS: dict[str, Any] = {"init": "pretrained", "epochs": 30, "batch_size": 16, "lr": 0.01}
 """What differs from training from the beginning: small batches, for there are few images. Chosen on held-out images."""
 
 
@@ -36,22 +36,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EXAMPLES
     which_run.add(parser, "the network that comes with the package")
     parser.add_argument("--train", choices=PARTS, default="all", help="what goes on learning (default all)")
-    parser.add_argument(
-        "--init",
-        choices=INITS,
-        default="pretrained",
-        help="initial weights, the head excepted (default pretrained)",
+    settings.add(
+        parser, "dataset", "classes", "labels", "hold_out", "schedule", "weight_decay", "seed", **DEFAULTS
     )
-    settings.add(parser, "dataset", "classes", "labels", "hold_out", "schedule", "weight_decay", "seed")
-    for name, value in DEFAULTS.items():
-        field = settings.FIELDS[name]
-        parser.add_argument(
-            settings.flag(name),
-            type=field.type,
-            default=value,
-            metavar="N",
-            help=f"{field.metadata['help']} (default {value})",
-        )
     parser.add_argument(
         "--data-dir", type=file_name, metavar="FOLDER", help="where MNIST's four IDX files are"
     )
@@ -64,16 +51,11 @@ def run(args: argparse.Namespace) -> Outcome:
     """Train from the weights of a run, and measure what was won and what was forgotten."""
     keep_freed_memory()
     place = which_run.named("finetune", args.place, args.run)
-    origin = str(place) if place else start.SHIPPED
+    origin = str(place) if place else shipped.NAMES[0]
     old, theirs, saved = start.source(origin)
-    given = {name: value for name, value in settings.given(args).items() if name != "init"}
     network = {name: getattr(theirs, name) for name in OF_NETWORK}
-    network |= {
-        "start": origin if args.init in start.FROM_START else "",
-        "init": args.init,
-        "learn": args.train,
-    }
-    chosen = recipe(**{"dataset": theirs.dataset, **network, **given})
+    network |= {"start": origin if args.init in FROM_START else "", "learn": args.train}
+    chosen = recipe(**{"dataset": theirs.dataset, **network, **settings.given(args)})
     dataset = data.load(chosen.dataset, args.data_dir)
     if dataset.shape != tuple(saved.meta["shape"]):
         raise ValueError(
@@ -93,13 +75,12 @@ def _source(job: Job, theirs: Recipe, dataset: Dataset | None) -> dict[str, floa
 
     None where there is nothing to measure it on.
     """
-    if dataset is None or job.recipe.hold_out or job.recipe.init not in start.FROM_START:
+    if dataset is None or job.recipe.hold_out or job.recipe.init not in FROM_START:
         return None
     old, _, _ = start.source(job.recipe.start)
     test = chosen_classes(theirs, dataset).test
     before = evaluate(old, test.images, test.labels).accuracy
-    head = f"{head_of(job.model)[0]}."
-    load_matching(old, {name: a for name, a in job.model.state_dict().items() if not name.startswith(head)})
+    load_matching(old, without_head(job.model))
     return {"before": before, "after": evaluate(old, test.images, test.labels).accuracy}
 
 

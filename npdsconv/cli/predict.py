@@ -11,8 +11,8 @@ from npdsconv import text, train
 from npdsconv.cli import BAD_INPUT, FAILED, Outcome, which_run
 from npdsconv.cli.names import file_name
 from npdsconv.data import images
-from npdsconv.runs import shipped
-from npdsconv.runs.folder import is_run, load_model
+from npdsconv.runs import load_model, shipped
+from npdsconv.runs.folder import is_run
 
 OWN = "the network that comes with npdsconv"
 

@@ -18,20 +18,23 @@ def add_all(parser: argparse.ArgumentParser) -> dict[str, Any]:
     return groups
 
 
-def add(parser: Any, *names: str) -> None:
-    """An argument for each of these fields; one that is not given is None."""
-    for name in names:
+def add(parser: Any, *names: str, **defaults: Any) -> None:
+    """An argument for each of these fields. One that is not given is None, or its default here if it has one."""
+    for name in (*names, *defaults):
         field, help = FIELDS[name], FIELDS[name].metadata["help"]
         if field.type is bool:
             parser.add_argument(flag(name), action="store_true", default=None, help=help)
             continue
+        default = defaults.get(name)
+        shown = _default(name) if default is None else default
         choices = tuple(field.metadata["choices"]) or None
         parser.add_argument(
             flag(name),
             type=field.type,
             choices=choices,
             metavar=None if choices else _METAVARS[field.type],
-            help=f"{help} (default {_default(name)})" if _default(name) else help,
+            default=default,
+            help=f"{help} (default {shown})" if shown else help,
         )
 
 

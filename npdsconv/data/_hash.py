@@ -32,6 +32,12 @@ def check_key(caller: str, name: str, value: int) -> int:
     return number
 
 
+def check_images(caller: str, x: npt.NDArray[np.generic], index: npt.NDArray[np.integer]) -> None:
+    """Raise unless `x` is a batch (n,C,H,W) and `index` (n,) has a place for each of its images."""
+    if x.ndim != 4 or index.shape != x.shape[:1]:
+        raise ValueError(f"{caller}: images {x.shape} and index {index.shape} are not (n,C,H,W) and (n,)")
+
+
 def bits(
     seed: int, epoch: int, stream: int | npt.NDArray[np.integer], index: npt.NDArray[np.integer]
 ) -> npt.NDArray[np.uint64]:

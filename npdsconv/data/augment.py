@@ -67,8 +67,7 @@ class Affine:
     ) -> npt.NDArray[Any]:
         """Warp a batch (n,C,H,W) of float32 or float64; `index` (n,) has each image's place in the split."""
         index = np.asarray(index)
-        if x.ndim != 4 or index.shape != x.shape[:1]:
-            raise ValueError(f"Affine: images {x.shape} and index {index.shape} are not (n,C,H,W) and (n,)")
+        _hash.check_images("Affine", x, index)
         return warp(x, *self.transforms(seed=seed, epoch=epoch, index=index))
 
     def transforms(

@@ -5,7 +5,6 @@ image in its split, and is a function of these alone: batch size, order and resu
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -150,7 +149,7 @@ class Compose:
 
     def __init__(self, *augments: Augment) -> None:
         for augment in augments:
-            if not isinstance(augment, Callable):  # type: ignore[arg-type]
+            if not callable(augment):
                 raise TypeError(f"Compose: {augment!r} is no augmentation: it cannot be called")
         self.augments = augments
 
@@ -174,8 +173,7 @@ def _uniform(
 ) -> npt.NDArray[np.float64]:
     """A number in [0, 1) for each image and stream, the images last."""
     index = np.asarray(index)
-    if x.ndim != 4 or index.shape != x.shape[:1]:
-        raise ValueError(f"{where}: images {x.shape} and index {index.shape} are not (n,C,H,W) and (n,)")
+    _hash.check_images(where, x, index)
     seed, epoch = _hash.check_key(where, "seed", seed), _hash.check_key(where, "epoch", epoch)
     return _hash.uniform(seed, epoch, stream, index)
 

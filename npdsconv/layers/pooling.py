@@ -46,12 +46,7 @@ class MaxPool2d(Layer):
 
     def geometry(self) -> Pooling:
         """Stride, padding, dilation and rounding, as the ops take them."""
-        return {
-            "stride": self.stride,
-            "padding": self.padding,
-            "dilation": self.dilation,
-            "ceil_mode": self.ceil_mode,
-        }
+        return _geometry(self)
 
 
 @final
@@ -92,12 +87,7 @@ class AvgPool2d(Layer):
 
     def geometry(self) -> Pooling:
         """As of :class:`MaxPool2d`."""
-        return {
-            "stride": self.stride,
-            "padding": self.padding,
-            "dilation": self.dilation,
-            "ceil_mode": self.ceil_mode,
-        }
+        return _geometry(self)
 
 
 @final
@@ -162,3 +152,12 @@ class Upsample2d(Layer):
         return upsampling.upsample2d(x, scale, impl=impl), pullback(
             lambda dy: upsampling.upsample2d_backward(dy, x, scale, impl=impl)
         )
+
+
+def _geometry(layer: MaxPool2d | AvgPool2d) -> Pooling:
+    return {
+        "stride": layer.stride,
+        "padding": layer.padding,
+        "dilation": layer.dilation,
+        "ceil_mode": layer.ceil_mode,
+    }

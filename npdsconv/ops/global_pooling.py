@@ -2,8 +2,8 @@
 
 from npdsconv import layout
 from npdsconv.ops._tiers import tier
-from npdsconv.ops.pooling import PoolTier, check_images
-from npdsconv.shapes import Array, check_floats, check_shape
+from npdsconv.ops.pooling import PoolTier, check_global_dy, check_images
+from npdsconv.shapes import Array
 
 # ---- NumPy: there are no windows, so this is the formula ------------------------------------------------------
 
@@ -82,7 +82,5 @@ def global_avg_pool2d_backward(dy: Array, x: Array, *, impl: str = "numba") -> A
     """``dx[n, c, i, j] = dy[n, c, 0, 0] / (H·W)``. Only the shape of `x` is read."""
     op = "global_avg_pool2d_backward"
     chosen = tier(op, IMPLS, impl)
-    check_images(op, x)
-    check_floats(op, dy=dy, x=x)
-    check_shape(op, "dy", dy, (*x.shape[:2], 1, 1), "N, C, 1, 1")
+    check_global_dy(op, dy, x)
     return chosen.backward(dy, x)

@@ -6,9 +6,9 @@ The global form is the same with one window, the whole image.
 import numpy as np
 
 from npdsconv.ops._tiers import tier
-from npdsconv.ops.pooling import PoolTier, check_dy, check_images, check_window, positions
+from npdsconv.ops.pooling import PoolTier, check_dy, check_global_dy, check_images, check_window, positions
 from npdsconv.ops.windows import crop, pad, scatter_columns, windows
-from npdsconv.shapes import Array, PaddingLike, Stride, Window, check_floats, check_shape
+from npdsconv.shapes import Array, PaddingLike, Stride, Window
 
 # ---- naive: window by window ----------------------------------------------------------------------------------
 
@@ -169,9 +169,7 @@ def global_max_pool2d_backward(dy: Array, x: Array, *, impl: str = "numba") -> A
     """``dx[n, c, p, q] = dy[n, c, 0, 0]`` at the largest pixel, the first of equals, and 0 elsewhere."""
     op = "global_max_pool2d_backward"
     chosen = tier(op, IMPLS, impl)
-    check_images(op, x)
-    check_floats(op, dy=dy, x=x)
-    check_shape(op, "dy", dy, (*x.shape[:2], 1, 1), "N, C, 1, 1")
+    check_global_dy(op, dy, x)
     return chosen.backward(dy, x, _whole(x))
 
 

@@ -108,3 +108,9 @@ def check_window(
 def check_dy(op: str, dy: Array, x: Array, window: Window) -> None:
     check_floats(op, dy=dy, x=x)
     check_shape(op, "dy", dy, (*x.shape[:2], *window.output), "N, C, OH, OW")
+
+
+def check_global_dy(op: str, dy: Array, x: Array) -> None:
+    check_images(op, x)
+    check_floats(op, dy=dy, x=x)
+    check_shape(op, "dy", dy, (*x.shape[:2], 1, 1), "N, C, 1, 1")

@@ -14,8 +14,9 @@ Rules and defaults are those of PyTorch (``torch.optim``), checked against it in
 """
 
 from npdsconv.optim.adagrad import Adagrad
-from npdsconv.optim.averaging import Average, add_l1
-from npdsconv.optim.optimizers import SGD, Adam, AdamW, Optimizer, clip_gradients
+from npdsconv.optim.averaging import Average
+from npdsconv.optim.gradients import add_l1, clip_gradients
+from npdsconv.optim.optimizers import SGD, Adam, AdamW, Optimizer
 from npdsconv.optim.schedules import (
     Schedule,
     constant,

@@ -64,21 +64,3 @@ class Average:
     def _write(self, values: list[Array]) -> None:
         for parameter, value in zip(self.parameters, values, strict=True):
             np.copyto(parameter.value, value)
-
-
-def add_l1(parameters: Iterable[Parameter], factor: float) -> float:
-    """Add the gradient of ``factor·Σ|w|`` to what is there, and return that penalty: it drives weights to zero.
-
-    Called with some of the parameters, such as all pointwise ones; between backward and the step: ``before_update``.
-
-    Parameters
-    ----------
-    factor : float, at least 0
-    """
-    check_real("add_l1", factor=factor)
-    require("add_l1", "factor", factor, factor >= 0, ">= 0")
-    total = 0.0
-    for parameter in unique_parameters("add_l1", parameters):
-        parameter.grad += parameter.grad.dtype.type(factor) * np.sign(parameter.value)
-        total += float(np.abs(parameter.value).sum(dtype=np.float64))
-    return factor * total

@@ -1,15 +1,13 @@
 """SGD, Adam and AdamW, and what they share."""
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
-from npdsconv.layers import Parameter
 from npdsconv.optim._checks import check_real, require
-from npdsconv.optim.groups import Parameters, in_groups, unique_parameters
+from npdsconv.optim.groups import Parameters, in_groups
 from npdsconv.shapes import Array
 from npdsconv.state import Slot, take_over
 
@@ -358,21 +356,3 @@ class AdamW(Adam):
         decay_1d: bool = True,
     ) -> None:
         super().__init__(parameters, lr, betas=betas, eps=eps, weight_decay=weight_decay, decay_1d=decay_1d)
-
-
-def clip_gradients(parameters: Iterable[Parameter], max_norm: float) -> float:
-    """Scale all gradients together, in place, so that their common length is at most ``max_norm``.
-
-    Returns
-    -------
-    float
-        The length before clipping, ``√Σ g²`` over all numbers of all parameters.
-    """
-    check_real("clip_gradients", max_norm=max_norm)
-    require("clip_gradients", "max_norm", max_norm, max_norm > 0, "> 0")
-    parameters = unique_parameters("clip_gradients", parameters)
-    norm = math.sqrt(sum(float(np.sum(np.square(p.grad), dtype=np.float64)) for p in parameters))
-    if norm > max_norm:
-        for parameter in parameters:
-            np.multiply(parameter.grad, max_norm / norm, out=parameter.grad)
-    return norm

@@ -12,7 +12,6 @@ from pathlib import Path
 
 from npdsconv import checkpoint, disk
 from npdsconv.checkpoint import Checkpoint
-from npdsconv.layers import Sequential
 from npdsconv.runs import history
 from npdsconv.runs import saved as saved_run
 from npdsconv.runs.job import Job
@@ -117,14 +116,6 @@ class RunFolder:
         except OSError:
             return []
         return history.from_csv(text)
-
-
-def load_model(path: str | os.PathLike[str]) -> tuple[Sequential, Recipe, Checkpoint]:
-    """Rebuild the model of a run folder or of a checkpoint file."""
-    path = Path(path)
-    file = path / "checkpoint.npz" if path.is_dir() else path
-    recipe, saved = saved_run.read(file)
-    return saved_run.build(file, recipe, saved), recipe, saved
 
 
 def fresh_folder(recipe: Recipe) -> Path:

@@ -1,6 +1,7 @@
 """What the checkpoint of a run says of itself, believed only after a look: a file may lie, by damage or on purpose."""
 
 import dataclasses
+import os
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,14 @@ def build(file: Path, recipe: Recipe, saved: Checkpoint) -> Sequential:
     except (TypeError, ValueError) as error:
         raise type(error)(f"{file}: {str(error)[:_SHOWN]}") from None
     return model
+
+
+def load_model(path: str | os.PathLike[str]) -> tuple[Sequential, Recipe, Checkpoint]:
+    """Rebuild the model of a run folder or of a checkpoint file."""
+    path = Path(path)
+    file = path / "checkpoint.npz" if path.is_dir() else path
+    recipe, saved = read(file)
+    return build(file, recipe, saved), recipe, saved
 
 
 def _recipe(file: Path, saved: Checkpoint) -> Recipe:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from npdsconv.layers import Sequential
-from npdsconv.runs.folder import load_model
+from npdsconv.runs.saved import load_model
 from npdsconv.shapes import check_choice
 
 FOLDER = Path(__file__).parent / "trained"

@@ -1,30 +1,17 @@
 """Where a network starts: with weights of its own, by a scheme, or with those of another run."""
 
-from pathlib import Path
-
 from npdsconv import models
 from npdsconv.checkpoint import Checkpoint
 from npdsconv.layers import Sequential
-from npdsconv.models.transfer import head_of
-from npdsconv.runs import saved as saved_run
+from npdsconv.models.transfer import head_of, without_head
+from npdsconv.runs import shipped
 from npdsconv.runs.recipe import FROM_START, Recipe
-
-SHIPPED = "mnist"
-
-
-def file_of(start: str) -> Path:
-    """The checkpoint that `start` names: of a run folder, a file, or the one in the package."""
-    if start == SHIPPED:
-        return Path(__file__).parent / "trained" / f"{SHIPPED}.npz"
-    path = Path(start)
-    return path / "checkpoint.npz" if path.is_dir() else path
+from npdsconv.runs.saved import load_model
 
 
 def source(start: str) -> tuple[Sequential, Recipe, Checkpoint]:
-    """The network to start from, its recipe and its checkpoint."""
-    file = file_of(start)
-    recipe, saved = saved_run.read(file)
-    return saved_run.build(file, recipe, saved), recipe, saved
+    """The network to start from, its recipe and its checkpoint: the one in the package, or that of a run."""
+    return load_model(shipped.path(start) if start in shipped.NAMES else start)
 
 
 def begin(model: Sequential, recipe: Recipe) -> Sequential:
@@ -37,9 +24,8 @@ def begin(model: Sequential, recipe: Recipe) -> Sequential:
     """
     if recipe.init in FROM_START:
         old, theirs, _ = source(recipe.start)
-        head = f"{head_of(old)[0]}."
-        state = {name: array for name, array in old.state_dict().items() if not name.startswith(head)}
-        matched = models.load_matching(model, state, only="depthwise" if recipe.init == "mixed" else None)
+        only = "depthwise" if recipe.init == "mixed" else None
+        matched = models.load_matching(model, without_head(old), only=only)
         own_head = f"{head_of(model)[0]}."
         strange = {
             n: why for n, why in matched.left.items() if why != "not asked for" and not n.startswith(own_head)

@@ -76,12 +76,7 @@ def nearest_class_mean(model: Sequential, known: Split, images: Array, *, batch_
     body = model[: head_of(model)[0]]
 
     def features(x: Array) -> Array:
-        dtype = dtype_of(model.parameters())
-        parts = [
-            body(to_float(x[i : i + batch_size]).astype(dtype, copy=False))
-            for i in range(0, len(x), batch_size)
-        ]
-        flat = np.concatenate(parts).reshape(len(x), -1)
+        flat = _outputs("nearest_class_mean", body, x, batch_size).reshape(len(x), -1)
         return np.asarray(flat / np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-12))
 
     classes, of_known = np.unique(known.labels), features(known.images)
@@ -91,10 +86,17 @@ def nearest_class_mean(model: Sequential, known: Split, images: Array, *, batch_
 
 
 def _logits(where: str, model: Layer, images: Array, batch_size: int) -> Array:
+    logits = _outputs(where, model, images, batch_size)
+    check_ndim(where, "the model's output", logits, "N, classes")
+    return logits
+
+
+def _outputs(where: str, model: Layer, images: Array, batch_size: int) -> Array:
+    """What the model gives for all images, batch by batch."""
     if batch_size < 1:
         raise ValueError(f"{where}: batch size {batch_size} is below 1")
     starts = range(0, max(len(images), 1), batch_size)  # no images: one empty batch, which gives (0, classes)
     dtype = dtype_of(model.parameters())
-    logits = [model(to_float(images[i : i + batch_size]).astype(dtype, copy=False)) for i in starts]
-    check_ndim(where, "the model's output", logits[0], "N, classes")
-    return np.concatenate(logits)
+    return np.concatenate(
+        [model(to_float(images[i : i + batch_size]).astype(dtype, copy=False)) for i in starts]
+    )

@@ -7,7 +7,7 @@ import pytest
 
 from npdsconv import checkpoint, cli, data, train
 from npdsconv.data import Dataset, Split
-from npdsconv.runs.folder import load_model
+from npdsconv.runs import load_model
 
 QUICK = ["--impl", "im2col", "--batch-size", "10", "--epochs", "2", "--no-augment"]
 
