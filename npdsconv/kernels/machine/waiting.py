@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib import import_module
 
-SPINS = 1000
+SPINS = 10_000
 """How often a waiting thread looks for work before it sleeps; OpenMP's own default is 300,000."""
 
 USERS = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
