@@ -1,6 +1,6 @@
 """Every study by its name, in the order of the pages."""
 
-from studies import recipes, widths
+from studies import finetuning, recipes, widths
 from studies.study import Study
 
 STUDIES: dict[str, Study] = {
@@ -8,5 +8,6 @@ STUDIES: dict[str, Study] = {
     for module in (
         recipes,
         widths,
+        finetuning,
     )
 }
