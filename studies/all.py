@@ -1,6 +1,17 @@
 """Every study by its name, in the order of the pages."""
 
-from studies import finetuning, recipes, widths
+from studies import (
+    batch_size,
+    depth,
+    dilation,
+    finetuning,
+    initialisation,
+    labels,
+    normalisation,
+    recipes,
+    robustness,
+    widths,
+)
 from studies.study import Study
 
 STUDIES: dict[str, Study] = {
@@ -9,5 +20,12 @@ STUDIES: dict[str, Study] = {
         recipes,
         widths,
         finetuning,
+        labels,
+        dilation,
+        normalisation,
+        initialisation,
+        batch_size,
+        depth,
+        robustness,
     )
 }

@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import shlex
 import shutil
 import subprocess
@@ -12,6 +13,7 @@ from typing import Any
 from npdsconv.runs import recorded
 from studies.study import Study
 
+PACKAGE = Path(recorded.__file__).parents[1]
 KEPT = ("scored_on", "accuracy", "loss", "epochs", "without_learning")
 
 
@@ -41,8 +43,9 @@ def trained(study: Study, arm: str, seed: int, threads: int) -> dict[str, Any]:
         if not (start / "checkpoint.npz").exists():
             record(trained(study, study.arms[arm].start, seed, threads))
     shutil.rmtree(folder, ignore_errors=True)
-    if study.train:
-        report = study.train(study.arms[arm], folder, seed)
+    began = _processor_seconds()
+    if own := study.arms[arm].train:
+        report = own({**study.base, **study.arms[arm].settings, "seed": seed}, folder)
     else:
         report = _called([*study.command(arm, seed), "--out", str(folder)], threads)
     line = {
@@ -56,6 +59,7 @@ def trained(study: Study, arm: str, seed: int, threads: int) -> dict[str, Any]:
         **{name: report[name] for name in KEPT if name in report},
         **report["model"],
         "seconds": round(report["train_seconds"], 2),
+        "processor_seconds": round(_processor_seconds() - began, 2),
     }
     for when, accuracy in (report.get("source") or {}).items():
         line[f"source_{when}"] = accuracy
@@ -76,15 +80,20 @@ def record(line: dict[str, Any]) -> None:
 
 def commit() -> str:
     """The commit of the package that is trained with; a plus where files of it have been changed since."""
-    package = str(Path(recorded.__file__).parents[1])
 
     def git(*words: str) -> str:
         return subprocess.run(
-            ["git", "-C", package, *words], check=True, capture_output=True, text=True
+            ["git", "-C", str(PACKAGE), *words], check=True, capture_output=True, text=True
         ).stdout.strip()
 
     changed = git("status", "--porcelain", "--", "*.py")
     return git("log", "-1", "--format=%h", "--abbrev=9", "--", "*.py") + ("+" if changed else "")
+
+
+def _processor_seconds() -> float:
+    """Of this process and of those that it has waited for: unlike a clock it stands still while others compute."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(u.ru_utime + u.ru_stime for u in used)
 
 
 def _called(command: list[str], threads: int) -> dict[str, Any]:

@@ -16,10 +16,12 @@ class Arm:
     ----------
     settings : arguments of the command, as fields of a `Recipe`
     start : the arm whose run it goes on from; the command is then ``finetune``
+    train : trains it where no command can: (settings, folder) -> the report that ``--json`` would give
     """
 
     settings: Mapping[str, Any] = field(default_factory=dict)
     start: str = ""
+    train: Callable[[dict[str, Any], Path], dict[str, Any]] | None = None
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,6 @@ class Study:
     base : settings that all arms share
     arms : by name, in the order of the table
     seeds : every arm is trained with each
-    train : trains an arm where no command can: (settings, folder, seed) -> the report that ``--json`` would give
     measure : (folder of the run, folder it started from or None, seed) -> what else is recorded of a run
     """
 
@@ -43,7 +44,6 @@ class Study:
     arms: Mapping[str, Arm]
     base: Mapping[str, Any] = field(default_factory=dict)
     seeds: tuple[int, ...] = (0, 1, 2)
-    train: Callable[[Arm, Path, int], dict[str, Any]] | None = None
     measure: Callable[[Path, Path | None, int], dict[str, Any]] | None = None
 
     def folder(self, arm: str, seed: int) -> Path:
@@ -54,6 +54,8 @@ class Study:
     def command(self, arm: str, seed: int) -> list[str]:
         """The words of the command that trains an arm."""
         of_arm = self.arms[arm]
+        if of_arm.train:
+            return ["python", "-m", "studies", "run", self.name]
         words = ["npdsconv", "train"]
         if of_arm.start:
             words = ["npdsconv", "finetune", str(self.folder(of_arm.start, seed))]

@@ -2,14 +2,14 @@
 
 from studies.study import Arm, Study
 
-EPOCHS = 4
+EPOCHS = 5
 
 STUDY = Study(
     name="widths",
     title="Separable against standard convolution",
     question="What does a separable network lose against one of standard convolutions: at equal width, "
     "at equal multiply-adds, in equal time?",
-    base={"dataset": "mnist", "hold_out": 5000, "labels": 20000, "epochs": EPOCHS},
+    base={"dataset": "mnist", "hold_out": 5000, "labels": 12000, "epochs": EPOCHS},
     arms={
         "separable ×0.25": Arm({"width": 0.25}),
         "separable ×0.5": Arm({"width": 0.5}),
