@@ -10,7 +10,7 @@ from npdsconv.models.transfer import head_of
 from npdsconv.runs import load_model
 from studies.study import Arm, Study
 
-HOLD_OUT = {"dataset": "mnist", "hold_out": 5000}
+HOLD_OUT = {"dataset": "mnist", "hold_out": 2000}
 LABELS = (20, 100, 1000)
 SCRATCH = "from scratch"
 TASKS = {"5-9": ("0-4", LABELS), "4-9": ("0-6", (100,))}
@@ -21,7 +21,7 @@ def arms() -> dict[str, Arm]:
     """A source for each task, and from there every part with every number of labels."""
     found = {}
     for new, (old, numbers) in TASKS.items():
-        found[source := f"source {old}"] = Arm({"classes": old, "epochs": 4})
+        found[source := f"source {old}"] = Arm({"classes": old, "labels": 12000, "epochs": 4})
         for labels in numbers:
             for part in models.PARTS:
                 settings = {"classes": new, "labels": labels, "train": part}
