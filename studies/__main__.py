@@ -3,7 +3,7 @@
 import argparse
 
 import studies
-from studies import runner
+from studies import pages, runner
 from studies.all import STUDIES
 
 
@@ -20,7 +20,11 @@ def main() -> None:
     training.add_argument("--seeds", type=int, help="seeds 0 … N - 1 (default: as many as the study has)")
     training.add_argument("--threads", type=int, default=1, help="of the compiled kernels (default 1)")
     training.add_argument("--again", action="store_true", help="train what is recorded too")
+    commands.add_parser("pages", help="write the pages, their figures, and README's table")
     args = parser.parse_args()
+    if args.command == "pages":
+        pages.write()
+        return
     if args.command == "list":
         for name, study in STUDIES.items():
             pairs = [(arm, seed) for arm in study.arms for seed in study.seeds]

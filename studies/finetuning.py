@@ -4,10 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from npdsconv import checkpoint, models
 from npdsconv.models.transfer import head_of
 from npdsconv.runs import load_model
+from studies import figures
+from studies.results import Results
 from studies.study import Arm, Study
 
 HOLD_OUT = {"dataset": "mnist", "hold_out": 2000}
@@ -15,6 +18,11 @@ LABELS = (20, 100, 1000)
 SCRATCH = "from scratch"
 TASKS = {"5-9": ("0-4", LABELS), "4-9": ("0-6", (100,))}
 """Classes to learn: the classes that the network knows already, and how many labels there are."""
+
+
+def name(new: str, part: str, labels: int) -> str:
+    """The arm in which a part learns a task from so many labels."""
+    return f"{new}, {part}, {labels} labels"
 
 
 def arms() -> dict[str, Arm]:
@@ -25,10 +33,8 @@ def arms() -> dict[str, Arm]:
         for labels in numbers:
             for part in models.PARTS:
                 settings = {"classes": new, "labels": labels, "train": part}
-                found[f"{new}, {part}, {labels} labels"] = Arm(settings, source)
-            found[f"{new}, {SCRATCH}, {labels} labels"] = Arm(
-                {"classes": new, "labels": labels, "init": "own"}, source
-            )
+                found[name(new, part, labels)] = Arm(settings, source)
+            found[name(new, SCRATCH, labels)] = Arm({"classes": new, "labels": labels, "init": "own"}, source)
     return found
 
 
@@ -46,6 +52,45 @@ def check_frozen(folder: Path, start: Path | None, seed: int) -> dict[str, Any]:
     return {"learning": sum(learning.values())}
 
 
+def words(results: Results) -> list[str]:
+    """What is won for each number of labels, and what is forgotten for it."""
+    found = []
+    for new, (old, numbers) in TASKS.items():
+        for labels in numbers:
+            by_part = [name(new, part, labels) for part in models.PARTS]
+            head, whole, scratch = (name(new, part, labels) for part in ("head", "all", SCRATCH))
+            best = results.best(by_part)
+            found.append(
+                f"**{old} known, {new} from {labels} labels.** Without any learning, by the nearest class mean, "
+                f"{results.mean(head, 'without_learning')} are right; from scratch {results.percent(scratch)}. Of the "
+                f"parts, `{best.split(', ')[1]}` comes out best with {results.percent(best)}. Where everything learns, "
+                f"going on from the old network is {results.against(whole, scratch, 'starting from scratch')}. "
+                f"With its old head put back, that network then reads {results.percent(whole, 'source_after')} of the "
+                f"old digits; before, it read {results.mean(whole, 'source_before')}."
+            )
+    return [
+        *found,
+        "`head` forgets nothing: after each of these runs, what is frozen is compared with the source to the last bit.",
+    ]
+
+
+def draw(results: Results) -> Figure:
+    """Errors on the new digits over labels, and errors on the old ones after the same runs."""
+    figure, axes = figures.panels(2, sharex=True)
+    new, (old, numbers) = next(iter(TASKS.items()))
+    for k, part in enumerate((*models.PARTS, SCRATCH)):
+        arms = [name(new, part, labels) for labels in numbers]
+        figures.line(axes[0], numbers, [results.over(arm) for arm in arms], k, part)
+        if part != SCRATCH:
+            figures.line(axes[1], numbers, [results.over(arm, "source_after") for arm in arms], k, part)
+    for axis, digits in zip(
+        axes, (f"new digits, {new}", f"old digits, {old}, with the old head"), strict=True
+    ):
+        axis.set(xscale="log", yscale="log", xlabel="labels of new digits", ylabel="errors (%)", title=digits)
+        figures.finish(axis)
+    return figure
+
+
 STUDY = Study(
     name="finetuning",
     title="Fine-tuning: which part learns, and what is forgotten",
@@ -54,4 +99,12 @@ STUDY = Study(
     base=HOLD_OUT,
     arms=arms(),
     measure=check_frozen,
+    columns={
+        "without learning": "without_learning",
+        "old digits before": "source_before",
+        "old digits after": "source_after",
+    },
+    words=words,
+    figure=draw,
+    alt="Errors on new digits over the number of labels for each part that learns, and on the old digits after that",
 )

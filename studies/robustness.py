@@ -6,16 +6,18 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from matplotlib.figure import Figure
 
 from npdsconv import data, train
 from npdsconv.complexity import summary
-from npdsconv.data import Affine, Augment, GaussianNoise, Split
-from npdsconv.data.batching import to_float
+from npdsconv.data import Affine, Augment, GaussianNoise, Split, to_float
 from npdsconv.layers import Sequential
 from npdsconv.ops.losses import softmax_cross_entropy, softmax_cross_entropy_backward
 from npdsconv.runs import RunFolder, load_model
 from npdsconv.runs.job import prepare
 from npdsconv.runs.recipe import recipe
+from studies import figures
+from studies.results import Results
 from studies.study import Arm, Study
 
 EPSILON = 0.1
@@ -117,16 +119,60 @@ def changed(kind: str, strength: float, model: Sequential, held: Split, seed: in
     return np.clip(augment(x, seed=seed, epoch=0, index=np.arange(len(x))), 0, 1)
 
 
+PLAIN, AUGMENTED, TWIN, HARDENED = (
+    "images as they are",
+    "augmented",
+    "augmented, standard twin",
+    "augmented, FGSM in training",
+)
+
+
+def words(results: Results) -> list[str]:
+    """What training does for each kind of change, at its middle strength."""
+    found = [f"On the held-out images as they are, `{AUGMENTED}` is right in {results.percent(AUGMENTED)}."]
+    for kind, strengths in CHANGES.items():
+        what = f"under/{kind} {strengths[1]}"
+        found.append(
+            f"**{kind} {strengths[1]}**: {PLAIN} {results.percent(PLAIN, what)}; "
+            f"augmented {results.percent(AUGMENTED, what)}, "
+            f"its standard twin {results.percent(TWIN, what)}, "
+            f"with FGSM in training {results.percent(HARDENED, what)}. "
+            f"Learning from images that are changed on purpose is "
+            f"{results.against(HARDENED, AUGMENTED, 'learning from augmented ones alone', what)}."
+        )
+    found.append(
+        f"It costs, on images as they are: {results.percent(HARDENED)}, "
+        f"{results.against(HARDENED, AUGMENTED, 'the network that was not hardened')}."
+    )
+    return found
+
+
+def draw(results: Results) -> Figure:
+    """A panel for each kind of change, errors over its strength."""
+    figure, axes = figures.panels(len(CHANGES), width=3, height=3.2, sharey=True)
+    for axis, (kind, strengths) in zip(axes, CHANGES.items(), strict=True):
+        for k, arm in enumerate(results.runs):
+            errors = [results.over(arm), *(results.over(arm, f"under/{kind} {s}") for s in strengths)]
+            figures.line(axis, (0, *strengths), errors, k, arm)
+        axis.set(xlabel=kind, yscale="log")
+        figures.finish(axis, legend=kind == "noise")
+    axes[0].set_ylabel("errors on held-out images (%)")
+    return figure
+
+
 STUDY = Study(
     name="robustness",
     title="Robustness",
     question="What do shifts, rotations, noise and changes made on purpose cost, and what can training do about it?",
     base={"dataset": "mnist", "hold_out": 5000, "labels": 10000, "epochs": 5, "model": "separable_mini"},
     arms={
-        "images as they are": Arm(dict.fromkeys(("rotate", "shift", "scale", "shear"), 0.0)),
-        "augmented": Arm({}),
-        "augmented, standard twin": Arm({"standard": True}),
-        "augmented, FGSM in training": Arm({}, train=train_with_fgsm),
+        PLAIN: Arm(dict.fromkeys(("rotate", "shift", "scale", "shear"), 0.0)),
+        AUGMENTED: Arm({}),
+        TWIN: Arm({"standard": True}),
+        HARDENED: Arm({}, train=train_with_fgsm),
     },
     measure=under_changes,
+    words=words,
+    figure=draw,
+    alt="Errors over the strength of shifts, rotations, noise and FGSM, for four ways of training",
 )

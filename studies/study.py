@@ -5,7 +5,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from matplotlib.figure import Figure
+
 from npdsconv.cli.settings import flag
+from studies.results import Results
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,9 @@ class Study:
     arms : by name, in the order of the table
     seeds : every arm is trained with each
     measure : (folder of the run, folder it started from or None, seed) -> what else is recorded of a run
+    columns : more columns of the table: their heads, and what they show as a share
+    words : the sentences under the table; their numbers are computed
+    figure, alt : the picture, and what it says to whoever cannot see it
     """
 
     name: str
@@ -45,6 +51,14 @@ class Study:
     base: Mapping[str, Any] = field(default_factory=dict)
     seeds: tuple[int, ...] = (0, 1, 2)
     measure: Callable[[Path, Path | None, int], dict[str, Any]] | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
+    words: Callable[[Results], list[str]] = lambda results: []
+    figure: Callable[[Results], Figure] | None = None
+    alt: str = ""
+
+    def results(self) -> Results:
+        """What is recorded of it."""
+        return Results(self.name, self.arms)
 
     def folder(self, arm: str, seed: int) -> Path:
         """Where a run lies, from the folder in which one works."""
