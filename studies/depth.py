@@ -55,10 +55,11 @@ def words(results: Results) -> list[str]:
             f"with them it is {results.against(residual, plain, 'without')}."
         )
     for kind in KINDS:
-        first, last = (mean_gradients(results, arm(BLOCKS[-1], kind))[k] for k in (0, -1))
+        gradients = mean_gradients(results, arm(BLOCKS[-1], kind))
+        times = gradients[0] / gradients[-1]
         found.append(
             f"In {arm(BLOCKS[-1], kind)}, before training, the gradient of the first depthwise step, relative to its "
-            f"weights, is {first / last:.2g} times that of the last one."
+            f"weights, is {times:,.{0 if times > 10 else 1}f} times that of the last one."
         )
     return found
 

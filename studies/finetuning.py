@@ -15,7 +15,8 @@ from studies.study import Arm, Study
 
 HOLD_OUT = {"dataset": "mnist", "hold_out": 2000}
 LABELS = (20, 100, 1000)
-SCRATCH = "from scratch"
+SCRATCH, MIXED = "from scratch", "mixed start"
+INITS = {MIXED: "mixed", SCRATCH: "own"}  # of networks in which everything learns
 TASKS = {"5-9": ("0-4", LABELS), "4-9": ("0-6", (100,))}
 """Classes to learn: the classes that the network knows already, and how many labels there are."""
 
@@ -34,7 +35,8 @@ def arms() -> dict[str, Arm]:
             for part in models.PARTS:
                 settings = {"classes": new, "labels": labels, "train": part}
                 found[name(new, part, labels)] = Arm(settings, source)
-            found[name(new, SCRATCH, labels)] = Arm({"classes": new, "labels": labels, "init": "own"}, source)
+            for how, init in INITS.items():
+                found[name(new, how, labels)] = Arm({"classes": new, "labels": labels, "init": init}, source)
     return found
 
 
@@ -58,13 +60,16 @@ def words(results: Results) -> list[str]:
     for new, (old, numbers) in TASKS.items():
         for labels in numbers:
             by_part = [name(new, part, labels) for part in models.PARTS]
-            head, whole, scratch = (name(new, part, labels) for part in ("head", "all", SCRATCH))
+            head, whole, mixed, scratch = (
+                name(new, part, labels) for part in ("head", "all", MIXED, SCRATCH)
+            )
             best = results.best(by_part)
             found.append(
                 f"**{old} known, {new} from {labels} labels.** Without any learning, by the nearest class mean, "
                 f"{results.mean(head, 'without_learning')} are right; from scratch {results.percent(scratch)}. Of the "
                 f"parts, `{best.split(', ')[1]}` comes out best with {results.percent(best)}. Where everything learns, "
-                f"going on from the old network is {results.against(whole, scratch, 'starting from scratch')}. "
+                f"going on from the old network is {results.against(whole, scratch, 'starting from scratch')}; a mixed "
+                f"start, its depthwise filters alone, is {results.against(mixed, scratch, 'that')}. "
                 f"With its old head put back, that network then reads {results.percent(whole, 'source_after')} of the "
                 f"old digits; before, it read {results.mean(whole, 'source_before')}."
             )
@@ -100,6 +105,7 @@ STUDY = Study(
     arms=arms(),
     measure=check_frozen,
     columns={
+        "learning": "learning",
         "without learning": "without_learning",
         "old digits before": "source_before",
         "old digits after": "source_after",

@@ -106,10 +106,7 @@ def table(study: Study, results: Results) -> str:
     rows = []
     for arm, runs in results.runs.items():
         cells = [arm, f"{runs[0]['params']:,}", f"{runs[0]['macs']:,}"]
-        cells += [
-            results.percent(arm, what) if runs[0].get(what) is not None else ""
-            for what in study.columns.values()
-        ]
+        cells += [_cell(results, arm, what) for what in study.columns.values()]
         rows.append([*cells, results.percent(arm), _seconds(runs)])
     return _markdown(heads, rows)
 
@@ -133,6 +130,14 @@ alone, on two threads. All are means over the seeds. The commit is that of the p
 
 {tables}
 """
+
+
+def _cell(results: Results, arm: str, what: str) -> str:
+    """A count as it is, a share as a percentage; empty where it was not measured."""
+    value = results.first(arm).get(what)
+    if value is None:
+        return ""
+    return f"{value:,}" if isinstance(value, int) else results.percent(arm, what)
 
 
 def results_page() -> str:

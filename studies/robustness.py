@@ -24,7 +24,7 @@ EPSILON = 0.1
 CHANGES: dict[str, tuple[float, ...]] = {
     "shift": (2, 4, 6),  # pixels, up to
     "rotation": (20, 40, 60),  # degrees, up to
-    "noise": (0.2, 0.4, 0.6),  # standard deviation
+    "noise": (0.1, 0.2, 0.3),  # standard deviation
     "FGSM": (0.05, 0.1, 0.2),  # step
 }
 Images = npt.NDArray[Any]

@@ -39,7 +39,7 @@ class Study:
     arms : by name, in the order of the table
     seeds : every arm is trained with each
     measure : (folder of the run, folder it started from or None, seed) -> what else is recorded of a run
-    columns : more columns of the table: their heads, and what they show as a share
+    columns : more columns of the table: their heads, and what they show
     words : the sentences under the table; their numbers are computed
     figure, alt : the picture, and what it says to whoever cannot see it
     """

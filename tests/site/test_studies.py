@@ -8,6 +8,7 @@ import pytest
 from helpers import import_from
 
 from npdsconv import cli, layers
+from npdsconv.complexity import summary
 from npdsconv.runs import recorded
 from npdsconv.runs.recipe import recipe
 
@@ -67,6 +68,18 @@ def test_what_is_recorded_belongs_to_an_arm_as_it_is_now():
         study = STUDIES[run["study"]]
         assert runner.is_recorded(study, run["arm"], run["seed"]), (run["study"], run["arm"], run["seed"])
         assert run["settings"] == {**study.base, **study.arms[run["arm"]].settings}
+
+
+def test_what_is_recorded_has_the_sizes_of_the_networks_as_they_are_now():
+    sizes = {}
+    for run in recorded.runs():
+        if run["command"].startswith("npdsconv train") and "classes" not in run["settings"]:
+            key = json.dumps(run["settings"], sort_keys=True)
+            if key not in sizes:
+                model = recipe(**run["settings"]).build_model((1, 28, 28), 10)
+                costs = summary(model, (1, 28, 28))
+                sizes[key] = (costs.params, costs.macs)
+            assert (run["params"], run["macs"]) == sizes[key], (run["study"], run["arm"])
 
 
 @pytest.mark.parametrize("path", sorted(pages.texts()), ids=str)
