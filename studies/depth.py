@@ -52,7 +52,7 @@ def words(results: Results) -> list[str]:
         found.append(
             f"{STAGES * n} blocks: with residual connections {results.percent(residual)}, "
             f"without {results.percent(plain)}: "
-            f"with them it is {results.against(residual, plain, 'without')}."
+            f"with them {results.against(residual, plain, 'without')}."
         )
     for kind in KINDS:
         gradients = mean_gradients(results, arm(BLOCKS[-1], kind))

@@ -5,6 +5,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatter
 
 from npdsconv.plots import INPUT, KERNEL, OUTPUT, WINDOW
 from npdsconv.runs.recorded import Recorded
@@ -50,7 +51,11 @@ def bars(axis: Axes, names: Sequence[str], values: Sequence[Recorded], k: int = 
 
 
 def finish(axis: Axes, *, legend: bool = True) -> None:
-    """A faint grid, and the names of the series."""
+    """A faint grid, plain numbers on logarithmic axes, and the names of the series."""
+    for one in (axis.xaxis, axis.yaxis):
+        if one.get_scale() == "log":
+            one.set_major_formatter("{x:g}")
+            one.set_minor_formatter(LogFormatter(labelOnlyBase=False, minor_thresholds=(2, 0.5)))
     axis.grid(alpha=0.3)
     axis.set_axisbelow(True)
     axis.spines[["top", "right"]].set_visible(False)

@@ -22,10 +22,16 @@ from studies.study import Arm, Study
 
 EPSILON = 0.1
 CHANGES: dict[str, tuple[float, ...]] = {
-    "shift": (2, 4, 6),  # pixels, up to
-    "rotation": (20, 40, 60),  # degrees, up to
-    "noise": (0.1, 0.2, 0.3),  # standard deviation
-    "FGSM": (0.05, 0.1, 0.2),  # step
+    "shift": (2, 4, 6),
+    "rotation": (20, 40, 60),
+    "noise": (0.1, 0.2, 0.3),
+    "FGSM": (0.05, 0.1, 0.2),
+}
+UNITS = {
+    "shift": "up to so many pixels",
+    "rotation": "up to so many degrees",
+    "noise": "standard deviation, of full ink",
+    "FGSM": "step, of full ink",
 }
 Images = npt.NDArray[Any]
 
@@ -129,20 +135,20 @@ PLAIN, AUGMENTED, TWIN, HARDENED = (
 
 def words(results: Results) -> list[str]:
     """What training does for each kind of change, at its middle strength."""
-    found = [f"On the held-out images as they are, `{AUGMENTED}` is right in {results.percent(AUGMENTED)}."]
+    found = [
+        f"On held-out images as they are the augmented network is right in {results.percent(AUGMENTED)}."
+    ]
     for kind, strengths in CHANGES.items():
         what = f"under/{kind} {strengths[1]}"
         found.append(
-            f"**{kind} {strengths[1]}**: {PLAIN} {results.percent(PLAIN, what)}; "
-            f"augmented {results.percent(AUGMENTED, what)}, "
-            f"its standard twin {results.percent(TWIN, what)}, "
-            f"with FGSM in training {results.percent(HARDENED, what)}. "
-            f"Learning from images that are changed on purpose is "
-            f"{results.against(HARDENED, AUGMENTED, 'learning from augmented ones alone', what)}."
+            f"**{kind}, {UNITS[kind]}: {strengths[1]}.** Trained on images as they are, {results.percent(PLAIN, what)} "
+            f"are right; on augmented ones {results.percent(AUGMENTED, what)}, its standard twin "
+            f"{results.percent(TWIN, what)}; on images changed on purpose {results.percent(HARDENED, what)}, which is "
+            f"{results.against(HARDENED, AUGMENTED, 'augmentation alone', what)}."
         )
     found.append(
-        f"It costs, on images as they are: {results.percent(HARDENED)}, "
-        f"{results.against(HARDENED, AUGMENTED, 'the network that was not hardened')}."
+        f"Its price, on images as they are: the network that learned from images changed on purpose is right in "
+        f"{results.percent(HARDENED)}, {results.against(HARDENED, AUGMENTED, 'the other')}."
     )
     return found
 
@@ -154,7 +160,7 @@ def draw(results: Results) -> Figure:
         for k, arm in enumerate(results.runs):
             errors = [results.over(arm), *(results.over(arm, f"under/{kind} {s}") for s in strengths)]
             figures.line(axis, (0, *strengths), errors, k, arm)
-        axis.set(xlabel=kind, yscale="log")
+        axis.set(xlabel=UNITS[kind], title=kind, yscale="log")
         figures.finish(axis, legend=kind == "noise")
     axes[0].set_ylabel("errors on held-out images (%)")
     return figure

@@ -44,7 +44,7 @@ def draw(results: Results) -> Figure:
     figure, axes = figures.panels(2, sharey=True)
     for k, (name, arms) in enumerate((("separable", SEPARABLE), ("standard", STANDARD))):
         errors = [results.over(arm) for arm in arms]
-        figures.line(axes[0], [results.first(arm)["macs"] for arm in arms], errors, k, name)
+        figures.line(axes[0], [results.first(arm)["macs"] / 1e6 for arm in arms], errors, k, name)
         figures.line(axes[1], [results.over(arm, "processor_seconds").mean for arm in arms], errors, k, name)
     short = EQUAL_TIME[1]
     figures.line(
@@ -55,7 +55,9 @@ def draw(results: Results) -> Figure:
         short,
         linestyle="",
     )
-    for axis, label in zip(axes, ("multiply-adds for an image", "processor time of a run (s)"), strict=True):
+    for axis, label in zip(
+        axes, ("multiply-adds for an image (million)", "processor time of a run (s)"), strict=True
+    ):
         axis.set(xscale="log", yscale="log", xlabel=label)
         figures.finish(axis)
     axes[0].set_ylabel("errors on held-out images (%)")
