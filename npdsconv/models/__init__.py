@@ -14,6 +14,7 @@ from npdsconv.models.small_cnn import small_cnn
 from npdsconv.models.transfer import (
     PARTS,
     Matched,
+    depthwise_weights,
     draw_weights,
     learn_last,
     learn_only,
@@ -31,6 +32,7 @@ __all__ = [
     "Matched",
     "build",
     "class_maps",
+    "depthwise_weights",
     "dilated_separable",
     "draw_weights",
     "fold_batch_norm",

@@ -93,7 +93,7 @@ def mobilenet_v3_small(
     return Sequential(*model, Linear(hidden, classes, rng=rng))
 
 
-def _bottleneck(inputs: int, row: Bottleneck, *, rng: np.random.Generator, **norm: float) -> Layer:
+def _bottleneck(inputs: int, row: Bottleneck, *, rng: np.random.Generator, **norm: Any) -> Layer:
     """Expand, filter, weigh the channels, project; add the input where shapes allow."""
     how: dict[str, Any] = {"stride": row.stride, "padding": row.kernel // 2}
     body: list[Layer] = []
