@@ -59,19 +59,19 @@ def words(results: Results) -> list[str]:
     found = []
     for new, (old, numbers) in TASKS.items():
         for labels in numbers:
-            by_part = [name(new, part, labels) for part in models.PARTS]
-            head, whole, mixed, scratch = (
-                name(new, part, labels) for part in ("head", "all", MIXED, SCRATCH)
-            )
-            best = results.best(by_part)
+            best = results.best([name(new, part, labels) for part in models.PARTS])
+            arm = {how: name(new, how, labels) for how in (*models.PARTS, *INITS)}
+            scratch = "starting from scratch"
             found.append(
                 f"**{old} known, {new} from {labels} labels.** Without any learning, by the nearest class mean, "
-                f"{results.mean(head, 'without_learning')} are right; from scratch {results.percent(scratch)}. Of the "
-                f"parts, `{best.split(', ')[1]}` comes out best with {results.percent(best)}. Where everything learns, "
-                f"going on from the old network is {results.against(whole, scratch, 'starting from scratch')}; a mixed "
-                f"start, its depthwise filters alone, is {results.against(mixed, scratch, 'that')}. "
-                f"With its old head put back, that network then reads {results.percent(whole, 'source_after')} of the "
-                f"old digits; before, it read {results.mean(whole, 'source_before')}."
+                f"{results.mean(best, 'without_learning')} are right; from scratch {results.percent(arm[SCRATCH])}. Of "
+                f"the parts, `{best.split(', ')[1]}` comes out best with {results.percent(best)}. Where everything "
+                f"learns, going on from the old network is {results.against(arm['all'], arm[SCRATCH], scratch)}; from "
+                f"its depthwise filters alone, {results.against(arm[MIXED], arm[SCRATCH], scratch)}. "
+                f"What is forgotten, told by the old head put back on the new network: of the old digits it read "
+                f"{results.mean(best, 'source_before')}; after `all` it reads "
+                f"{results.percent(arm['all'], 'source_after')}, after `depthwise` "
+                f"{results.percent(arm['depthwise'], 'source_after')}."
             )
     return [
         *found,

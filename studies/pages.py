@@ -64,11 +64,13 @@ trains what is not recorded yet, each run in a process of its own, such as
 {command}
 ```
 
-All share {shared}; the rest is the package's own recipe. Seeds for each row: {seeds}; a seed decides the initial
-weights, the order, the augmentation, and which training images are held out. The score is that of the last epoch, on
-held-out images; the test images were not looked at. ± is one sample standard deviation. Seconds are processor time of
-the whole command on one thread, with its start, its measuring after each epoch and its pictures. The commits and the
-commands of all rows are among the [results](../results.md).
+All share {shared};
+the rest is the package's own recipe. Seeds for each row: {seeds}; a seed decides the initial weights, the order, the
+augmentation, and which training images are held out. The score is that of the last epoch, on
+held-out images; the test images were not looked at. ± is one sample standard deviation; differences are taken seed by
+seed, and "level" says that their mean lies within two of its standard errors, over so few seeds a rough rule. Seconds
+are processor time of the whole command on one thread, with its start, its measuring after each epoch and its pictures.
+The commits and the commands of all rows are among the [results](../results.md).
 
 ## The results
 
