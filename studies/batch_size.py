@@ -36,9 +36,8 @@ def draw(results: Results) -> Figure:
     for k, equal in enumerate(("epochs", "updates")):
         figures.line(axis, SIZES, [results.over(arm(size, equal)) for size in SIZES], k, f"equal {equal}")
     axis.set(xscale="log", xlabel="images in a batch", ylabel="errors on held-out images (%)")
-    axis.set_xticks(SIZES, [*map(str, SIZES)])
-    axis.minorticks_off()
     figures.finish(axis)
+    figures.ticks(axis, SIZES)
     return figure
 
 

@@ -84,6 +84,7 @@ def draw(results: Results) -> Figure:
     )
     for axis in axes:
         figures.finish(axis)
+    figures.ticks(axes[0], [STAGES * n for n in BLOCKS])
     return figure
 
 

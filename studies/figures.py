@@ -50,12 +50,25 @@ def bars(axis: Axes, names: Sequence[str], values: Sequence[Recorded], k: int = 
     finish(axis, legend=False)
 
 
+def ticks(axis: Axes, numbers: Sequence[float]) -> None:
+    """Only these numbers on the lower axis."""
+    axis.set_xticks(numbers, [f"{n:g}" for n in numbers])
+    axis.set_xticks([], minor=True)
+
+
+class _Plain(LogFormatter):
+    """0.6 and not 6e-01."""
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        return f"{x:g}" if super().__call__(x, pos) else ""
+
+
 def finish(axis: Axes, *, legend: bool = True) -> None:
     """A faint grid, plain numbers on logarithmic axes, and the names of the series."""
     for one in (axis.xaxis, axis.yaxis):
         if one.get_scale() == "log":
             one.set_major_formatter("{x:g}")
-            one.set_minor_formatter(LogFormatter(labelOnlyBase=False, minor_thresholds=(2, 0.5)))
+            one.set_minor_formatter(_Plain(labelOnlyBase=False, minor_thresholds=(2, 0.5)))
     axis.grid(alpha=0.3)
     axis.set_axisbelow(True)
     axis.spines[["top", "right"]].set_visible(False)

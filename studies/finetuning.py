@@ -92,7 +92,8 @@ def draw(results: Results) -> Figure:
         axes, (f"new digits, {new}", f"old digits, {old}, with the old head"), strict=True
     ):
         axis.set(xscale="log", yscale="log", xlabel="labels of new digits", ylabel="errors (%)", title=digits)
-        figures.finish(axis)
+        figures.finish(axis, legend=axis is axes[0])
+        figures.ticks(axis, numbers)
     return figure
 
 

@@ -34,6 +34,7 @@ def draw(results: Results) -> Figure:
         figures.line(axis, LABELS, [results.over(arm(kind, n)) for n in LABELS], k, kind)
     axis.set(xscale="log", yscale="log", xlabel="labels", ylabel="errors on held-out images (%)")
     figures.finish(axis)
+    figures.ticks(axis, LABELS)
     return figure
 
 

@@ -162,6 +162,7 @@ def draw(results: Results) -> Figure:
             figures.line(axis, (0, *strengths), errors, k, arm)
         axis.set(xlabel=UNITS[kind], title=kind, yscale="log")
         figures.finish(axis, legend=kind == "noise")
+        figures.ticks(axis, (0, *strengths))
     axes[0].set_ylabel("errors on held-out images (%)")
     return figure
 
