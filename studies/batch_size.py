@@ -45,7 +45,7 @@ STUDY = Study(
     name="batch_size",
     title="The size of a batch",
     question="Is a small batch better, or does it only make more updates of as many images?",
-    base={"dataset": "mnist", "hold_out": 5000, "labels": LABELS, "model": "separable_mini"},
+    base={"dataset": "mnist", "hold_out": 2000, "labels": LABELS, "model": "separable_mini"},
     arms={
         f"batch {MIDDLE}": Arm({"batch_size": MIDDLE, "epochs": EPOCHS}),
         **{

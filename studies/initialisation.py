@@ -47,7 +47,7 @@ STUDY = Study(
     title="Initial weights and schedules",
     question="How much do the scheme of the initial weights and the course of the learning rate matter, "
     "in a network with batch norm?",
-    base={"dataset": "mnist", "hold_out": 5000, "labels": 4000, "epochs": 8, "model": "separable_mini"},
+    base={"dataset": "mnist", "hold_out": 2000, "labels": 4000, "epochs": 8, "model": "separable_mini"},
     arms={
         f"{init}, {schedule}": Arm(
             {"init": init, "schedule": schedule} | ({} if schedule == "one_cycle" else {"warm_up": 0.0})

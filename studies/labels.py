@@ -6,8 +6,8 @@ from studies import figures
 from studies.results import Results
 from studies.study import Arm, Study
 
-LABELS = (400, 2000, 10000, 40000)
-SEEN = 40000  # images in all, so that every arm makes about as many updates
+LABELS = (400, 2000, 10000)
+SEEN = 20000  # images in all, so that every arm makes about as many updates
 
 
 def arm(kind: str, labels: int) -> str:

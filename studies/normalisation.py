@@ -48,7 +48,7 @@ STUDY = Study(
     name="normalisation",
     title="Batch norm, and a ReLU between the two steps",
     question="What do batch norm and the activation between the depthwise and the pointwise step contribute?",
-    base={"dataset": "mnist", "hold_out": 5000, "labels": 4000, "epochs": 8, "model": "separable_mini"},
+    base={"dataset": "mnist", "hold_out": 2000, "labels": 4000, "epochs": 8, "model": "separable_mini"},
     arms={
         f"{case}, rate {rate}": Arm({"lr": rate} | ({"options": options} if options else {}))
         for case, options in CASES.items()
