@@ -18,6 +18,7 @@ def main() -> None:
     training = commands.add_parser("run", help="train what is not recorded yet")
     training.add_argument("study", nargs="+", choices=STUDIES)
     training.add_argument("--seeds", type=int, help="seeds 0 … N - 1 (default: as many as the study has)")
+    training.add_argument("--arms", nargs="+", help="only these rows of the tables (default: all)")
     training.add_argument("--threads", type=int, default=1, help="of the compiled kernels (default 1)")
     training.add_argument("--again", action="store_true", help="train what is recorded too")
     commands.add_parser("pages", help="write the pages, their figures, and README's table")
@@ -32,8 +33,10 @@ def main() -> None:
             print(f"{name:16} {done:3} of {len(pairs):3} runs   {study.question}")
     else:
         for name in args.study:
-            seeds = STUDIES[name].seeds if args.seeds is None else tuple(range(args.seeds))
-            runner.run(STUDIES[name], seeds=seeds, threads=args.threads, again=args.again)
+            study = STUDIES[name]
+            seeds = study.seeds if args.seeds is None else range(args.seeds)
+            arms = [arm for arm in study.arms if arm in (args.arms or study.arms)]
+            runner.run(study, arms, seeds, threads=args.threads, again=args.again)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,12 @@ PACKAGE = Path(recorded.__file__).parents[1]
 KEPT = ("scored_on", "accuracy", "loss", "epochs", "without_learning")
 
 
-def run(study: Study, *, seeds: tuple[int, ...], threads: int = 1, again: bool = False) -> None:
-    """Train every arm with every seed; seed by seed, so that what is there when one stops is comparable."""
+def run(
+    study: Study, arms: Iterable[str], seeds: Iterable[int], *, threads: int = 1, again: bool = False
+) -> None:
+    """Train these arms with these seeds; seed by seed, so that what is there when one stops is comparable."""
     for seed in seeds:
-        for arm in study.arms:
+        for arm in arms:
             if again or not is_recorded(study, arm, seed):
                 result = trained(study, arm, seed, threads)
                 record(result)
