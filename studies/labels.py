@@ -42,7 +42,7 @@ STUDY = Study(
     name="labels",
     title="Accuracy against labels",
     question="What is one more label worth, and does a separable network need fewer of them than its standard twin?",
-    base={"dataset": "mnist", "hold_out": 2000, "model": "separable_mini"},
+    base={"dataset": "mnist", "hold_out": 2000, "model": "separable_mini", "batch_size": 16},
     arms={
         f"{kind}, {n} labels": Arm({"labels": n, "epochs": SEEN // n} | twin)
         for kind, twin in (("separable", {}), ("standard", {"standard": True}))

@@ -12,7 +12,7 @@ CASES = {
     "no batch norm, ReLU between": "batch_norm=false",
     "no batch norm, no ReLU between": "batch_norm=false mid_activation=false",
 }
-RATES = (0.01, 0.002)
+RATES = (0.01, 0.05)
 
 
 def words(results: Results) -> list[str]:
