@@ -65,12 +65,12 @@ trains what is not recorded yet, each run in a process of its own, such as
 ```
 
 All share {shared};
-the rest is the package's own recipe. Seeds for each row: {seeds}; a seed decides the initial weights, the order, the
-augmentation, and which training images are held out. The score is that of the last epoch, on
-held-out images; the test images were not looked at. ± is one sample standard deviation; differences are taken seed by
-seed, and "level" says that their mean lies within two of its standard errors, over so few seeds a rough rule. Seconds
-are processor time of the whole command on one thread, with its start, its measuring after each epoch and its pictures.
-The commits and the commands of all rows are among the [results](../results.md).
+the rest is the package's own recipe. A seed decides the initial weights, the order, the augmentation, and which
+training images are held out. The score is that of the last epoch, on held-out images; the test images were not looked
+at. ± is one sample standard deviation; differences are taken seed by seed, and "level" says that their mean lies within
+two of its standard errors, over so few seeds a rough rule. Seconds are processor time of the whole command on one
+thread, with its start, its measuring after each epoch and its pictures. The commits and the commands of all rows are
+among the [results](../results.md).
 
 ## The results
 
@@ -87,7 +87,6 @@ The commits and the commands of all rows are among the [results](../results.md).
 def page(study: Study) -> str:
     """Question, what was done, table, figure, what it says."""
     results = study.results()
-    seeds = sorted({len(runs) for runs in results.runs.values()})
     return PAGE.format(
         title=study.title,
         written=WRITTEN,
@@ -95,7 +94,6 @@ def page(study: Study) -> str:
         name=study.name,
         command=next(iter(results.runs.values()))[0]["command"],
         shared=", ".join(f"`{flag(name)} {value}`" for name, value in study.base.items()),
-        seeds=" to ".join(map(str, dict.fromkeys((seeds[0], seeds[-1])))),
         table=table(study, results),
         alt=study.alt,
         words="\n".join(f"* {sentence}" for sentence in study.words(results)),
@@ -104,12 +102,12 @@ def page(study: Study) -> str:
 
 def table(study: Study, results: Results) -> str:
     """A row for each arm."""
-    heads = ["", "parameters", "multiply-adds", *study.columns, "accuracy", "seconds"]
+    heads = ["", "parameters", "multiply-adds", *study.columns, "accuracy", "seeds", "seconds"]
     rows = []
     for arm, runs in results.runs.items():
         cells = [arm, f"{runs[0]['params']:,}", f"{runs[0]['macs']:,}"]
         cells += [_cell(results, arm, what) for what in study.columns.values()]
-        rows.append([*cells, results.percent(arm), _seconds(runs)])
+        rows.append([*cells, results.percent(arm), str(len(runs)), _seconds(runs)])
     return _markdown(heads, rows)
 
 

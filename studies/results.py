@@ -21,7 +21,7 @@ class Results:
 
     def over(self, arm: str, what: str = "accuracy") -> Recorded:
         """Mean and spread over seeds. A name with a slash is inside something: ``under/noise 0.2``."""
-        return recorded.spread(self._values(arm, what))
+        return recorded.spread([*self._values(arm, what).values()])
 
     def percent(self, arm: str, what: str = "accuracy") -> str:
         """As a percentage with its sample standard deviation: ``98.64 % ± 0.12``."""
@@ -34,23 +34,28 @@ class Results:
     def against(self, arm: str, other: str, called: str = "", what: str = "accuracy") -> str:
         """By how many points an arm is above or below another, by differences seed by seed.
 
-        Level is what lies within two standard errors of the mean of the differences. `called` is how the sentence names
-        the other.
+        Level is what lies within two standard errors of the mean of the differences; of one seed nobody knows, and the
+        sentence says so. `called` is how it names the other.
         """
         called = called or other
-        pairs = zip(self._values(arm, what), self._values(other, what), strict=False)
-        mean, sd, seeds = recorded.spread([100 * (a - b) for a, b in pairs])
+        values, others = self._values(arm, what), self._values(other, what)
+        both = [100 * (values[seed] - others[seed]) for seed in values if seed in others]
+        mean, sd, seeds = recorded.spread(both)
+        where = "above" if mean > 0 else "below"
+        if seeds == 1:
+            return f"{abs(mean):.2f} points {where} {called} (one seed)"
         if abs(mean) <= 2 * sd / math.sqrt(seeds):
             return f"level with {called} ({mean:+.2f} ± {sd:.2f} points)"
-        return f"{abs(mean):.2f} ± {sd:.2f} points {'above' if mean > 0 else 'below'} {called}"
+        return f"{abs(mean):.2f} ± {sd:.2f} points {where} {called}"
 
     def best(self, arms: list[str], what: str = "accuracy") -> str:
         """The arm with the highest mean."""
         return max(arms, key=lambda arm: self.over(arm, what).mean)
 
-    def _values(self, arm: str, what: str) -> list[float]:
+    def _values(self, arm: str, what: str) -> dict[int, float]:
+        """By seed."""
         outer, _, inner = what.partition("/")
-        return [run[outer][inner] if inner else run[outer] for run in self.runs[arm]]
+        return {run["seed"]: run[outer][inner] if inner else run[outer] for run in self.runs[arm]}
 
 
 def percent(value: Recorded) -> str:

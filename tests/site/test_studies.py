@@ -122,6 +122,11 @@ def test_sentences_are_by_differences_seed_by_seed(made_up):
     assert results.against("separable ×1", "standard ×1", "it") == "0.20 ± 0.10 points below it"
     assert results.percent("standard ×1") == "90.20 % ± 0.10"
     assert results.best([*results.runs]) == "standard ×1"
+    one = {**made_up[0], "arm": "separable ×2", "accuracy": 0.91}
+    runner.record(one)
+    more = Results("widths", ["standard ×1", "separable ×2"])
+    assert more.over("separable ×2").seeds == 1
+    assert more.against("separable ×2", "standard ×1", "it") == "0.70 points above it (one seed)"
     runner.record({**made_up[0], "accuracy": 0.91})  # one seed that is far off makes the difference doubtful
     results = Results("widths", ["standard ×1", "separable ×1"])
     assert results.against("standard ×1", "separable ×1", "it").startswith("level with it (-0.13 ±")
