@@ -17,6 +17,7 @@ from contextlib import nullcontext, redirect_stdout, suppress
 from typing import Any, NamedTuple, NoReturn
 
 from npdsconv import show_versions, signals, text
+from npdsconv.shapes import did_you_mean
 
 COMMANDS = {
     "train": "train a network on digits",
@@ -57,6 +58,16 @@ class _Parser(argparse.ArgumentParser):
         command = self.prog.partition(" ")[2]
         raise ValueError(f"{command and f'{command}: '}{message}; see {self.prog} --help")
 
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        """argparse's own check of a choice, and the names that look like what was given."""
+        try:
+            super()._check_value(action, value)
+        except argparse.ArgumentError as error:
+            words = f"invalid choice: {value!r}"
+            near = did_you_mean(value, map(str, action.choices or ()))
+            error.message = error.message.replace(words, f"{words}{near}", 1)
+            raise
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code.
@@ -88,7 +99,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _main(argv: Sequence[str] | None) -> int:
     parser = _parser()
-    args = parser.parse_args(argv)
+    args, rest = parser.parse_known_args(argv)
+    if rest:
+        near = did_you_mean(rest[0].partition("=")[0], _options(parser, args))
+        parser.error(f"unrecognized arguments: {' '.join(rest)}{near}")
     if args.command is None:
         parser.print_help()
         return 0
@@ -137,6 +151,15 @@ def _parser() -> argparse.ArgumentParser:
             "--json", action="store_true", help="print one JSON object, and all else on standard error"
         )
     return parser
+
+
+def _options(parser: argparse.ArgumentParser, args: argparse.Namespace) -> list[str]:
+    """The options of the command that was given, or those before it."""
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction) and args.command:
+            parser = action.choices[args.command]
+            break
+    return [name for action in parser._actions for name in action.option_strings]
 
 
 class _Versions(argparse.Action):

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from npdsconv.shapes import did_you_mean
+
 from . import _hash, fetch
 
 NAMES = ("mnist5k", "mnist")
@@ -169,7 +171,8 @@ def load(name: str, data_dir: str | os.PathLike[str] | None = None) -> Dataset:
             raise ValueError(f"load: 'mnist5k' is inside the package: data_dir {data_dir!r} has no use")
         arrays = fetch.read_folder(MNIST5K_FOLDER, MNIST5K)
     else:
-        raise ValueError(f"load: no data set {name!r}; the names are {', '.join(map(repr, NAMES))}")
+        near = did_you_mean(name, NAMES) or ";"
+        raise ValueError(f"load: no data set {name!r}{near} the names are {', '.join(map(repr, NAMES))}")
     return Dataset(name, _split(arrays, "train"), _split(arrays, "t10k"))
 
 

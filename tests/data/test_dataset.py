@@ -94,6 +94,10 @@ def test_a_damaged_embedded_file_is_noticed(tmp_path, monkeypatch):
 
 
 def test_load_refuses():
+    with pytest.raises(
+        ValueError, match=r"no data set 'minst', did you mean 'mnist' or 'mnist5k'\? the names"
+    ):
+        data.load("minst")
     with pytest.raises(ValueError, match=r"load: no data set 'cifar'; the names are 'mnist5k', 'mnist'"):
         load("cifar")
     with pytest.raises(ValueError, match=r"load: 'mnist5k' is inside the package: data_dir 'd' has no use"):
