@@ -98,21 +98,45 @@ class Split:
 class Dataset:
     """A named data set: `train` to learn from, `test` to measure with at the very end.
 
-    `names` are those of its classes, by label; where none are given, the labels themselves.
+    `names` are those of its classes, by label; where none are given, the labels themselves. `notes` say what one should
+    know of it, a sentence each.
+
+    Raises
+    ------
+    ValueError
+        Halves of different shapes; labels that are negative, or in `test` alone; too few names.
     """
 
     name: str
     train: Split
     test: Split
     names: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        self._check()
         if not self.names:
             object.__setattr__(self, "names", tuple(map(str, range(self.classes))))
         elif len(self.names) < self.classes:
             raise ValueError(
                 f"Dataset: {len(self.names)} names for {self.classes} classes (labels 0 to {self.classes - 1})"
             )
+
+    def _check(self) -> None:
+        """Better known now than when training has ended."""
+        train, test = self.train, self.test
+        if not len(train):
+            raise ValueError(f"Dataset: {self.name} has no images to learn from")
+        if train.images.shape[1:] != test.images.shape[1:]:
+            raise ValueError(
+                f"Dataset: images of train are {train.images.shape[1:]}, those of test {test.images.shape[1:]}"
+            )
+        for half, labels in (("train", train.labels), ("test", test.labels)):
+            if len(labels) and not 0 <= labels.min() <= labels.max() < self.classes:
+                raise ValueError(
+                    f"Dataset: labels of {half} are from {labels.min()} to {labels.max()}: those to learn from, and so "
+                    f"the outputs of a network, are from 0 to {self.classes - 1}"
+                )
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -124,6 +148,11 @@ class Dataset:
     def classes(self) -> int:
         """How many classes there are to tell apart: the labels of `train` are below this number."""
         return int(self.train.labels.max()) + 1
+
+
+def is_class_name(name: object) -> bool:
+    """Whether this can be the name of a class: 1 to 40 characters that can be printed."""
+    return isinstance(name, str) and 0 < len(name) <= 40 and name.isprintable()
 
 
 def load(name: str, data_dir: str | os.PathLike[str] | None = None) -> Dataset:

@@ -41,9 +41,9 @@ def read_idx(path: str | os.PathLike[str]) -> npt.NDArray[Any]:
 
     Notes
     -----
-    Data sets in MNIST's format (Fashion-MNIST, KMNIST, EMNIST) become a `Split` by
-    ``Split(read_idx(images_file)[:, None], read_idx(labels_file))``. The images of EMNIST are stored with rows and
-    columns exchanged: ``read_idx(images_file).transpose(0, 2, 1)`` sets them upright.
+    `from_path` makes a data set of a folder with such files (Fashion-MNIST, KMNIST, EMNIST). By hand it is
+    ``Split(read_idx(images_file)[:, None], read_idx(labels_file))``; the images of EMNIST are stored with rows and
+    columns exchanged, and ``read_idx(images_file).transpose(0, 2, 1)`` sets them upright.
 
     Raises
     ------

@@ -7,6 +7,7 @@ from typing import Any
 
 from npdsconv import checkpoint, models
 from npdsconv.checkpoint import Checkpoint
+from npdsconv.data.dataset import is_class_name
 from npdsconv.layers import Sequential
 from npdsconv.runs.recipe import Recipe
 
@@ -121,11 +122,7 @@ def _word(value: Any) -> str:
 
 def _names(names: object, classes: int) -> bool:
     """Whether these can be names of classes."""
-    return (
-        isinstance(names, list)
-        and len(names) == classes
-        and all(isinstance(name, str) and 0 < len(name) <= 40 and name.isprintable() for name in names)
-    )
+    return isinstance(names, list) and len(names) == classes and all(map(is_class_name, names))
 
 
 def _count(value: object, least: int = 1) -> bool:
