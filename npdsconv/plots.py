@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from npdsconv.complexity import Comparison, Summary
+    from npdsconv.train import RangeTest
 
 # One colour for each kind of thing, in every figure of the project.
 INPUT, WINDOW, KERNEL, OUTPUT = "#4C78A8", "#F58518", "#54A24B", "#E45756"
@@ -52,6 +53,20 @@ def learning_curve(rows: Iterable[Mapping[str, str | float]]) -> "Figure":
         axis.legend(frameon=False)
         axis.grid(alpha=0.3)
     fig.suptitle("Learning curve (training images are augmented, the others are not)", fontsize=10)
+    return fig
+
+
+def range_test(found: "RangeTest") -> "Figure":
+    """The loss against the learning rate, from `npdsconv.train.range_test`, with the rate that it suggests."""
+    fig = _figure(6.4, 3.6)
+    axis = fig.subplots()
+    axis.plot(found.rates, found.losses, color=INPUT, alpha=0.35, label="each batch")
+    axis.plot(found.rates, found.smooth, color=INPUT, label="smoothed")
+    axis.axvline(found.suggestion, color=OUTPUT, linestyle="--", label=f"suggested: {found.suggestion:.1e}")
+    axis.set(xscale="log", xlabel="learning rate", ylabel="loss (nats)", ylim=(0, 1.6 * found.smooth[0]))
+    axis.set_title("Learning-rate range test: the rate grows from step to step", fontsize=10)
+    axis.legend(frameon=False)
+    axis.grid(alpha=0.3)
     return fig
 
 

@@ -304,4 +304,8 @@ MODELS: tuple[LayerRow, ...] = (
             ),
         ),
     ),
+    LayerRow(
+        models.mobilenet_v3_small,
+        (Setting((3, 3, 17, 12), {"width": 0.125, "classes": 7, "eps": 1e-2}, check=_FEW),),
+    ),
 )

@@ -276,6 +276,7 @@ OPS: tuple[OpRow, ...] = (
     OpRow(ops.relu6, ops.relu6_backward, activations.IMPLS, ANY, SAME, _scaled(5)),
     OpRow(ops.leaky_relu, ops.leaky_relu_backward, activations.IMPLS, ANY, SAME, _leaky()),
     OpRow(ops.hard_swish, ops.hard_swish_backward, activations.IMPLS, ANY, SAME, _scaled(3)),
+    OpRow(ops.hard_sigmoid, ops.hard_sigmoid_backward, activations.IMPLS, ANY, SAME, _scaled(3)),
     OpRow(ops.sigmoid, ops.sigmoid_backward, activations.IMPLS, ANY, SAME, _scaled(3)),
     OpRow(
         ops.linear,

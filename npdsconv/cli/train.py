@@ -12,7 +12,7 @@ import numpy as np
 import npdsconv
 from npdsconv import data, models, text
 from npdsconv.checkpoint import Checkpoint
-from npdsconv.cli import Outcome, settings
+from npdsconv.cli import Outcome, range_test, settings
 from npdsconv.cli.names import file_name
 from npdsconv.cli.warmup import compile_shown
 from npdsconv.complexity import summary
@@ -47,6 +47,14 @@ def add(parser: argparse.ArgumentParser) -> None:
     groups["training"].add_argument(
         "--threads", type=int, metavar="N", help="threads of the compiled kernels (default all cores)"
     )
+    groups["training"].add_argument(
+        "--range-test",
+        type=file_name,
+        nargs="?",
+        const="learning_rates.png",
+        metavar="PICTURE",
+        help="only try which learning rates work, and draw it (default learning_rates.png)",
+    )
     output = parser.add_argument_group("output")
     output.add_argument(
         "--out", type=file_name, metavar="FOLDER", help="run folder (default a new one under runs/)"
@@ -66,6 +74,8 @@ def run(args: argparse.Namespace) -> Outcome:
         npdsconv.set_num_threads(args.threads)
     folder, chosen, saved = _choose(args)
     dataset = data.load(chosen.dataset, args.data_dir)
+    if args.range_test:
+        return range_test.shown(prepare(chosen, dataset), args.range_test)
     job, report = trained(folder, chosen, dataset, saved)
     if not chosen.standard:
         report["twin"] = _costs(job, models.standard_twin(job.model, rng=chosen.seed))
@@ -92,7 +102,7 @@ def trained(
         "accuracy": evaluation.accuracy,
         "loss": evaluation.loss,
         "f1_macro": f1(job.score.labels, evaluation.predictions),
-        "epochs": chosen.epochs,
+        "epochs": len(folder.rows()),
         "train_seconds": seconds,
         "model": _costs(job, job.model),
         "out": str(folder.path),
@@ -175,6 +185,10 @@ def _learn(folder: RunFolder, job: Job) -> None:
             file=sys.stderr,
         )
         raise
+    if (done := len(folder.rows())) < job.recipe.epochs:
+        print(
+            f"stopped after epoch {done}: the held-out loss has not fallen for {job.recipe.patience} epochs"
+        )
 
 
 def _compile(job: Job) -> None:

@@ -1,6 +1,7 @@
 """Layers own parameters and remember by closure: ``y, backward = layer.forward(x, train=True)``."""
 
 from npdsconv.layers.activations import (
+    HardSigmoid,
     HardSwish,
     LeakyReLU,
     ReLU,
@@ -32,6 +33,7 @@ __all__ = [
     "Flatten",
     "GlobalAvgPool2d",
     "GlobalMaxPool2d",
+    "HardSigmoid",
     "HardSwish",
     "Layer",
     "LeakyReLU",

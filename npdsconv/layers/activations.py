@@ -77,6 +77,13 @@ class HardSwish(Activation):
 
 
 @final
+class HardSigmoid(Activation):
+    """min(max(x + 3, 0), 6)/6: the gate of MobileNetV3's squeeze-and-excite."""
+
+    name = "hard_sigmoid"
+
+
+@final
 class Sigmoid(Activation):
     """1/(1 + exp(-x))."""
 
@@ -90,6 +97,7 @@ ACTIVATIONS: dict[str, type[Activation]] = {
         ReLU6,
         LeakyReLU,
         HardSwish,
+        HardSigmoid,
         Sigmoid,
     )
 }

@@ -6,6 +6,7 @@ from npdsconv.models.first_blocks import class_maps, multiplied, one_block, two_
 from npdsconv.models.folding import fold_batch_norm
 from npdsconv.models.large_kernel import large_kernel_cnn
 from npdsconv.models.mobilenet import mobilenet_v1, mobilenet_v2
+from npdsconv.models.mobilenet_v3 import mobilenet_v3_small
 from npdsconv.models.separable_cnn import separable_cnn
 from npdsconv.models.separable_mini import dilated_separable, separable_mini
 from npdsconv.models.separable_resnet import separable_resnet
@@ -13,6 +14,7 @@ from npdsconv.models.small_cnn import small_cnn
 from npdsconv.models.transfer import (
     PARTS,
     Matched,
+    depthwise_weights,
     draw_weights,
     learn_last,
     learn_only,
@@ -30,6 +32,7 @@ __all__ = [
     "Matched",
     "build",
     "class_maps",
+    "depthwise_weights",
     "dilated_separable",
     "draw_weights",
     "fold_batch_norm",
@@ -40,6 +43,7 @@ __all__ = [
     "load_matching",
     "mobilenet_v1",
     "mobilenet_v2",
+    "mobilenet_v3_small",
     "multiplied",
     "one_block",
     "options_of",

@@ -11,6 +11,7 @@ from npdsconv.models.branches import parallel_separable
 from npdsconv.models.first_blocks import class_maps, multiplied, one_block, two_blocks
 from npdsconv.models.large_kernel import large_kernel_cnn
 from npdsconv.models.mobilenet import mobilenet_v1, mobilenet_v2
+from npdsconv.models.mobilenet_v3 import mobilenet_v3_small
 from npdsconv.models.separable_cnn import separable_cnn
 from npdsconv.models.separable_mini import dilated_separable, separable_mini
 from npdsconv.models.separable_resnet import separable_resnet
@@ -37,6 +38,7 @@ BUILDERS: Mapping[str, Callable[..., Sequential]] = {
         class_maps,
         mobilenet_v1,
         mobilenet_v2,
+        mobilenet_v3_small,
         xception,
     )
 }

@@ -228,6 +228,11 @@ def names(model: Layer, which: str | Iterable[str]) -> set[str]:
     return found
 
 
+def depthwise_weights(model: Layer) -> list[Parameter]:
+    """The weights of all depthwise steps: few numbers, which MobileNet's authors hardly let decay."""
+    return [layer.weight for layer in model.modules() if isinstance(layer, DepthwiseConv2d | DepthwiseConv1d)]
+
+
 def learn_only(model: Sequential, part: str | Iterable[str]) -> Sequential:
     """Freeze everything but one part; what is frozen stays as it is to the last bit, running statistics too.
 

@@ -1,6 +1,8 @@
 """Pure functions, arrays in and arrays out: every op is a forward and a backward that remember nothing."""
 
 from npdsconv.ops.activations import (
+    hard_sigmoid,
+    hard_sigmoid_backward,
     hard_swish,
     hard_swish_backward,
     leaky_relu,
@@ -78,6 +80,8 @@ __all__ = [
     "global_avg_pool2d_backward",
     "global_max_pool2d",
     "global_max_pool2d_backward",
+    "hard_sigmoid",
+    "hard_sigmoid_backward",
     "hard_swish",
     "hard_swish_backward",
     "im2col",

@@ -65,6 +65,14 @@ def _hard_swish_slope(x: Array) -> Array:
     return np.where(x <= -3, 0, np.where(x >= 3, 1, (2 * x + 3) / 6)).astype(x.dtype)
 
 
+def _hard_sigmoid(x: Array) -> Array:
+    return np.clip(x + 3, 0, 6) / 6
+
+
+def _hard_sigmoid_slope(x: Array) -> Array:
+    return ((x > -3) & (x < 3)).astype(x.dtype) / 6
+
+
 def _sigmoid(x: Array) -> Array:
     e = np.exp(-np.abs(x))  # exp of a negative number cannot overflow
     return np.where(x >= 0, 1, e) / (1 + e)
@@ -79,6 +87,7 @@ FORMULAS = {
     "relu6": _cut(*BOUNDS["relu6"]),
     "leaky_relu": Formula(_leaky_relu, _leaky_relu_slope),
     "hard_swish": Formula(_hard_swish, _hard_swish_slope),
+    "hard_sigmoid": Formula(_hard_sigmoid, _hard_sigmoid_slope),
     "sigmoid": Formula(_sigmoid, _sigmoid_slope),
 }
 
@@ -229,6 +238,28 @@ def hard_swish_backward(dy: Array, x: Array, *, impl: str = "numba") -> Array:
     return _backward("hard_swish", dy, x, impl)
 
 
+def hard_sigmoid(x: Array, *, impl: str = "numba") -> Array:
+    """``y = min(max(x + 3, 0), 6) / 6``: a sigmoid of three straight pieces. `impl` as for :func:`relu`.
+
+    The same as in PyTorch, in Keras 3, and in ONNX with ``alpha = 1/6`` (ONNX' default is 0.2).
+
+    References
+    ----------
+    Howard et al., *Searching for MobileNetV3*, ICCV 2019, arXiv:1905.02244.
+
+    Examples
+    --------
+    >>> hard_sigmoid(np.array([-4.0, -1.5, 0, 1.5, 4]), impl="numpy")
+    array([0.  , 0.25, 0.5 , 0.75, 1.  ])
+    """
+    return _forward("hard_sigmoid", x, impl)
+
+
+def hard_sigmoid_backward(dy: Array, x: Array, *, impl: str = "numba") -> Array:
+    """``dx = dy / 6 where -3 < x < 3, else 0``."""
+    return _backward("hard_sigmoid", dy, x, impl)
+
+
 def sigmoid(x: Array, *, impl: str = "numba") -> Array:
     """``y = 1 / (1 + exp(-x))``, between 0 and 1, without overflow. `impl` as for :func:`relu`.
 
@@ -257,6 +288,7 @@ FUNCTIONS = {
     "relu6": Function(relu6, relu6_backward),
     "leaky_relu": Function(leaky_relu, leaky_relu_backward),
     "hard_swish": Function(hard_swish, hard_swish_backward),
+    "hard_sigmoid": Function(hard_sigmoid, hard_sigmoid_backward),
     "sigmoid": Function(sigmoid, sigmoid_backward),
 }
 """Every activation by its name."""

@@ -31,6 +31,12 @@ def row(result: EpochResult) -> Row:
     return [f"{v:.6g}" if isinstance(v, float) else str(v) for v in values]
 
 
+def held_out_losses(rows: Iterable[Row]) -> list[float]:
+    """The held-out loss of every epoch of which there is one."""
+    written = [cells[COLUMNS.index("held_out_loss")] for cells in rows]
+    return [float(cell) for cell in written if cell]
+
+
 def as_csv(rows: Iterable[Row]) -> str:
     return "".join(",".join(cells) + "\n" for cells in (COLUMNS, *rows))
 

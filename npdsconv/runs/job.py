@@ -9,7 +9,7 @@ from npdsconv.checkpoint import Checkpoint
 from npdsconv.data import Dataset, Split
 from npdsconv.layers import Sequential
 from npdsconv.optim import Optimizer
-from npdsconv.runs import start
+from npdsconv.runs import history, start, stopping
 from npdsconv.runs.recipe import Recipe, parse_classes
 from npdsconv.train import EpochResult, Evaluation
 
@@ -88,10 +88,16 @@ def prepare(
         "schedule": recipe.build_schedule(len(learn)),
         "augment": recipe.build_augment(),
         "label_smoothing": recipe.label_smoothing,
+        "micro_batches": recipe.micro_batches,
+        "before_update": recipe.build_before_update(model),
         "validation": held,
         "start_epoch": done,
         "progress": progress,
     }
+    results: Iterator[EpochResult] = train.epochs(model, learn, optimizer, **settings)
+    if recipe.patience:
+        rows = (saved and history.kept(saved.meta.get("rows"), done)) or []
+        results = stopping.until_patience_ends(results, recipe.patience, rows)
     return Job(
         recipe=recipe,
         shape=dataset.shape,
@@ -101,7 +107,7 @@ def prepare(
         scored_on="held-out training images" if held else score_name(recipe.dataset),
         model=model,
         optimizer=optimizer,
-        results=train.epochs(model, learn, optimizer, **settings),
+        results=results,
         start=done,
         names=dataset.names,
     )

@@ -4,6 +4,7 @@ A recipe is fixed before the test images are looked at: everything in it was cho
 """
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,8 +16,8 @@ from npdsconv.runs import settings
 from npdsconv.runs.settings import ANGLE, COUNT, NOT_NEGATIVE, ONE_OR_TWO, POSITIVE, SHARE, setting
 from npdsconv.shapes import check_choice
 
-OPTIMIZERS = {"sgd": optim.SGD, "adam": optim.Adam, "adamw": optim.AdamW}
-SCHEDULES = ("one_cycle", "cosine", "step", "constant")
+OPTIMIZERS = {"sgd": optim.SGD, "adagrad": optim.Adagrad, "adam": optim.Adam, "adamw": optim.AdamW}
+SCHEDULES = ("one_cycle", "cosine", "restarts", "step", "exponential", "constant")
 GROUPS = ("data", "network", "training")
 FROM_START = ("pretrained", "mixed")
 """Initial weights from another run: all that fit, or those of the depthwise steps alone; never its head."""
@@ -96,16 +97,27 @@ class Recipe:
     drop_last: bool = setting(False, "training", "leave out the last batch of an epoch if it is not full")
     optimizer: str = setting("adamw", "training", "optimiser", OPTIMIZERS)
     lr: float = setting(0.01, "training", "highest learning rate", NOT_NEGATIVE)
-    weight_decay: float = setting(0.0, "training", "decay of the weights", NOT_NEGATIVE)
+    weight_decay: float = setting(0.0, "training", "decay of the weights (L2)", NOT_NEGATIVE)
+    l1: float = setting(0.0, "training", "penalty on the absolute values of all weights", NOT_NEGATIVE)
+    depthwise_decay: float = setting(
+        1.0, "training", "factor on both for depthwise weights, of which there are few", NOT_NEGATIVE
+    )
+    clip: float = setting(0.0, "training", "longest gradient, all weights together; 0: any", NOT_NEGATIVE)
+    micro_batches: int = setting(1, "training", "parts in which a batch goes through, to save memory", COUNT)
     schedule: str = setting("one_cycle", "training", "course of the learning rate", SCHEDULES)
     warm_up: float = setting(0.25, "training", "share of all steps in which the learning rate rises", SHARE)
     label_smoothing: float = setting(0.0, "training", "share of the target spread over all classes", SHARE)
+    patience: int = setting(
+        0, "training", "epochs without a lower held-out loss after which to stop; 0: never", NOT_NEGATIVE
+    )
     seed: int = setting(0, "training", "of initial weights, order of the images, augmentation", NOT_NEGATIVE)
 
     def __post_init__(self) -> None:
         settings.check("recipe", self)
         models.parse_options(self.model, self.options)
         parse_classes(self.classes)
+        if self.patience and not self.hold_out:
+            raise ValueError("recipe: patience needs images to measure with: set hold_out too")
         if bool(self.start) != (self.init in FROM_START):
             given = f"start {self.start!r}" if self.start else "no start"
             raise ValueError(
@@ -145,7 +157,33 @@ class Recipe:
         return model
 
     def build_optimizer(self, model: Sequential) -> optim.Optimizer:
-        return OPTIMIZERS[self.optimizer](model.parameters(), lr=self.lr, weight_decay=self.weight_decay)
+        """The optimiser; depthwise weights are a group of their own where they decay in another way."""
+        parameters: Any = list(model.parameters())
+        if self.weight_decay and self.depthwise_decay != 1:
+            depthwise = models.depthwise_weights(model)
+            others = [p for p in parameters if p not in depthwise]
+            decay = self.weight_decay * self.depthwise_decay
+            parameters = [{"params": others}, {"params": depthwise, "weight_decay": decay}]
+        return OPTIMIZERS[self.optimizer](parameters, lr=self.lr, weight_decay=self.weight_decay)
+
+    def build_before_update(self, model: Sequential) -> Callable[[], object] | None:
+        """What is done to the gradients of a step: the L1 penalty is added, then they are clipped."""
+        if not (self.l1 or self.clip):
+            return None
+        depthwise = models.depthwise_weights(model)
+        others = [
+            p for p in model.parameters() if p.value.ndim > 1 and p not in depthwise
+        ]  # no bias, no norm
+        penalties = [(depthwise, self.l1 * self.depthwise_decay), (others, self.l1)]
+
+        def before_update() -> None:
+            for weights, factor in penalties:
+                if weights and factor:
+                    optim.add_l1(weights, factor)
+            if self.clip:
+                optim.clip_gradients(model.parameters(), self.clip)
+
+        return before_update
 
     def build_schedule(self, images: int) -> optim.Schedule:
         """Factor on the learning rate as a function of the step, for a run over that many images an epoch."""
@@ -154,7 +192,9 @@ class Recipe:
             return optim.one_cycle(max(total, 2), warm=self.warm_up)
         plain = {
             "cosine": lambda: optim.cosine(total),
+            "restarts": lambda: optim.cosine_restarts(max(1, total // 7), growth=2),  # 1, 2 and 4 sevenths
             "step": lambda: optim.step_decay(max(1, total // 3)),
+            "exponential": lambda: optim.exponential(1e-3, max(1, total)),  # a thousandth at the end
             "constant": optim.constant,
         }[self.schedule]()
         rising = round(self.warm_up * total)

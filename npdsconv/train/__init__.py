@@ -13,20 +13,25 @@ model and the optimiser. So a run resumes, to the last bit, from a checkpoint an
 """
 
 from npdsconv.data import steps_per_epoch
+from npdsconv.train.early_stopping import EarlyStopping
 from npdsconv.train.evaluation import Evaluation, evaluate, nearest_class_mean, predict
 from npdsconv.train.loop import EpochResult, epochs, fit
+from npdsconv.train.range_test import RangeTest, range_test
 from npdsconv.train.steps import Loss, cross_entropy, train_step
 
 __all__ = [
+    "EarlyStopping",
     "EpochResult",
     "Evaluation",
     "Loss",
+    "RangeTest",
     "cross_entropy",
     "epochs",
     "evaluate",
     "fit",
     "nearest_class_mean",
     "predict",
+    "range_test",
     "steps_per_epoch",
     "train_step",
 ]

@@ -89,13 +89,12 @@ def epochs(
 
     Examples
     --------
-    Stop when the validation loss has risen::
+    Stop when the held-out loss has not fallen for five epochs::
 
-        best = float("inf")
+        stop = EarlyStopping(patience=5)
         for result in epochs(model, train, optimizer, epochs=50, validation=held):
-            if result.validation.loss > best:
+            if stop(result.validation.loss):
                 break
-            best = result.validation.loss
     """
     steps = steps_per_epoch(len(split), batch_size, drop_last=drop_last)
     if not 0 <= start_epoch <= epochs:

@@ -57,7 +57,10 @@ LAYERS = {
     "DepthwiseConv2d": lambda: layers.DepthwiseConv2d(4, (3, 2), depth_multiplier=3, **WINDOW),
     "PointwiseConv2d": lambda: layers.PointwiseConv2d(4, 5),
     "BatchNorm2d": lambda: layers.BatchNorm2d(4, eps=1e-3, momentum=0.3),
-    **{name: getattr(layers, name) for name in ("ReLU", "ReLU6", "LeakyReLU", "HardSwish", "Sigmoid")},
+    **{
+        name: getattr(layers, name)
+        for name in ("ReLU", "ReLU6", "LeakyReLU", "HardSwish", "HardSigmoid", "Sigmoid")
+    },
     "MaxPool2d": lambda: layers.MaxPool2d((3, 2), stride=2, padding=(1, 0), ceil_mode=True),
     "AvgPool2d": lambda: layers.AvgPool2d(3, stride=2, padding=1, ceil_mode=True),
     "GlobalMaxPool2d": layers.GlobalMaxPool2d,
@@ -188,6 +191,11 @@ NETWORKS = {
     ),
     "mobilenet_v2": (
         lambda: frozen_norms(models.mobilenet_v2(0.125, 3, 10, rng=7)),
+        (2, 3, 16, 16),
+        "SGD momentum",
+    ),
+    "mobilenet_v3_small": (
+        lambda: frozen_norms(models.mobilenet_v3_small(0.125, 3, 10, rng=8)),
         (2, 3, 16, 16),
         "SGD momentum",
     ),

@@ -38,6 +38,8 @@ def module_of(torch, layer):
                 return Twin(lambda t, x: x * t.scale(x), scale=nn.Sequential(*map(of, parts)))
             case layers.Upsample2d():
                 return nn.Upsample(scale_factor=layer.scale)
+            case layers.HardSigmoid():  # PyTorch's own gradient has 1/6 in float32, whatever the dtype
+                return Twin(lambda t, x: (x + 3).clamp(0, 6) / 6)
             case layers.Dropout():
                 return nn.Identity()  # for evaluation, or a share of 0
         return _with_weights(torch, _plain(nn, layer), layer)

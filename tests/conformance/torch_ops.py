@@ -369,6 +369,7 @@ TWINS = {
         lambda torch, x, negative_slope: torch.nn.functional.leaky_relu(x, negative_slope),
     ),
     "hard_swish": (draw_numbers, activation("hardswish")),
+    "hard_sigmoid": (draw_numbers, lambda torch, x: (x + 3).clamp(0, 6) / 6),  # its own is less exact
     "sigmoid": (draw_numbers, activation("sigmoid")),
     "linear": (draw_linear, lambda torch, x, w, b: torch.nn.functional.linear(x, w, b)),
     "separable_block": (draw_block, block),

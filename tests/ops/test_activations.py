@@ -59,6 +59,18 @@ def test_hard_swish_by_hand(impl, dtype):
 
 @with_every_impl
 @with_both_dtypes
+def test_hard_sigmoid_by_hand(impl, dtype):
+    x = np.array([-np.inf, -4, -3, -1.5, 0, 1.5, 3, 4, np.inf, np.nan], dtype)
+    dy = np.array([7, 6, 5, 12, 3, -24, 1, 8, 9, 1], dtype)
+    y = npdsconv.hard_sigmoid(x, impl=impl)
+    np.testing.assert_allclose(y, [0, 0, 0, 0.25, 0.5, 0.75, 1, 1, 1, np.nan], rtol=1e-6)
+    dx = npdsconv.hard_sigmoid_backward(dy, x, impl=impl)
+    np.testing.assert_allclose(dx[:-1], [0, 0, 0, 2, 0.5, -4, 0, 0, 0], rtol=1e-6)
+    assert y.dtype == dx.dtype == dtype
+
+
+@with_every_impl
+@with_both_dtypes
 def test_sigmoid_by_hand(impl, dtype):
     x = np.array([-np.inf, -1000, 0, np.log(3), -np.log(3), 1000, np.inf, np.nan], dtype)
     dy = np.array([7, 6, 4, 16, 32, 3, 2, 1], dtype)

@@ -67,6 +67,19 @@ def hard_swish_gradient(dy, x, three, dx):
 
 
 @kernel
+def hard_sigmoid(x, three, y):
+    for k in prange(x.shape[0]):  # owns y[k]
+        z = -three if x[k] < -three else three if x[k] > three else x[k]
+        y[k] = (z + three) / (three + three)
+
+
+@kernel
+def hard_sigmoid_gradient(dy, x, three, dx):
+    for k in prange(x.shape[0]):  # owns dx[k]
+        dx[k] = dy[k] / (three + three) if -three < x[k] < three else 0
+
+
+@kernel
 def sigmoid(x, one, y):
     for k in prange(x.shape[0]):  # owns y[k]
         e = math.exp(-abs(x[k]))  # of a negative number: it cannot overflow
@@ -86,5 +99,6 @@ KERNELS: dict[str, tuple[Any, ...]] = {
     "relu6": (cut, cut_gradient, 6),
     "leaky_relu": (leaky, leaky_gradient),  # and its slope
     "hard_swish": (hard_swish, hard_swish_gradient, 3),
+    "hard_sigmoid": (hard_sigmoid, hard_sigmoid_gradient, 3),
     "sigmoid": (sigmoid, sigmoid_gradient, 1),
 }
