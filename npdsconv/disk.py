@@ -19,7 +19,17 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["LARGEST", "arrays", "is_there", "read", "regular", "replacing", "sweep", "user_cache"]
+__all__ = [
+    "LARGEST",
+    "arrays",
+    "is_there",
+    "most_unpacked",
+    "read",
+    "regular",
+    "replacing",
+    "sweep",
+    "user_cache",
+]
 
 LARGEST = 4 << 30  # bytes: more than any file of ours, and less than a machine's memory
 
@@ -72,12 +82,17 @@ def read(where: str, path: str | os.PathLike[str]) -> bytes:
         raise type(error)(f"{where}: cannot read {file}: {_reason(error)}") from None
 
 
-def arrays(raw: bytes, *, swelling: int = 1) -> dict[str, npt.NDArray[Any]]:
+def most_unpacked(size: int) -> int:
+    """How many bytes may come out of a packed file of `size` bytes: more than pictures ever do, MNIST's swell by 5."""
+    return max(64 << 20, 50 * size)
+
+
+def arrays(raw: bytes, *, packed: bool = False) -> dict[str, npt.NDArray[Any]]:
     """The arrays in the bytes of an ``.npz`` file, by name. Nothing that is pickled in it is taken out.
 
     Parameters
     ----------
-    swelling : how many times its own size it may come to when it is unpacked; 1: nothing in it is compressed
+    packed : whether its entries may be compressed; then they come to `most_unpacked` and no more
 
     Raises
     ------
@@ -87,7 +102,7 @@ def arrays(raw: bytes, *, swelling: int = 1) -> dict[str, npt.NDArray[Any]]:
     # Whole entries are read first, because zipfile compares the checksum (CRC-32) only at an entry's end: a
     # flipped bit in an array's shape could make NumPy stop before it.
     with zipfile.ZipFile(io.BytesIO(raw)) as archive:
-        _check_sizes(archive.infolist(), len(raw), swelling)
+        _check_sizes(archive.infolist(), most_unpacked(len(raw)) if packed else len(raw), packed)
         entries = {name.removesuffix(".npy"): archive.read(name) for name in archive.namelist()}
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # NumPy warns of a header as Python 2 wrote it
@@ -97,14 +112,11 @@ def arrays(raw: bytes, *, swelling: int = 1) -> dict[str, npt.NDArray[Any]]:
         }
 
 
-def _check_sizes(entries: list[zipfile.ZipInfo], size: int, swelling: int) -> None:
-    """What is compressed may swell so much and no more; what is not lies side by side, and cannot."""
-    if swelling == 1 and any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
+def _check_sizes(entries: list[zipfile.ZipInfo], most: int, packed: bool) -> None:
+    """What is not compressed lies side by side, and cannot swell."""
+    if not packed and any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
         raise ValueError("an entry is compressed")
-    if (
-        sum(entry.file_size for entry in entries) > size * swelling
-        or len({e.filename for e in entries}) < len(entries)
-    ):  # fmt: skip
+    if sum(entry.file_size for entry in entries) > most or len({e.filename for e in entries}) < len(entries):
         raise ValueError("its entries are more than the file has room for")
 
 

@@ -20,20 +20,21 @@ from npdsconv import show_versions, signals, text
 from npdsconv.shapes import did_you_mean
 
 COMMANDS = {
-    "train": "train a network on digits",
+    "train": "train a network on digits, or on pictures of your own",
     "finetune": "go on from a trained network, for other classes",
     "evaluate": "measure a trained network",
-    "predict": "recognise digits in picture files",
+    "predict": "recognise digits, or what was learned, in picture files",
     "gradcheck": "check every hand-written gradient",
     "complexity": "count parameters and multiply-adds of a model",
     "bench": "measure speed and memory, here and beside other libraries",
     "warmup": "compile everything now, so that nothing is compiled later",
-    "data": "show, find or fetch the data sets",
+    "data": "show, find or fetch the data sets, or look at your own",
 }
 
 EXAMPLES = """examples:
   npdsconv train                              learn 4,000 digits that come with the package, about a minute
   npdsconv train --dataset mnist              the full MNIST, ten epochs
+  npdsconv train --folder PICTURES            your own pictures, a folder of them for each class
   npdsconv evaluate                           measure the latest run
   npdsconv predict photo.png --save seen/     recognise a digit, and keep the 28x28 picture the network saw
   npdsconv gradcheck all                      one table over every op, layer and model

@@ -286,7 +286,8 @@ def choose(dataset: Dataset, classes: Sequence[int]) -> Dataset:
             f"choose: {dataset.name} has no images of class {strange[0]!r}; its classes are {known}"
         )
     names = tuple(dataset.names[c] for c in classes)
-    return Dataset(dataset.name, _chosen(dataset.train, classes), _chosen(dataset.test, classes), names)
+    train, test = (_chosen(half, classes) for half in (dataset.train, dataset.test))
+    return Dataset(dataset.name, train, test, names, dataset.notes)
 
 
 def _chosen(split: Split, classes: Sequence[int]) -> Split:

@@ -10,6 +10,7 @@ from npdsconv.checkpoint import Checkpoint
 from npdsconv.data.dataset import is_class_name
 from npdsconv.layers import Sequential
 from npdsconv.runs.recipe import Recipe
+from npdsconv.runs.source import is_fingerprint
 
 _SMALL, _DOUBLINGS = 10**7, 32  # numbers; of a width or a size, from what is usual
 _SHOWN = 400  # characters of what is wrong in a file: it may hold a text of any length
@@ -41,6 +42,8 @@ def read(file: Path) -> tuple[Recipe, Checkpoint]:
         )
     if not _names(meta.get("names"), classes):
         meta["names"] = [str(k) for k in range(classes)]
+    if not is_fingerprint(meta.get("data")):
+        meta["data"] = None
     return recipe, saved._replace(meta=meta)
 
 

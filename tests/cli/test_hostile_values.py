@@ -21,7 +21,7 @@ BEFORE = {
     "bench": ["ops", "--seconds", "0.01", "--only", "nothing has this name"],
     "gradcheck": ["linear", "--impl", "im2col"],
 }
-EMPTY_IS_ALL = {"--classes", "--options", "--start"}
+EMPTY_IS_ALL = {"--classes", "--options", "--start", "--size"}
 SENSIBLE = {
     # Any text is right: rows whose names contain it
     ("bench", "--only"),

@@ -22,7 +22,6 @@ KEYS = (
 """Which arrays are looked for: images and labels to learn from and, if there are four, to measure with."""
 
 NAMES = "names"
-_SWELLING = 100  # times its own size: drawings on an empty ground swell by 20
 
 
 def read(path: Path, asked: parts.Asked) -> Dataset:
@@ -35,7 +34,7 @@ def read(path: Path, asked: parts.Asked) -> Dataset:
     """
     raw = disk.read(WHERE, path)
     try:
-        arrays = disk.arrays(raw, swelling=_SWELLING)
+        arrays = disk.arrays(raw, packed=True)
     except Exception as error:  # zipfile and NumPy raise a dozen different types on broken bytes
         reason = text.one_line(str(error)[:300]) or type(error).__name__
         if "allow_pickle" in reason:

@@ -110,7 +110,7 @@ def test_files_npz_that_lie(tmp_path):
         path.write_bytes(bad)
         with pytest.raises(ValueError, match=r"from_path: .*a\.npz is no \.npz file that can be read: "):
             data.from_path(path)
-    npz(path, compressed=True, images=np.zeros((900, 99, 99), np.uint8), labels=np.zeros(900, int))
+    npz(path, compressed=True, images=np.zeros((7000, 99, 99), np.uint8), labels=np.zeros(7000, int))
     with pytest.raises(ValueError, match="its entries are more than the file has room for"):
         data.from_path(path)
     header = io.BytesIO()
