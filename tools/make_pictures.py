@@ -5,6 +5,7 @@ colour tells a class; place, size and angle are by chance too. There is noise; t
 """
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -46,12 +47,13 @@ def picture(kind: str, rng: np.random.Generator) -> Image.Image:
     return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
+    """Write the files."""
     parser = argparse.ArgumentParser(description="Make a folder of coloured pictures in three classes.")
     parser.add_argument("folder", type=Path)
     parser.add_argument("--count", type=int, default=100, help="files of each class (default 100)")
     parser.add_argument("--seed", type=int, default=0)
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     rng = np.random.default_rng(args.seed)
     for kind in CLASSES:
         (args.folder / kind).mkdir(parents=True, exist_ok=True)

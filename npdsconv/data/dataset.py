@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from npdsconv.shapes import did_you_mean
+from npdsconv.shapes import check_choice, did_you_mean
 
 from . import _hash, fetch
 
@@ -254,13 +254,13 @@ def few(split: Split, count: int, *, seed: int = 0) -> Split:
     return held
 
 
-def choose(dataset: Dataset, classes: Sequence[int]) -> Dataset:
+def choose(dataset: Dataset, classes: Sequence[int | str]) -> Dataset:
     """A data set of some classes of another, numbered anew from 0 in the order given.
 
     Parameters
     ----------
     dataset : Dataset
-    classes : labels, all different
+    classes : labels or names, all different
 
     Returns
     -------
@@ -270,7 +270,7 @@ def choose(dataset: Dataset, classes: Sequence[int]) -> Dataset:
     Raises
     ------
     ValueError
-        A label twice, none at all, or one of which there are no images.
+        A class twice, none at all, a name that there is not, or a label of which there are no images.
 
     Examples
     --------
@@ -278,16 +278,24 @@ def choose(dataset: Dataset, classes: Sequence[int]) -> Dataset:
     >>> late.classes, late.names, len(late.train)
     (5, ('5', '6', '7', '8', '9'), 2000)
     """
-    if not classes or len(set(classes)) < len(classes):
+    labels = [_label(dataset, one) for one in classes]
+    if not labels or len(set(labels)) < len(labels):
         raise ValueError(f"choose: classes must be at least one, and all different, got {list(classes)}")
     known = np.unique(dataset.train.labels).tolist()
-    if strange := [c for c in classes if c not in known]:
+    if strange := [label for label in labels if label not in known]:
         raise ValueError(
             f"choose: {dataset.name} has no images of class {strange[0]!r}; its classes are {known}"
         )
-    names = tuple(dataset.names[c] for c in classes)
-    train, test = (_chosen(half, classes) for half in (dataset.train, dataset.test))
+    names = tuple(dataset.names[label] for label in labels)
+    train, test = (_chosen(half, labels) for half in (dataset.train, dataset.test))
     return Dataset(dataset.name, train, test, names, dataset.notes)
+
+
+def _label(dataset: Dataset, one: int | str) -> int:
+    if not isinstance(one, str):
+        return one
+    check_choice("choose", "a class", one, dataset.names)
+    return dataset.names.index(one)
 
 
 def _chosen(split: Split, classes: Sequence[int]) -> Split:

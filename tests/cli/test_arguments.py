@@ -46,7 +46,7 @@ def test_every_setting_of_a_recipe_is_an_argument_of_train_below_its_subject(cap
         assert field.metadata["help"] in below
         if field.type is not bool and field.name != "dataset":
             assert f"{getattr(RECIPES['mnist5k'], field.name)}" in below
-    assert "passes over the training images (default 30, 10 for mnist)" in text["training"]
+    assert "passes over the training images (default 30, 10 for mnist, 60 for own)" in text["training"]
 
 
 def test_examples_of_train_are_commands_that_are_understood(capsys):

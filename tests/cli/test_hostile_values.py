@@ -26,7 +26,7 @@ SENSIBLE = {
     # Any text is right: rows whose names contain it
     ("bench", "--only"),
     # The name of a file or folder that is not there yet
-    *((command, "--out") for command in ("train", "bench")),
+    *((command, "--out") for command in ("train", "finetune", "bench")),
     ("data", "--picture"),
     ("predict", "--save"),
 }

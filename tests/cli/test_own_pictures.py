@@ -2,10 +2,11 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import call
+from helpers import call, compiled, load
 from PIL import Image
 
 from npdsconv import checkpoint, cli, data
@@ -198,6 +199,7 @@ def test_fine_tuning_brings_other_pictures_into_the_form_that_the_network_knows(
     assert "old task (pictures blue,green)" in err
 
 
+@compiled
 def test_the_network_in_the_package_learns_from_a_folder(capsys):
     argv = ["--folder", "pictures", "--epochs", "1", "--train", "head", "--batch-size", "6", "--out", "late"]
     report, err = reported(capsys, "finetune", *argv)
@@ -246,6 +248,21 @@ def test_many_classes_are_shown_by_the_most_probable_and_the_worst_errors(capsys
     _, err = reported(capsys, "predict", "run", "a.png")
     assert err.splitlines()[0].split() == ["digit", "the", "most", "probable"]
     assert err.splitlines()[1].count("%") == 3
+
+
+def test_the_script_makes_pictures_of_many_sizes_that_a_seed_decides(tmp_path):
+    script = load(Path(__file__).parents[2] / "tools" / "make_pictures.py")
+    for name, seed in (("a", "1"), ("b", "1"), ("c", "2")):
+        script.main([name, "--count", "4", "--seed", seed])
+    made = data.from_folder("a")
+    assert (made.names, made.shape) == (("disc", "stripes", "triangle"), (3, 64, 64))
+    assert np.bincount(made.train.labels).tolist() == [3, 3, 3]
+    files = sorted(Path("a").rglob("*.*"))
+    assert len({data.images.image_size(file) for file in files}) > 8
+    assert {file.suffix for file in files} == {".png", ".jpg"}
+    same, other = ([Path(root, *f.parts[1:]).read_bytes() for f in files] for root in "bc")
+    assert [file.read_bytes() for file in files] == same
+    assert not set(same) & set(other)
 
 
 @pytest.mark.parametrize(

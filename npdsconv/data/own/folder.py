@@ -79,7 +79,11 @@ def from_folder(
     read = [_read(half, shape, asked, bad) for half in halves]
     if asked.channels is None and all(_is_grey(images) for images, _ in read):
         read = [(images[:, :1], names) for images, names in read]
-    notes = parts.left_out(sorted({*strays, *bad}))
+    notes = [
+        f"left out, for they {why}: {text.few([str(path) for path in sorted(paths)])}"
+        for why, paths in (("belong to no class", set(strays)), ("cannot be read", set(bad)))
+        if paths
+    ]
     return parts.dataset(
         WHERE, root.resolve().name, asked, read[0], read[1] if read[1:] else None, None, notes
     )

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from npdsconv import text
 from npdsconv.data import _hash
 from npdsconv.data.dataset import Dataset, Split, is_class_name
 from npdsconv.data.images import frame
@@ -89,6 +88,8 @@ def dataset(
             f"{where}: {name} has only one class, {found[:1].tolist()}: at least two are to be told apart"
         )
     called = tuple(_called(where, kind, names) for kind in found.tolist())
+    if twice := next((c for k, c in enumerate(called) if c in called[:k]), None):
+        raise ValueError(f"{where}: two classes of {name} have the name {twice!r}")
     learn = Split(images, labels)
     if test is None:
         learn, measure = _apart(where, learn, called, asked)
@@ -160,10 +161,3 @@ def _repeated(learn: Split, measure: Split) -> list[str]:
 
 def _digest(image: npt.NDArray[np.uint8]) -> bytes:
     return hashlib.blake2b(image.tobytes(), digest_size=16).digest()
-
-
-def left_out(files: Sequence[Any]) -> list[str]:
-    """A word on pictures that could not be read."""
-    if not files:
-        return []
-    return [f"left out, for they cannot be read: {text.few([str(file) for file in files])}"]

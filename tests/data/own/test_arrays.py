@@ -77,6 +77,7 @@ def test_labels_may_be_names_and_may_have_gaps(tmp_path):
         ({"x": X * np.nan, "y": Y}, "pixels of x of .* are from nan to nan"),
         ({"x": X, "y": np.zeros(12, int)}, r"has only one class, \[0\]: at least two"),
         ({"x": X, "y": Y, "names": ["a", "b"]}, "there are 2 names of classes, and label 2"),
+        ({"x": X, "y": Y, "names": ["a", "b", "a"]}, "two classes of a have the name 'a'"),
         ({"x": X, "y": Y, "names": ["a", "", "b"]}, "the name of a class must be 1 to 40 characters"),
         (
             {"x_train": X, "y_train": Y, "x_test": X, "y_test": Y + 1},
