@@ -13,8 +13,8 @@ from npdsconv.runs.recipe import OWN, recipe
 
 SETS = {
     "mnist5k": "4,000 digits to train and 1,000 to test, inside the package; its score is the mini test",
-    "own": "pictures of your own, with --folder: a folder for each class; or .npz, IDX or CIFAR files",
     "mnist": "60,000 and 10,000; from --data-dir, NPDSCONV_DATA_DIR, the cache, or fetched (11 MB)",
+    "own": "pictures of your own, with --folder: a folder for each class; or .npz, IDX or CIFAR files",
 }
 
 

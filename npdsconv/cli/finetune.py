@@ -57,7 +57,8 @@ def run(args: argparse.Namespace) -> Outcome:
     network = {name: getattr(theirs, name) for name in OF_NETWORK}
     network |= {"start": origin if args.init in FROM_START else "", "learn": args.train}
     chosen = recipe(**{**_its_data(args, theirs, saved), **network, **settings.given(args)})
-    dataset = source.load(chosen, args.data_dir)
+    same = all(getattr(theirs, name) == getattr(chosen, name) for name in OF_DATA)
+    dataset = source.load(chosen, args.data_dir, saved if same else None)
     if dataset.shape != tuple(saved.meta["shape"]):
         raise ValueError(
             f"finetune: {origin} takes images of {tuple(saved.meta['shape'])}, not {dataset.shape}"
@@ -66,7 +67,6 @@ def run(args: argparse.Namespace) -> Outcome:
     job, report = trained(folder, chosen, dataset, None)
     guess = nearest_class_mean(old, job.learn, job.score.images)
     report["without_learning"] = float(np.mean(guess == job.score.labels))
-    same = all(getattr(theirs, name) == getattr(chosen, name) for name in OF_DATA)
     report["source"] = _source(job, theirs, dataset if same else None)
     print(_table(report, job, theirs))
     return Outcome(report)

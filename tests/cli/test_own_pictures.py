@@ -151,6 +151,9 @@ def test_pictures_that_moved_are_known_again_and_others_are_refused(capsys, pict
     shutil.copy(first, first.with_name("zzz.png"))
     code, _, err = call(capsys, "evaluate", "run", "--folder", "moved")
     assert "18 to learn from and 6 to measure with then, 21 to learn from and 6 to measure with now" in err
+    (pictures.parent / "moved").rename(pictures)
+    for argv in (["finetune", "run"], ["evaluate", "run"]):
+        assert "is not what the run was trained on: 18 to learn" in call(capsys, *argv)[2]
     code, _, err = call(capsys, "evaluate", "run", "--dataset", "mnist5k")
     assert code == 2
     assert "takes images of (3, 37, 37) in 3 classes; those of mnist5k are (1, 28, 28) in 10" in err

@@ -1,6 +1,7 @@
 """A folder of pictures for each class."""
 
 import os
+import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -166,20 +167,26 @@ def _read(
     """All pictures of a half as images (N,C,H,W), and the class of each."""
     images: list[npt.NDArray[np.uint8]] = []
     names: list[str] = []
-    for name, files in half.items():
-        before = len(images)
-        for file in files:
-            try:
-                images.append(picture(file, (asked.channels or 3, *size)))
-            except (ValueError, OSError) as error:
-                _refused(file, error, asked, bad)
-            else:
-                names.append(name)
-        if len(images) == before:
-            raise ValueError(
-                f"{WHERE}: none of the pictures of class {name!r} can be read, such as {files[0]}"
-            )
+    for name, file in _bar([(name, file) for name, files in half.items() for file in files]):
+        try:
+            images.append(picture(file, (asked.channels or 3, *size)))
+        except (ValueError, OSError) as error:
+            _refused(file, error, asked, bad)
+        else:
+            names.append(name)
+    if empty := [name for name in half if name not in names]:
+        raise ValueError(
+            f"{WHERE}: none of the pictures of class {empty[0]!r} can be read, such as {half[empty[0]][0]}"
+        )
     return np.stack(images), names
+
+
+def _bar(pairs: list[tuple[str, Path]]) -> Iterable[tuple[str, Path]]:
+    """A bar on a terminal, nothing elsewhere."""
+    from tqdm import tqdm
+
+    quiet = sys.stderr is None or not sys.stderr.isatty()
+    return tqdm(pairs, desc="reading", unit="picture", leave=False, disable=quiet, dynamic_ncols=True)
 
 
 def _refused(file: Path, error: Exception, asked: parts.Asked, bad: list[Path]) -> None:
