@@ -51,7 +51,9 @@ def run(args: argparse.Namespace) -> Outcome:
             "accuracy": result.accuracy,
             "loss": result.loss,
             **{
-                f"{measure.__name__}_{average}": measure(test.labels, result.predictions, average=average)
+                f"{measure.__name__}_{average}": measure(
+                    test.labels, result.predictions, average=average, classes=len(names)
+                )
                 for measure in (metrics.precision, metrics.recall, metrics.f1)
                 for average in AVERAGES
             },

@@ -119,7 +119,7 @@ def trained(
         "scored_on": job.scored_on,
         "accuracy": evaluation.accuracy,
         "loss": evaluation.loss,
-        "f1_macro": f1(job.score.labels, evaluation.predictions),
+        "f1_macro": f1(job.score.labels, evaluation.predictions, classes=job.classes),
         "epochs": len(folder.rows()),
         "train_seconds": seconds,
         "model": _costs(job, job.model),
