@@ -14,7 +14,7 @@
 # # 17. Regularisation, seen
 #
 # A network that knows its training pictures by heart has not learned to read. *Regularisation* is the name for
-# all that makes learning by heart harder. At the end you can see overfitting in two curves, draw what six
+# all that makes learning by heart harder. At the end you can see overfitting in two curves, draw what eight
 # remedies do, and say which of them helped here, by how much, and how sure that is.
 #
 # You need the training loop ([lesson 12](12_a_trainer_in_forty_lines.ipynb)) and held-out pictures
