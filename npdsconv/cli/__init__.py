@@ -22,6 +22,7 @@ COMMANDS = {
     "train": "train a network on digits",
     "finetune": "go on from a trained network, for other classes",
     "evaluate": "measure a trained network",
+    "challenge": "check an entry: few parameters, full MNIST, five seeds",
     "predict": "recognise digits in picture files",
     "gradcheck": "check every hand-written gradient",
     "complexity": "count parameters and multiply-adds of a model",
