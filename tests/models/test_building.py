@@ -65,7 +65,7 @@ def test_every_option_changes_something_and_the_seed_decides_the_rest(name):
         "features": 5,
         "blocks": 3,
         "stem_stride": 2,
-        "activation": "hard_swish",
+        "activation": "leaky_relu",
         "padding": "same",
         "eps": 2e-3,
         "momentum": 0.3,
