@@ -182,6 +182,13 @@ def test_progress_wraps_the_step_numbers_of_each_epoch():
     assert seen == [[4, 5, 6, 7], [8, 9, 10, 11]]
 
 
+@pytest.mark.parametrize("wrap", [lambda numbers: numbers[:-1], lambda numbers: [*numbers, 99]])
+def test_a_progress_that_loses_steps_is_noticed(wrap):
+    model = make_linear()
+    with pytest.raises(ValueError, match="zip"):
+        run(model, optim.SGD(model.parameters(), lr=0.1), make_split(20), progress=wrap)
+
+
 def test_tqdm_is_a_progress():
     tqdm = pytest.importorskip("tqdm").tqdm
     split, model, screen = make_split(20), make_linear(), io.StringIO()
