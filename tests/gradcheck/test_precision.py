@@ -131,3 +131,10 @@ def test_what_is_told_of_jumps():
     assert "jumps of about 2e-03 (5e-04 of its output)" in reason(0.002, np.array([1.0, -4.0]))
     assert "jumps of about 2e+00 (1e+00 of its output)" in reason(2.0, np.array([1.0, 0.5]))
     assert "jumps of about 2e+00 (1e+00 of its output)" in reason(2.0, np.array([]))
+
+
+def test_lengths_are_powers_of_two_between_the_precisions():
+    """So they are exact; and the finest is well below what float32 can follow, and above float64's rounding."""
+    assert precision.LONG_STEPS == (1 / 8, 1 / 64, 1 / 256, 1 / 1024)
+    assert np.finfo(np.float32).eps > 1000 * precision.FINEST > 1000 * 200 * np.finfo(np.float64).eps
+    assert (precision.JUMP, precision.FAR, precision.FARTHEST) == (2.0**-40, 1 / 8, 8)
