@@ -3,11 +3,12 @@
     python benchmarks/hostile_files.py                       # 2,000 files: a minute
     python benchmarks/hostile_files.py --files 50000         # the full check
 
-IDX files, plain and gzipped, the files of MNIST, checkpoints, runs, tables of metrics, settings and pictures are cut
-short, their bits flipped, their numbers replaced by extreme ones, their parts repeated, exchanged and packed anew with
-right checksums; among them are bombs, small files that say or swell to be large. Each is read as a user would. What
-comes of it must be a value, or a ValueError, TypeError or OSError of the package's own in one line; nothing may be
-written on standard error, no file may take more than some seconds, and all together no more memory than is said.
+IDX files, plain and gzipped, the files of MNIST, arrays in .npz, checkpoints, runs, tables of metrics, settings and
+pictures are cut short, their bits flipped, their numbers replaced by extreme ones, their parts repeated, exchanged and
+packed anew with right checksums; among them are bombs, small files that say or swell to be large. Each is read as a
+user would. What comes of it must be a value, or a ValueError, TypeError or OSError of the package's own in one line;
+nothing may be written on standard error, no file may take more than some seconds, and all together no more memory than
+is said.
 """
 
 import argparse
@@ -90,6 +91,13 @@ def _pictures() -> list[bytes]:
     return made
 
 
+def _arrays(save: Callable[..., None]) -> bytes:
+    rng, file = np.random.default_rng(1), io.BytesIO()
+    images = rng.integers(0, 256, (12, 9, 8, 3)).astype(np.uint8)
+    save(file, images=images, labels=np.arange(12) % 3, names=np.array(["a", "b", "c"]))
+    return file.getvalue()
+
+
 def _checkpoint() -> bytes:
     chosen = recipe(width=0.125, epochs=3)
     model = chosen.build_model((1, 28, 28), 10)
@@ -152,7 +160,7 @@ def harm_archive(raw: bytes, rng: Random) -> bytes:
     """A checkpoint whose entries are harmed and packed anew, so that all checksums are right."""
     with zipfile.ZipFile(io.BytesIO(raw)) as archive:
         entries = {name: archive.read(name) for name in archive.namelist()}
-    name = "meta.npy" if rng.random() < 0.6 else rng.choice(list(entries))
+    name = "meta.npy" if "meta.npy" in entries and rng.random() < 0.6 else rng.choice(list(entries))
     entries[name] = _harm_entry(name, entries[name], rng)
     if rng.random() < 0.1:
         del entries[rng.choice(list(entries))]
@@ -247,6 +255,7 @@ def _bombs() -> dict[str, list[bytes]]:
             gzip.compress(header) * 500,
         ],
         "mnist": [zeros, gzip.compress(header)],
+        "npz": [archive.getvalue()],
         "checkpoint": [archive.getvalue()],
         "run": [archive.getvalue()],
         "picture": [
@@ -285,6 +294,7 @@ class Readers:
                 b"PK\3\4",
                 b"version https",
             ],
+            "npz": [_arrays(np.savez), _arrays(np.savez_compressed)],
             "checkpoint": [saved],
             "run": [saved],
             "metrics": [table.encode()],
@@ -306,7 +316,8 @@ class Readers:
                 old.writestr(name, entry)
 
     def read(self, kind: str, raw: bytes) -> Any:
-        path = self.place / {"picture": "p.png", "mnist": "t10k-labels-idx1-ubyte"}.get(kind, "file")
+        names = {"picture": "p.png", "mnist": "t10k-labels-idx1-ubyte", "npz": "a.npz"}
+        path = self.place / names.get(kind, "file")
         if kind in ("metrics", "config"):
             path = self.folder / {"metrics": "metrics.csv", "config": "config.json"}[kind]
         path.write_bytes(raw)
@@ -315,11 +326,14 @@ class Readers:
                 return data.read_idx(path)
             case "mnist":
                 return fetch.read_folder(self.place, {path.name: "0" * 64})
+            case "npz":
+                return data.from_path(path)
             case "checkpoint":
                 return checkpoint.load(path)
             case "run":
                 return load_model(path)
             case "picture":
+                images.picture(path, (3, 20, 16))
                 return images.prepare(path)
         run = RunFolder(self.folder)
         saved = run.resume()[1]
@@ -330,7 +344,7 @@ class Readers:
 
     def made(self, kind: str, rng: Random) -> bytes:
         raw = rng.choice(self.good[kind])
-        if kind in ("checkpoint", "run") and rng.random() < 0.7:
+        if kind in ("checkpoint", "run", "npz") and rng.random() < 0.7:
             return harm_archive(raw, rng)
         if kind == "gzip" and rng.random() < 0.5:
             return gzip.compress(harm(gzip.decompress(raw), rng), mtime=0)

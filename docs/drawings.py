@@ -36,7 +36,7 @@ ROOMS = {
     "metrics": (8.3, 5, WINDOW),
     "train": (5.8, 6, WINDOW),
     "gradcheck": (1.98, 6, PALE),
-    "plots": (0.5, 6, PALE),
+    "plots": (0.5, 7, PALE),
     "catalogue": (3.2, 7, PALE),
     "lessons": (0.5, 8, OUTPUT),
     "bench": (4.2, 9, OUTPUT),

@@ -11,11 +11,8 @@ The file holds plain arrays, ``model/<name>`` and ``optimizer/<name>``, and one 
 in it is pickled, so a file from a stranger cannot run code, and ``np.load`` opens it without this package.
 """
 
-import io
 import json
 import os
-import warnings
-import zipfile
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -105,7 +102,7 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
     if not raw.startswith(b"PK"):
         raise ValueError(f"checkpoint.load: {path} is not a checkpoint: it does not begin like an .npz file")
     try:
-        arrays = _read_arrays(raw)
+        arrays = disk.arrays(raw)
     except Exception as error:  # zipfile and NumPy raise a dozen different types on broken bytes
         reason = text.one_line(str(error)[:300]) or type(error).__name__
         raise ValueError(
@@ -113,28 +110,6 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
         ) from None
     meta = _meta(path, arrays)
     return Checkpoint(_part(arrays, "model/"), _part(arrays, "optimizer/"), meta)
-
-
-def _read_arrays(raw: bytes) -> dict[str, np.ndarray]:
-    # Whole entries are read first, because zipfile compares the checksum (CRC-32) only at an entry's end: a
-    # flipped bit in an array's shape could make NumPy stop before it.
-    with zipfile.ZipFile(io.BytesIO(raw)) as archive:
-        _check_sizes(archive.infolist(), len(raw))
-        entries = {name.removesuffix(".npy"): archive.read(name) for name in archive.namelist()}
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")  # NumPy warns of a header as Python 2 wrote it: it is none of ours
-        return {
-            name: np.lib.format.read_array(io.BytesIO(entry), allow_pickle=False)
-            for name, entry in entries.items()
-        }
-
-
-def _check_sizes(entries: list[zipfile.ZipInfo], size: int) -> None:
-    """The entries are as `save` writes them, one beside the other as they are: so they cannot swell when read."""
-    if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
-        raise ValueError("an entry is compressed")
-    if sum(entry.file_size for entry in entries) > size or len({e.filename for e in entries}) < len(entries):
-        raise ValueError("its entries are more than the file has room for")
 
 
 def _meta(path: Path, arrays: dict[str, np.ndarray]) -> dict[str, Any]:

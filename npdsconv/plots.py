@@ -1,6 +1,7 @@
 """Figures that users can reuse: each function returns a matplotlib Figure and touches no global state."""
 
 import json
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
 from os import PathLike
@@ -70,16 +71,18 @@ def range_test(found: "RangeTest") -> "Figure":
     return fig
 
 
-def confusion(matrix: Array, *, title: str = "") -> "Figure":
+def confusion(matrix: Array, *, title: str = "", names: Sequence[str] = ()) -> "Figure":
     """A confusion matrix, rows truth and columns prediction; the diagonal is left pale so that errors stand out.
 
     Parameters
     ----------
     matrix : (K, K) counts
     title : what was measured
+    names : of the classes; none: they are numbered
     """
     k = len(matrix)
-    fig = _figure(5.2, 5)
+    side = min(max(5, 0.35 * k), 14)
+    fig = _figure(side + 0.2, side)
     axis = fig.subplots()
     errors = np.where(np.eye(k, dtype=bool), 0, matrix)
     shown = axis.imshow(errors, cmap="Oranges", vmax=max(1, errors.max()))
@@ -88,19 +91,25 @@ def confusion(matrix: Array, *, title: str = "") -> "Figure":
         axis.text(j, i, matrix[i, j], ha="center", va="center", fontsize=8, color=colour)
     right, total = int(np.trace(matrix)), int(matrix.sum())
     axis.set(xticks=range(k), yticks=range(k), xlabel="prediction", ylabel="truth")
+    if any(not name.isdecimal() for name in names):
+        turned = 90 if max(map(len, names)) > 3 else 0
+        axis.set_xticks(range(k), names, rotation=turned, parse_math=False)  # a name may have dollars in it
+        axis.set_yticks(range(k), names, parse_math=False)
     axis.set_title(
         f"{title}: {total - right} errors in {total:,}, {right / max(1, total):.2%} right", fontsize=10
     )
     return fig
 
 
-def digits(images: Array, labels: Sequence[int] | Array, *, rows: int = 5, columns: int = 12) -> "Figure":
+def digits(
+    images: Array, labels: Sequence[int | str] | Array, *, rows: int = 5, columns: int = 12
+) -> "Figure":
     """The first images as a grid, each with its label.
 
     Parameters
     ----------
-    images : (N, 1, H, W)
-    labels : (N,)
+    images : (N, C, H, W), dark ink for C = 1, colours for C = 3
+    labels : (N,) classes, or their names
     """
     fig = _figure(columns * 0.7, rows * 0.85)
     for axis, image, label in zip(
@@ -109,8 +118,8 @@ def digits(images: Array, labels: Sequence[int] | Array, *, rows: int = 5, colum
         labels[:: max(1, len(images) // (rows * columns))],
         strict=False,
     ):
-        axis.imshow(image[0], cmap="gray_r")
-        axis.set_title(str(label), fontsize=8)
+        axis.imshow(image[0] if len(image) == 1 else image.transpose(1, 2, 0), cmap="gray_r")
+        axis.set_title(str(label), fontsize=8, parse_math=False)
     for axis in fig.axes:
         axis.axis("off")
     return fig
@@ -342,7 +351,10 @@ def _where(report: Mapping[str, Any], threads: int) -> str:
 def save(figure: "Figure", path: str | PathLike[str]) -> None:
     """Write a figure as PNG, whole or not at all, and without the date, so that equal figures are equal files."""
     try:
-        with disk.replacing(Path(path)) as file:
+        with disk.replacing(Path(path)) as file, warnings.catch_warnings():
+            warnings.filterwarnings(
+                "ignore", "Glyph .* missing"
+            )  # of names in a script that no font here has
             figure.savefig(file, dpi=120, format=Path(path).suffix[1:] or "png", metadata={"Software": None})
     except OSError as error:
         raise type(error)(f"plots.save: cannot write {path}: {error.strerror or error}") from None

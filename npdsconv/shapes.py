@@ -349,8 +349,27 @@ def check_needs(op: str, needs: Iterable[str], known: tuple[str, ...]) -> None:
 
 
 def check_choice(op: str, name: str, value: object, known: Iterable[str]) -> None:
+    """`value` is one of the known names; if it is not, those that look like it are named."""
     if value not in (choices := tuple(known)):
-        raise ValueError(f"{op}: {name} must be one of {', '.join(choices)}, got {value!r}")
+        raise ValueError(
+            f"{op}: {name} must be one of {', '.join(choices)}, got {value!r}{did_you_mean(value, choices)}"
+        )
+
+
+def did_you_mean(value: object, known: Iterable[str]) -> str:
+    """What to say behind a name that is unknown: those that look like it, or begin with it; empty if none does.
+
+    >>> did_you_mean("separable", ["small_cnn", "separable_cnn"]), did_you_mean("resnet", ["small_cnn"])
+    (", did you mean 'separable_cnn'?", '')
+    """
+    import difflib  # here, for it is needed only where there is a mistake
+
+    if not isinstance(value, str) or len(value) < 2:
+        return ""
+    names = {name.lower(): name for name in known}
+    alike = difflib.get_close_matches(value.lower(), names)
+    alike += [name for name in names if name.startswith(value.lower()) and name not in alike]
+    return f", did you mean {' or '.join(repr(names[name]) for name in alike[:3])}?" if alike else ""
 
 
 def likely_layout(x: Array, channels: int) -> str:

@@ -41,3 +41,22 @@ def test_numbers_of_a_confusion_matrix_can_be_read_on_the_palest_and_the_darkest
         ink = float(text.get_color()) if i == j else {"white": 1, "black": 0}[text.get_color()]
         assert contrast((ink,) * 3, image.to_rgba(image.get_array()[i, j])) > 4.5
     assert "49 errors in 289" in axis.get_title()
+
+
+def test_classes_with_names_are_named_on_both_axes(tmp_path):
+    names = ["cost $5", "10 $ and $", "\u732b"]  # no formula, and no sign that the font has
+    figure = plots.confusion(np.diag([3, 4, 5]), title="here", names=names)
+    (axis,) = figure.axes
+    for ticks in (axis.get_xticklabels(), axis.get_yticklabels()):
+        assert [tick.get_text() for tick in ticks] == names
+    plots.save(figure, tmp_path / "a.png")
+    many = plots.confusion(np.eye(60, dtype=int), names=[str(k) for k in range(60)])
+    assert min(many.get_size_inches()) > 2 * min(figure.get_size_inches())
+
+
+def test_pictures_are_drawn_in_their_colours():
+    red = np.zeros((3, 3, 8, 6), np.uint8)
+    red[:, 0] = 255
+    figure = plots.digits(red, ["a $ b $", "c", "d"], rows=1, columns=3)
+    np.testing.assert_array_equal(figure.axes[0].images[0].get_array()[0, 0], [255, 0, 0])
+    assert figure.axes[0].get_title() == "a $ b $"

@@ -5,7 +5,7 @@ import pytest
 from messages import F32, C
 
 from npdsconv import conv2d, depthwise_conv2d, pointwise_conv2d
-from npdsconv.shapes import check_floats, pair
+from npdsconv.shapes import check_choice, check_floats, did_you_mean, pair
 
 
 def test_pairs():
@@ -22,6 +22,20 @@ def test_arrays_that_are_not_given_are_not_checked():
         check_floats("op", x=C.astype(F32), mean=None, var=C)
     with pytest.raises(TypeError, match=r"^op: dy must be a NumPy array, got NoneType$"):
         check_floats("op", dy=None, x=C)
+
+
+def test_a_name_that_is_unknown_calls_up_those_that_look_like_it():
+    check_choice("op", "kind", "max", ["max", "mean"])
+    with pytest.raises(
+        ValueError, match=r"^op: kind must be one of max, mean, got 'maen', did you mean 'mean'\?$"
+    ):
+        check_choice("op", "kind", "maen", ["max", "mean"])
+    with pytest.raises(ValueError, match=r"^op: kind must be one of max, mean, got 'zzz'$"):
+        check_choice("op", "kind", "zzz", ["max", "mean"])
+    assert did_you_mean("MOBILE", ["mobilenet_v2", "vgg"]) == ", did you mean 'mobilenet_v2'?"
+    assert did_you_mean("cat", ["Cat", "catch", "scat", "concat"]).count(" or ") == 2
+    for value in ("", "m", 3, None):
+        assert did_you_mean(value, ["max"]) == ""
 
 
 @pytest.mark.parametrize("impl", ["im2col", "numba"])

@@ -14,7 +14,7 @@ from npdsconv.catalogue.of_ops import OPS
 from npdsconv.catalogue.rows import Example, LayerRow, OpRow, Setting
 from npdsconv.gradcheck import Report, check
 from npdsconv.layers import Layer
-from npdsconv.shapes import Array
+from npdsconv.shapes import Array, did_you_mean
 
 KINDS = ("op", "layer", "model")
 
@@ -71,7 +71,10 @@ def select(names: Iterable[str]) -> list[Case]:
     for name in names:
         if not any(_fits(case, name) for case in CASES):
             families = sorted({case.name.split()[0] for case in CASES})
-            raise ValueError(f"gradcheck: no case {name!r}; there are all, {', '.join([*KINDS, *families])}")
+            near = did_you_mean(name, [*KINDS, *families])
+            raise ValueError(
+                f"gradcheck: no case {name!r}{near or ';'} there are all, {', '.join([*KINDS, *families])}"
+            )
     return [case for case in CASES if any(_fits(case, name) for name in names)]
 
 

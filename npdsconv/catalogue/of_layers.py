@@ -261,6 +261,10 @@ MODELS: tuple[LayerRow, ...] = (
             _of((4, 2, 13, 10), "plain", filters=(4, 6), residual=False),
         ),
     ),
+    LayerRow(
+        models.separable_compact,
+        (_of((4, 2, 13, 10), stem=3, filters=(4, 5), repeats=(1, 0), stem_repeats=1, classes=7),),
+    ),
     LayerRow(models.large_kernel_cnn, (_of((4, 2, 13, 10), width=0.25, kernel=5, classes=7),)),
     LayerRow(models.xception_mini, (_of((4, 2, 13, 10), width=0.25, classes=7),)),
     LayerRow(

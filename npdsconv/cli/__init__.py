@@ -17,22 +17,25 @@ from contextlib import nullcontext, redirect_stdout, suppress
 from typing import Any, NamedTuple, NoReturn
 
 from npdsconv import show_versions, signals, text
+from npdsconv.shapes import did_you_mean
 
 COMMANDS = {
-    "train": "train a network on digits",
+    "train": "train a network on digits, or on pictures of your own",
     "finetune": "go on from a trained network, for other classes",
     "evaluate": "measure a trained network",
-    "predict": "recognise digits in picture files",
+    "challenge": "check an entry: few parameters, full MNIST, five seeds",
+    "predict": "recognise digits, or what was learned, in picture files",
     "gradcheck": "check every hand-written gradient",
     "complexity": "count parameters and multiply-adds of a model",
     "bench": "measure speed and memory, here and beside other libraries",
     "warmup": "compile everything now, so that nothing is compiled later",
-    "data": "show, find or fetch the data sets",
+    "data": "show, find or fetch the data sets, or look at your own",
 }
 
 EXAMPLES = """examples:
   npdsconv train                              learn 4,000 digits that come with the package, about a minute
   npdsconv train --dataset mnist              the full MNIST, ten epochs
+  npdsconv train --folder PICTURES            your own pictures, a folder of them for each class
   npdsconv evaluate                           measure the latest run
   npdsconv predict photo.png --save seen/     recognise a digit, and keep the 28x28 picture the network saw
   npdsconv gradcheck all                      one table over every op, layer and model
@@ -56,6 +59,16 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         command = self.prog.partition(" ")[2]
         raise ValueError(f"{command and f'{command}: '}{message}; see {self.prog} --help")
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        """argparse's own check of a choice, and the names that look like what was given."""
+        try:
+            super()._check_value(action, value)
+        except argparse.ArgumentError as error:
+            words = f"invalid choice: {value!r}"
+            near = did_you_mean(value, map(str, action.choices or ()))
+            error.message = error.message.replace(words, f"{words}{near}", 1)
+            raise
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -88,7 +101,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _main(argv: Sequence[str] | None) -> int:
     parser = _parser()
-    args = parser.parse_args(argv)
+    args, rest = parser.parse_known_args(argv)
+    if rest:
+        near = did_you_mean(rest[0].partition("=")[0], _options(parser, args))
+        parser.error(f"unrecognized arguments: {' '.join(rest)}{near}")
     if args.command is None:
         parser.print_help()
         return 0
@@ -137,6 +153,15 @@ def _parser() -> argparse.ArgumentParser:
             "--json", action="store_true", help="print one JSON object, and all else on standard error"
         )
     return parser
+
+
+def _options(parser: argparse.ArgumentParser, args: argparse.Namespace) -> list[str]:
+    """The options of the command that was given, or those before it."""
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction) and args.command:
+            parser = action.choices[args.command]
+            break
+    return [name for action in parser._actions for name in action.option_strings]
 
 
 class _Versions(argparse.Action):

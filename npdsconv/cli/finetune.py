@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from npdsconv import data, text
+from npdsconv import text
+from npdsconv.checkpoint import Checkpoint
 from npdsconv.cli import Outcome, settings, which_run
 from npdsconv.cli.names import file_name
 from npdsconv.cli.train import trained
@@ -14,7 +15,7 @@ from npdsconv.data import Dataset
 from npdsconv.malloc import keep_freed_memory
 from npdsconv.models import PARTS, load_matching
 from npdsconv.models.transfer import without_head
-from npdsconv.runs import shipped, start
+from npdsconv.runs import shipped, source, start
 from npdsconv.runs.folder import RunFolder, fresh_folder
 from npdsconv.runs.job import Job, chosen_classes
 from npdsconv.runs.recipe import FROM_START, Recipe, recipe
@@ -25,6 +26,7 @@ EXAMPLES = """examples:
   npdsconv finetune early --classes 5-9 --labels 100              learns the others from 20 images of each
   npdsconv finetune early --classes 5-9 --labels 100 --train head all that it has learned stays as it is
 """
+OF_DATA = ("dataset", "folder", "size", "channels", "test_share", "test_seed", "skip_bad")
 OF_NETWORK = [field.name for field in dataclasses.fields(Recipe) if field.metadata["group"] == "network"]
 DEFAULTS: dict[str, Any] = {"init": "pretrained", "epochs": 30, "batch_size": 16, "lr": 0.01}
 """What differs from training from the beginning: small batches, for there are few images. Chosen on held-out images."""
@@ -36,9 +38,8 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EXAMPLES
     which_run.add(parser, "the network that comes with the package")
     parser.add_argument("--train", choices=PARTS, default="all", help="what goes on learning (default all)")
-    settings.add(
-        parser, "dataset", "classes", "labels", "hold_out", "schedule", "weight_decay", "seed", **DEFAULTS
-    )
+    settings.add(parser, "dataset", "folder", "test_share", "test_seed", "skip_bad", "classes", "labels")
+    settings.add(parser, "hold_out", "schedule", "weight_decay", "seed", **DEFAULTS)
     parser.add_argument(
         "--data-dir", type=file_name, metavar="FOLDER", help="where MNIST's four IDX files are"
     )
@@ -55,8 +56,9 @@ def run(args: argparse.Namespace) -> Outcome:
     old, theirs, saved = start.source(origin)
     network = {name: getattr(theirs, name) for name in OF_NETWORK}
     network |= {"start": origin if args.init in FROM_START else "", "learn": args.train}
-    chosen = recipe(**{"dataset": theirs.dataset, **network, **settings.given(args)})
-    dataset = data.load(chosen.dataset, args.data_dir)
+    chosen = recipe(**{**_its_data(args, theirs, saved), **network, **settings.given(args)})
+    same = all(getattr(theirs, name) == getattr(chosen, name) for name in OF_DATA)
+    dataset = source.load(chosen, args.data_dir, saved if same else None)
     if dataset.shape != tuple(saved.meta["shape"]):
         raise ValueError(
             f"finetune: {origin} takes images of {tuple(saved.meta['shape'])}, not {dataset.shape}"
@@ -65,9 +67,19 @@ def run(args: argparse.Namespace) -> Outcome:
     job, report = trained(folder, chosen, dataset, None)
     guess = nearest_class_mean(old, job.learn, job.score.images)
     report["without_learning"] = float(np.mean(guess == job.score.labels))
-    report["source"] = _source(job, theirs, dataset if theirs.dataset == chosen.dataset else None)
+    report["source"] = _source(job, theirs, dataset if same else None)
     print(_table(report, job, theirs))
     return Outcome(report)
+
+
+def _its_data(args: argparse.Namespace, theirs: Recipe, saved: Checkpoint) -> dict[str, Any]:
+    """The data that the old network learned from, if no others are named; others take the form that it knows."""
+    if args.folder:
+        channels, height, width = saved.meta["shape"]
+        return {"size": f"{height}x{width}", "channels": channels}
+    if args.dataset:
+        return {}
+    return {name: getattr(theirs, name) for name in OF_DATA}
 
 
 def _source(job: Job, theirs: Recipe, dataset: Dataset | None) -> dict[str, float] | None:
@@ -91,8 +103,8 @@ def _table(report: dict[str, Any], job: Job, theirs: Recipe) -> str:
         ("before", _share(source["before"]), f"{_share(report['without_learning'])} *"),
         ("after", _share(source["after"]), f"{_share(report['accuracy'])}  "),
     ]
-    old = f"{theirs.dataset} {theirs.classes or 'all'}"
-    new = f"{job.recipe.dataset} {job.recipe.classes or 'all'}, {report['scored_on']}"
+    old = f"{theirs.data_name} {theirs.classes or 'all'}"
+    new = f"{job.recipe.data_name} {job.recipe.classes or 'all'}, {report['scored_on']}"
     return (
         f"\n{text.as_text(('', f'old task ({old})', f'new task ({new})'), rows, total=False)}\n"
         f"* without any learning: the class whose mean is nearest, of {len(job.learn):,} images\n\n"

@@ -1,7 +1,8 @@
-"""``npdsconv predict``: recognise digits in picture files."""
+"""``npdsconv predict``: recognise in picture files what a network has learned, digits or other things."""
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,45 +14,51 @@ from npdsconv.cli.names import file_name
 from npdsconv.data import images
 from npdsconv.runs import load_model, shipped
 from npdsconv.runs.folder import is_run
+from npdsconv.runs.recipe import OWN, Recipe
 
-OWN = "the network that comes with npdsconv"
+SHIPPED = "the network that comes with npdsconv"
+_MOST = 12  # classes of which all probabilities are shown; of more, those of the three most probable
 
 
 class Looked(NamedTuple):
     """A picture that was named: what the network is to see, or why it cannot be trusted."""
 
     file: str
-    seen: np.ndarray | None
+    seen: np.ndarray | None  # (C,H,W) uint8
     reason: str
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    which_run.add(parser, default=f"{OWN}, trained on the full MNIST")
+    which_run.add(parser, default=f"{SHIPPED}, trained on the full MNIST")
     kinds = ", ".join(sorted(suffix[1:] for suffix in images.SUFFIXES))
     parser.add_argument(
         "pictures",
         type=file_name,
         nargs="+",
         metavar="PICTURE",
-        help=f"picture files, or folders of them; one digit each ({kinds})",
+        help=f"picture files, or folders of them; one digit, or whatever was learned, on each ({kinds})",
     )
     parser.add_argument(
-        "--save", type=file_name, metavar="FOLDER", help="keep the 28x28 pictures that the network saw"
+        "--save",
+        type=file_name,
+        metavar="FOLDER",
+        help="keep the pictures as the network saw them, digits 28x28",
     )
 
 
 def run(args: argparse.Namespace) -> Outcome:
-    """Print, for each picture, the digit and the probabilities of all ten, or why it was left out."""
+    """Print, for each picture, its class and the probabilities of all, or why it was left out."""
     place, pictures = _run_and_pictures(args)
     path = which_run.named("predict", place, args.run)
-    model, _, saved = load_model(path or shipped.path())
+    model, recipe, saved = load_model(path or shipped.path())
     names = saved.meta["names"]
     if path is None:
-        print(f"{OWN}: {shipped.ACCURACY['mnist']:.2%} of MNIST's test images; --run RUN takes another\n")
-    looked = [one for picture in pictures for one in _look(picture)]
+        print(f"{SHIPPED}: {shipped.ACCURACY['mnist']:.2%} of MNIST's test images; --run RUN takes another\n")
+    see = _sight(recipe, tuple(saved.meta["shape"]))
+    looked = [one for picture in pictures for one in _look(picture, see)]
     seen = [one.seen for one in looked if one.seen is not None]
-    probabilities = train.predict(model, np.stack(seen)[:, None]) if seen else np.empty((0, len(names)))
+    probabilities = train.predict(model, np.stack(seen)) if seen else np.empty((0, len(names)))
     answers = iter(probabilities)
     answered = [(one, None if one.seen is None else next(answers)) for one in looked]
     _print(answered, names)
@@ -60,8 +67,15 @@ def run(args: argparse.Namespace) -> Outcome:
     return Outcome(_report(answered, path, names), _code(looked))
 
 
-def _look(picture: str) -> list[Looked]:
-    """Every file that `picture` means, brought into MNIST's form where it can be."""
+def _sight(recipe: Recipe, shape: tuple[int, int, int]) -> Callable[[str], np.ndarray]:
+    """How a network is shown a picture: as what it learned from. A digit is looked for; of other things all is seen."""
+    if recipe.dataset == OWN:
+        return lambda file: images.picture(file, shape)
+    return lambda file: images.prepare(file)[None]
+
+
+def _look(picture: str, see: Callable[[str], np.ndarray]) -> list[Looked]:
+    """Every file that `picture` means, in the form that the network knows, where it can be brought into it."""
     try:
         files = images.list_images(picture)
     except OSError as error:
@@ -69,7 +83,7 @@ def _look(picture: str) -> list[Looked]:
     looked = []
     for file in map(str, files):
         try:
-            looked.append(Looked(file, images.prepare(file), ""))
+            looked.append(Looked(file, see(file), ""))
         except (ValueError, OSError) as error:
             looked.append(Looked(file, None, _reason(error, file)))
     return looked
@@ -82,14 +96,21 @@ def _reason(error: Exception, file: str) -> str:
 
 
 def _print(answered: list[tuple[Looked, np.ndarray | None]], names: list[str]) -> None:
-    columns = [f"<{max(len(one.file) for one, _ in answered)}", f">{max(5, *map(len, names))}"]
-    columns += [f">{max(6, len(name))}" for name in names]
-    print(text.line(("", "digit" if all(map(str.isdecimal, names)) else "class", *names), columns))
+    first = [f"<{max(len(one.file) for one, _ in answered)}", f">{max(5, *map(len, names))}"]
+    few = len(names) <= _MOST
+    columns = [*first, *(f">{max(6, len(name))}" for name in names)] if few else [*first, ""]
+    shown = names if few else ["the most probable"]
+    print(text.line(("", "digit" if all(map(str.isdecimal, names)) else "class", *shown), columns))
     for one, p in answered:
         if p is None:
-            print(text.line((one.file, "-", f"left out: {one.reason}"), (*columns[:2], "")))
+            print(text.line((one.file, "-", f"left out: {one.reason}"), (*first, "")))
         else:
-            print(text.line((one.file, names[p.argmax()], *(f"{share:.1%}" for share in p)), columns))
+            shares = [f"{share:.1%}" for share in p] if few else [_best(p, names)]
+            print(text.line((one.file, names[p.argmax()], *shares), columns))
+
+
+def _best(p: np.ndarray, names: list[str]) -> str:
+    return ", ".join(f"{names[k]} {p[k]:.1%}" for k in np.argsort(-p, kind="stable")[:3])
 
 
 def _report(
@@ -99,6 +120,7 @@ def _report(
         "predictions": [
             {
                 "file": one.file,
+                "class": names[p.argmax()],
                 "digit": _digit(names[p.argmax()]),
                 "probabilities": [round(float(v), 6) for v in p],
             }
@@ -110,8 +132,8 @@ def _report(
     }
 
 
-def _digit(name: str) -> int | str:
-    return int(name) if name.isdecimal() else name
+def _digit(name: str) -> int | None:
+    return int(name) if name.isdecimal() else None
 
 
 def _code(looked: list[Looked]) -> int:
@@ -150,7 +172,8 @@ def _save(folder: Path, looked: list[Looked]) -> None:
             stem = Path(one.file).stem
             name = f"{stem}-{k}" if stem in taken else stem
             taken.add(name)
-            Image.fromarray(one.seen).save(folder / f"{name}.png")
+            pixels = one.seen[0] if len(one.seen) == 1 else one.seen.transpose(1, 2, 0)
+            Image.fromarray(np.ascontiguousarray(pixels)).save(folder / f"{name}.png")
     except OSError as error:
         raise type(error)(f"predict: cannot write to {folder}: {error.strerror or error}") from None
     print(f"the pictures as the network saw them are in {folder}")

@@ -4,10 +4,12 @@ import argparse
 import dataclasses
 from typing import Any
 
-from npdsconv.runs.recipe import GROUPS, RECIPES, Recipe
+from npdsconv.cli.names import file_name
+from npdsconv.runs.recipe import CHANGES, GROUPS, Recipe
 
 FIELDS = {field.name: field for field in dataclasses.fields(Recipe)}
 _METAVARS: dict[Any, str] = {int: "N", float: "X", str: "NAME"}
+_PLACES = {"folder": "PICTURES"}  # files and folders
 
 
 def add_all(parser: argparse.ArgumentParser) -> dict[str, Any]:
@@ -30,9 +32,9 @@ def add(parser: Any, *names: str, **defaults: Any) -> None:
         choices = tuple(field.metadata["choices"]) or None
         parser.add_argument(
             flag(name),
-            type=field.type,
+            type=file_name if name in _PLACES else field.type,
             choices=choices,
-            metavar=None if choices else _METAVARS[field.type],
+            metavar=None if choices else _PLACES.get(name, _METAVARS[field.type]),
             default=default,
             help=f"{help} (default {shown})" if shown else help,
         )
@@ -50,8 +52,6 @@ def flag(name: str) -> str:
 
 
 def _default(name: str) -> str:
-    """The value in the first recipe, and where another data set's recipe has another one."""
-    first, *others = RECIPES.values()
-    value = getattr(first, name)
-    differing = [r for r in others if getattr(r, name) != value and name != "dataset"]
-    return ", ".join([f"{value}", *(f"{getattr(r, name)} for {r.dataset}" for r in differing)])
+    """The value in most recipes, and where a data set's own recipe has another one."""
+    differing = [f"{changes[name]} for {dataset}" for dataset, changes in CHANGES.items() if name in changes]
+    return ", ".join([f"{FIELDS[name].default}", *differing])

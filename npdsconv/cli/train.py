@@ -10,26 +10,29 @@ from typing import Any
 import numpy as np
 
 import npdsconv
-from npdsconv import data, models, text
+from npdsconv import models, text
 from npdsconv.checkpoint import Checkpoint
 from npdsconv.cli import Outcome, range_test, settings
 from npdsconv.cli.names import file_name
 from npdsconv.cli.warmup import compile_shown
 from npdsconv.complexity import summary
-from npdsconv.data import Affine, Dataset
+from npdsconv.data import Dataset
 from npdsconv.layers import Sequential
 from npdsconv.malloc import keep_freed_memory
 from npdsconv.metrics import f1
-from npdsconv.runs import recorded, warmup
+from npdsconv.runs import recorded, source, warmup
 from npdsconv.runs.folder import RunFolder, fresh_folder, latest_folder
 from npdsconv.runs.job import Job, prepare
-from npdsconv.runs.recipe import Recipe, recipe
+from npdsconv.runs.recipe import AUGMENTATIONS, OWN, Recipe, recipe
 from npdsconv.train import EpochResult
 
 EXAMPLES = """examples:
+  npdsconv train --folder PICTURES                        your own pictures, a folder of them for each class
   npdsconv train --hold-out 500 --epochs 10 --lr 0.02     try a setting, without a look at the test images
   npdsconv train --resume                                 go on with the latest run, from its last whole epoch
 """
+
+_MOST = 12  # classes whose names are told
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -73,7 +76,7 @@ def run(args: argparse.Namespace) -> Outcome:
     if args.threads is not None:
         npdsconv.set_num_threads(args.threads)
     folder, chosen, saved = _choose(args)
-    dataset = data.load(chosen.dataset, args.data_dir)
+    dataset = source.load(chosen, args.data_dir, saved)
     if args.range_test:
         return range_test.shown(prepare(chosen, dataset), args.range_test)
     job, report = trained(folder, chosen, dataset, saved)
@@ -89,19 +92,34 @@ def run(args: argparse.Namespace) -> Outcome:
     return Outcome(report)
 
 
+def about(dataset: Dataset) -> str:
+    """What there is in data of one's own, and what one should know of it."""
+    shape, names = " × ".join(map(str, dataset.shape)), dataset.names
+    shown = ", ".join(names) if len(names) <= _MOST else text.few(names)
+    return "\n".join(
+        [
+            f"{dataset.name}: {len(dataset.train):,} images to learn from, {len(dataset.test):,} to measure with, of "
+            f"{shape}, in {len(names)} classes: {shown}",
+            *(f"note: {note}" for note in dataset.notes),
+        ]
+    )
+
+
 def trained(
     folder: RunFolder, chosen: Recipe, dataset: Dataset, saved: Checkpoint | None
 ) -> tuple[Job, dict[str, Any]]:
     """Train by a recipe to its end and measure once; the job as it is then, and the report of it."""
     job = prepare(chosen, dataset, saved, _progress())
+    if chosen.dataset == OWN:
+        print(about(dataset))
     seconds = _train(folder, job, saved)
     evaluation = job.measure()
-    _pictures(folder, evaluation.confusion, job.scored_on)
+    _pictures(folder, job, evaluation.confusion)
     return job, {
         "scored_on": job.scored_on,
         "accuracy": evaluation.accuracy,
         "loss": evaluation.loss,
-        "f1_macro": f1(job.score.labels, evaluation.predictions),
+        "f1_macro": f1(job.score.labels, evaluation.predictions, classes=job.classes),
         "epochs": len(folder.rows()),
         "train_seconds": seconds,
         "model": _costs(job, job.model),
@@ -135,12 +153,14 @@ def _choose(args: argparse.Namespace) -> tuple[RunFolder, Recipe, Checkpoint | N
     """The run folder, the recipe, and the state to go on from (None for a new run)."""
     given = settings.given(args)
     if args.no_augment:
-        given |= dict.fromkeys((field.name for field in dataclasses.fields(Affine)), 0.0)
+        given |= AUGMENTATIONS
     if not args.resume:
         chosen = recipe(**given)
         return RunFolder(args.out or fresh_folder(chosen)), chosen, None
     folder = RunFolder(args.out or latest_folder())
     chosen, saved = folder.resume()
+    if place := given.pop("folder", None):  # where the pictures are now; that they are the same is seen later
+        chosen = dataclasses.replace(chosen, folder=recipe(folder=place).folder)
     for name, value in given.items():
         if value != getattr(chosen, name):
             raise ValueError(
@@ -165,7 +185,7 @@ def _train(folder: RunFolder, job: Job, saved: Checkpoint | None) -> float:
         size = sum(p.value.size for p in job.model.parameters())
         print(
             f"{job.recipe.model}{' (standard twin)' if job.recipe.standard else ''}: {size:,} parameters; "
-            f"{job.recipe.dataset}: {len(job.learn):,} images to learn from; seed {job.recipe.seed}; "
+            f"{job.recipe.data_name}: {len(job.learn):,} images to learn from; seed {job.recipe.seed}; "
             f"folder {folder.path}"
         )
         _compile(job)
@@ -243,11 +263,13 @@ def _costs(job: Job, model: Sequential) -> dict[str, Any]:
     return {"params": counted.params, "macs": counted.macs}
 
 
-def _pictures(folder: RunFolder, confusion: np.ndarray, scored_on: str) -> None:
+def _pictures(folder: RunFolder, job: Job, confusion: np.ndarray) -> None:
     from npdsconv import plots
 
     plots.save(plots.learning_curve(folder.rows()), folder.path / "learning_curve.png")
-    plots.save(plots.confusion(confusion, title=scored_on), folder.path / "confusion.png")
+    plots.save(
+        plots.confusion(confusion, title=job.scored_on, names=job.names), folder.path / "confusion.png"
+    )
 
 
 def _table(report: dict[str, Any]) -> str:
@@ -273,10 +295,10 @@ def _table(report: dict[str, Any]) -> str:
 
 def _next(report: dict[str, Any]) -> str:
     """Where the pictures are, and what one may do now."""
-    out = shlex.quote(report["out"])
+    out, is_own = shlex.quote(report["out"]), report["config"]["dataset"] == OWN
     commands = {
         f"npdsconv evaluate {out}": "scores of each class on the test images",
-        f"npdsconv predict {out} PICTURE": "digits in pictures of your own",
+        f"npdsconv predict {out} PICTURE": f"{'what is' if is_own else 'digits'} in pictures of your own",
     }
     if "accuracy" not in report.get("twin", {"accuracy": None}):
         commands[f"npdsconv train --resume --out {out} --twin"] = "train the standard twin too, and compare"

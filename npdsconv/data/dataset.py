@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from npdsconv.shapes import check_choice, did_you_mean
+
 from . import _hash, fetch
 
 NAMES = ("mnist5k", "mnist")
@@ -96,21 +98,45 @@ class Split:
 class Dataset:
     """A named data set: `train` to learn from, `test` to measure with at the very end.
 
-    `names` are those of its classes, by label; where none are given, the labels themselves.
+    `names` are those of its classes, by label; where none are given, the labels themselves. `notes` say what one should
+    know of it, a sentence each.
+
+    Raises
+    ------
+    ValueError
+        Halves of different shapes; labels that are negative, or in `test` alone; too few names.
     """
 
     name: str
     train: Split
     test: Split
     names: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        self._check()
         if not self.names:
             object.__setattr__(self, "names", tuple(map(str, range(self.classes))))
         elif len(self.names) < self.classes:
             raise ValueError(
                 f"Dataset: {len(self.names)} names for {self.classes} classes (labels 0 to {self.classes - 1})"
             )
+
+    def _check(self) -> None:
+        """Better known now than when training has ended."""
+        train, test = self.train, self.test
+        if not len(train):
+            raise ValueError(f"Dataset: {self.name} has no images to learn from")
+        if train.images.shape[1:] != test.images.shape[1:]:
+            raise ValueError(
+                f"Dataset: images of train are {train.images.shape[1:]}, those of test {test.images.shape[1:]}"
+            )
+        for half, labels in (("train", train.labels), ("test", test.labels)):
+            if len(labels) and not 0 <= labels.min() <= labels.max() < self.classes:
+                raise ValueError(
+                    f"Dataset: labels of {half} are from {labels.min()} to {labels.max()}: those to learn from, and so "
+                    f"the outputs of a network, are from 0 to {self.classes - 1}"
+                )
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -122,6 +148,11 @@ class Dataset:
     def classes(self) -> int:
         """How many classes there are to tell apart: the labels of `train` are below this number."""
         return int(self.train.labels.max()) + 1
+
+
+def is_class_name(name: object) -> bool:
+    """Whether this can be the name of a class: 1 to 40 characters that can be printed."""
+    return isinstance(name, str) and 0 < len(name) <= 40 and name.isprintable()
 
 
 def load(name: str, data_dir: str | os.PathLike[str] | None = None) -> Dataset:
@@ -169,7 +200,8 @@ def load(name: str, data_dir: str | os.PathLike[str] | None = None) -> Dataset:
             raise ValueError(f"load: 'mnist5k' is inside the package: data_dir {data_dir!r} has no use")
         arrays = fetch.read_folder(MNIST5K_FOLDER, MNIST5K)
     else:
-        raise ValueError(f"load: no data set {name!r}; the names are {', '.join(map(repr, NAMES))}")
+        near = did_you_mean(name, NAMES) or ";"
+        raise ValueError(f"load: no data set {name!r}{near} the names are {', '.join(map(repr, NAMES))}")
     return Dataset(name, _split(arrays, "train"), _split(arrays, "t10k"))
 
 
@@ -222,13 +254,13 @@ def few(split: Split, count: int, *, seed: int = 0) -> Split:
     return held
 
 
-def choose(dataset: Dataset, classes: Sequence[int]) -> Dataset:
+def choose(dataset: Dataset, classes: Sequence[int | str]) -> Dataset:
     """A data set of some classes of another, numbered anew from 0 in the order given.
 
     Parameters
     ----------
     dataset : Dataset
-    classes : labels, all different
+    classes : labels or names, all different
 
     Returns
     -------
@@ -238,7 +270,7 @@ def choose(dataset: Dataset, classes: Sequence[int]) -> Dataset:
     Raises
     ------
     ValueError
-        A label twice, none at all, or one of which there are no images.
+        A class twice, none at all, a name that there is not, or a label of which there are no images.
 
     Examples
     --------
@@ -246,15 +278,24 @@ def choose(dataset: Dataset, classes: Sequence[int]) -> Dataset:
     >>> late.classes, late.names, len(late.train)
     (5, ('5', '6', '7', '8', '9'), 2000)
     """
-    if not classes or len(set(classes)) < len(classes):
+    labels = [_label(dataset, one) for one in classes]
+    if not labels or len(set(labels)) < len(labels):
         raise ValueError(f"choose: classes must be at least one, and all different, got {list(classes)}")
     known = np.unique(dataset.train.labels).tolist()
-    if strange := [c for c in classes if c not in known]:
+    if strange := [label for label in labels if label not in known]:
         raise ValueError(
             f"choose: {dataset.name} has no images of class {strange[0]!r}; its classes are {known}"
         )
-    names = tuple(dataset.names[c] for c in classes)
-    return Dataset(dataset.name, _chosen(dataset.train, classes), _chosen(dataset.test, classes), names)
+    names = tuple(dataset.names[label] for label in labels)
+    train, test = (_chosen(half, labels) for half in (dataset.train, dataset.test))
+    return Dataset(dataset.name, train, test, names, dataset.notes)
+
+
+def _label(dataset: Dataset, one: int | str) -> int:
+    if not isinstance(one, str):
+        return one
+    check_choice("choose", "a class", one, dataset.names)
+    return dataset.names.index(one)
 
 
 def _chosen(split: Split, classes: Sequence[int]) -> Split:

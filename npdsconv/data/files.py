@@ -37,11 +37,12 @@ def find(folder: Path, name: str) -> Path:
 
 def _alike(room: Path, name: str) -> list[Path]:
     """Files of that name written with other marks between its words, or in a folder of that name."""
-    alike = [path for path in sorted(room.iterdir()) if _words(path.name) == _words(name)]
+    alike = [path for path in sorted(room.iterdir()) if words(path.name) == words(name)]
     return [*alike, *(inner for path in alike if path.is_dir() for inner in sorted(path.iterdir()))]
 
 
-def _words(name: str) -> str:
+def words(name: str) -> str:
+    """A file's name with a hyphen between all its words, and without .gz."""
     return name.lower().removesuffix(".gz").replace(".", "-").replace("_", "-")
 
 
@@ -77,7 +78,7 @@ def _well_formed(array: npt.NDArray[Any]) -> str:
     shape = "x".join(map(str, array.shape))
     said = (
         f"well-formed, but not MNIST: {array.dtype} {shape}, of another data set (such as Fashion-MNIST) or "
-        f"with damaged elements. To train on it from Python: Split(read_idx(images)[:, None], read_idx(labels))"
+        f"with damaged elements. To train on it: npdsconv train --folder, or data.from_path"
     )
     if array.ndim == 3 and looks_transposed(array):
         said += "; its images lie on their side, as those of EMNIST do: images.transpose(0, 2, 1) sets them upright"

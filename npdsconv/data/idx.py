@@ -21,8 +21,6 @@ from npdsconv import disk
 _DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 _CODES = {np.dtype(dtype): code for code, dtype in _DTYPES.items()}
 _GZIP_MAGIC = b"\x1f\x8b"
-# What may come out of a gzipped file: so many bytes, or so many times its own. MNIST's pictures swell by 5.
-_SMALL, _SWELLING = 64 << 20, 50
 _MOST_DIMENSIONS = 32  # of an array, in every version of NumPy
 
 
@@ -41,9 +39,9 @@ def read_idx(path: str | os.PathLike[str]) -> npt.NDArray[Any]:
 
     Notes
     -----
-    Data sets in MNIST's format (Fashion-MNIST, KMNIST, EMNIST) become a `Split` by
-    ``Split(read_idx(images_file)[:, None], read_idx(labels_file))``. The images of EMNIST are stored with rows and
-    columns exchanged: ``read_idx(images_file).transpose(0, 2, 1)`` sets them upright.
+    `from_path` makes a data set of a folder with such files (Fashion-MNIST, KMNIST, EMNIST). By hand it is
+    ``Split(read_idx(images_file)[:, None], read_idx(labels_file))``; the images of EMNIST are stored with rows and
+    columns exchanged, and ``read_idx(images_file).transpose(0, 2, 1)`` sets them upright.
 
     Raises
     ------
@@ -63,7 +61,7 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
     raw = disk.read("read_idx", path)
     if not raw.startswith(_GZIP_MAGIC):
         return raw
-    most = max(_SMALL, _SWELLING * len(raw))
+    most = disk.most_unpacked(len(raw))
     try:
         with gzip.GzipFile(fileobj=io.BytesIO(raw)) as file:
             content = file.read(most + 1)

@@ -8,6 +8,7 @@ from npdsconv.models.large_kernel import large_kernel_cnn
 from npdsconv.models.mobilenet import mobilenet_v1, mobilenet_v2
 from npdsconv.models.mobilenet_v3 import mobilenet_v3_small
 from npdsconv.models.separable_cnn import separable_cnn
+from npdsconv.models.separable_compact import separable_compact
 from npdsconv.models.separable_mini import dilated_separable, separable_mini
 from npdsconv.models.separable_resnet import separable_resnet
 from npdsconv.models.small_cnn import small_cnn
@@ -51,6 +52,7 @@ __all__ = [
     "parse_options",
     "replace_head",
     "separable_cnn",
+    "separable_compact",
     "separable_mini",
     "separable_resnet",
     "small_cnn",

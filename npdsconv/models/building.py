@@ -13,6 +13,7 @@ from npdsconv.models.large_kernel import large_kernel_cnn
 from npdsconv.models.mobilenet import mobilenet_v1, mobilenet_v2
 from npdsconv.models.mobilenet_v3 import mobilenet_v3_small
 from npdsconv.models.separable_cnn import separable_cnn
+from npdsconv.models.separable_compact import separable_compact
 from npdsconv.models.separable_mini import dilated_separable, separable_mini
 from npdsconv.models.separable_resnet import separable_resnet
 from npdsconv.models.small_cnn import small_cnn
@@ -24,6 +25,7 @@ BUILDERS: Mapping[str, Callable[..., Sequential]] = {
     builder.__name__: builder
     for builder in (
         separable_cnn,
+        separable_compact,
         separable_mini,
         dilated_separable,
         parallel_separable,

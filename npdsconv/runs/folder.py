@@ -102,6 +102,7 @@ class RunFolder:
             shape=job.shape,
             classes=job.classes,
             names=job.names,
+            data=job.data,
         )
         with _told(self.path):
             _write(self.metrics, history.as_csv(self.history))
@@ -141,7 +142,7 @@ def latest_folder(*, trained: bool = False) -> Path:
 
 
 def _candidates(recipe: Recipe) -> Iterator[Path]:
-    name = f"{recipe.dataset}-{recipe.model}{'-standard' if recipe.standard else ''}-seed{recipe.seed}"
+    name = f"{recipe.data_name}-{recipe.model}{'-standard' if recipe.standard else ''}-seed{recipe.seed}"
     yield Path("runs") / name
     k = 2
     while True:

@@ -9,8 +9,9 @@ from npdsconv.checkpoint import Checkpoint
 from npdsconv.data import Dataset, Split
 from npdsconv.layers import Sequential
 from npdsconv.optim import Optimizer
-from npdsconv.runs import history, start, stopping
-from npdsconv.runs.recipe import Recipe, parse_classes
+from npdsconv.runs import history, source, start, stopping
+from npdsconv.runs.recipe import OWN, Recipe
+from npdsconv.runs.words import parse_classes
 from npdsconv.train import EpochResult, Evaluation
 
 
@@ -28,6 +29,7 @@ class Job:
     results : an `EpochResult` after each epoch
     start : epochs that are done already
     names : of the classes, by label
+    data : the fingerprint of data of one's own, by which they are known again; otherwise None
     """
 
     recipe: Recipe
@@ -41,6 +43,7 @@ class Job:
     results: Iterator[EpochResult]
     start: int
     names: tuple[str, ...]
+    data: dict[str, Any] | None
 
     def measure(self) -> Evaluation:
         """The score of the model as it is now."""
@@ -65,7 +68,7 @@ def prepare(
     TypeError, ValueError
         Settings that do not fit each other or the data.
     """
-    dataset = chosen_classes(recipe, dataset)
+    whole, dataset = dataset, chosen_classes(recipe, dataset)
     learn, held = dataset.train, None
     if recipe.hold_out:
         learn, held = data.holdout(dataset.train, recipe.hold_out, seed=recipe.seed)
@@ -110,13 +113,15 @@ def prepare(
         results=results,
         start=done,
         names=dataset.names,
+        data=source.fingerprint(whole) if recipe.dataset == OWN else None,
     )
 
 
 def chosen_classes(recipe: Recipe, dataset: Dataset) -> Dataset:
     """The classes of a data set that a recipe is about."""
-    classes = parse_classes(recipe.classes)
-    return data.choose(dataset, classes) if classes else dataset
+    if not recipe.classes:
+        return dataset
+    return data.choose(dataset, parse_classes(recipe.classes, dataset.names))
 
 
 def score_name(dataset: str) -> str:

@@ -4,17 +4,33 @@ A recipe is fixed before the test images are looked at: everything in it was cho
 """
 
 import dataclasses
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from npdsconv import init, models, optim
+from npdsconv import data, init, models, optim
 from npdsconv.data import NAMES, Affine, Augment, steps_per_epoch
 from npdsconv.layers import Sequential, set_impl
 from npdsconv.ops._tiers import TIERS
 from npdsconv.runs import settings
-from npdsconv.runs.settings import ANGLE, COUNT, NOT_NEGATIVE, ONE_OR_TWO, POSITIVE, SHARE, setting
+from npdsconv.runs.settings import (
+    ANGLE,
+    COUNT,
+    GREY_OR_COLOURS,
+    NOT_NEGATIVE,
+    ONE_OR_TWO,
+    PART,
+    POSITIVE,
+    SHARE,
+    setting,
+)
+from npdsconv.runs.words import parse_size
 from npdsconv.shapes import check_choice
+
+OWN = "own"
+"""The data set that is not known by a name: what `folder` holds."""
 
 OPTIMIZERS = {"sgd": optim.SGD, "adagrad": optim.Adagrad, "adam": optim.Adam, "adamw": optim.AdamW}
 SCHEDULES = ("one_cycle", "cosine", "restarts", "step", "exponential", "constant")
@@ -22,30 +38,6 @@ GROUPS = ("data", "network", "training")
 FROM_START = ("pretrained", "mixed")
 """Initial weights from another run: all that fit, or those of the depthwise steps alone; never its head."""
 INITS = ("own", *FROM_START, *init.SCHEMES)
-
-
-def parse_classes(text: str) -> tuple[int, ...]:
-    """Labels as one writes them: single ones and spans, with commas between. None at all means all.
-
-    Raises
-    ------
-    ValueError
-        It is something else, or a label comes twice.
-
-    Examples
-    --------
-    >>> parse_classes("0-3,7")
-    (0, 1, 2, 3, 7)
-    """
-    found: list[int] = []
-    for word in text.split(",") if text else ():
-        first, _, last = word.partition("-")
-        if not (first.isdecimal() and (last or first).isdecimal() and len(word) < 12):
-            raise ValueError(f"recipe: classes must be like 0-4 or 1,3,5, got {text!r}")
-        found += range(int(first), int(last or first) + 1)
-    if len(set(found)) < len(found):
-        raise ValueError(f"recipe: classes must be all different, got {text!r}")
-    return tuple(found)
 
 
 @dataclass(frozen=True)
@@ -58,14 +50,26 @@ class Recipe:
         A setting of the wrong kind, or against its rule.
     """
 
-    dataset: str = setting("mnist5k", "data", "what to learn; mnist5k comes with the package", NAMES)
+    dataset: str = setting(
+        "mnist5k", "data", "what to learn; mnist5k comes with the package, own is in --folder", (*NAMES, OWN)
+    )
+    folder: str = setting(
+        "", "data", "pictures of your own, a folder for each class; or .npz, IDX, CIFAR files"
+    )
+    size: str = setting("", "data", "of your own pictures, such as 48 or 48x64; found out by default")
+    channels: int = setting(
+        0, "data", "of your own pictures: 1 grey, 3 colours, 0 found out", GREY_OR_COLOURS
+    )
+    test_share: float = setting(0.2, "data", "of your own pictures, kept apart to measure with", PART)
+    test_seed: int = setting(0, "data", "which of them these are", NOT_NEGATIVE)
+    skip_bad: bool = setting(False, "data", "leave out pictures that cannot be read")
     hold_out: int = setting(
         0,
         "data",
         "training images to measure with, in place of the test images: to choose settings",
         NOT_NEGATIVE,
     )
-    classes: str = setting("", "data", "only these classes, such as 0-4 or 1,3,5; all by default")
+    classes: str = setting("", "data", "only these classes, such as 0-4 or 1,3,5 or cat,dog; all by default")
     labels: int = setting(
         0, "data", "images to learn from, some of each class; 0: all there are", NOT_NEGATIVE
     )
@@ -73,6 +77,11 @@ class Recipe:
     shift: float = setting(2.0, "data", "augmentation: pixels", NOT_NEGATIVE)
     scale: float = setting(0.15, "data", "augmentation: share", SHARE)
     shear: float = setting(11.0, "data", "augmentation: degrees", ANGLE)
+    flip: bool = setting(False, "data", "augmentation: mirror half of the images; not for digits")
+    crop: int = setting(0, "data", "augmentation: shift by up to so many whole pixels", NOT_NEGATIVE)
+    cut_out: int = setting(0, "data", "augmentation: a square of so many pixels a side is 0", NOT_NEGATIVE)
+    noise: float = setting(0.0, "data", "augmentation: normal noise; 0.1 is a tenth of white", NOT_NEGATIVE)
+    salt: float = setting(0.0, "data", "augmentation: share of pixels that become white or black", SHARE)
 
     model: str = setting("separable_cnn", "network", "network; --list shows them", models.BUILDERS)
     standard: bool = setting(False, "network", "train the standard-convolution twin of the model")
@@ -115,7 +124,10 @@ class Recipe:
     def __post_init__(self) -> None:
         settings.check("recipe", self)
         models.parse_options(self.model, self.options)
-        parse_classes(self.classes)
+        parse_size(self.size)
+        if bool(self.folder) != (self.dataset == OWN):
+            given = f"folder {self.folder!r}" if self.folder else "no folder"
+            raise ValueError(f"recipe: dataset {self.dataset} does not go with {given}: {OWN} needs one")
         if self.patience and not self.hold_out:
             raise ValueError("recipe: patience needs images to measure with: set hold_out too")
         if bool(self.start) != (self.init in FROM_START):
@@ -123,6 +135,11 @@ class Recipe:
             raise ValueError(
                 f"recipe: init {self.init} does not go with {given}: {', '.join(FROM_START)} need one"
             )
+
+    @property
+    def data_name(self) -> str:
+        """What the data are called, in a line or in the name of a folder."""
+        return Path(self.folder).name.removesuffix(".npz") or self.dataset
 
     def build_model(self, shape: tuple[int, int, int], classes: int) -> Sequential:
         """The network with its initial weights, which depend on the seed.
@@ -201,27 +218,53 @@ class Recipe:
         return optim.warm_up(plain, rising) if rising else plain
 
     def build_augment(self) -> Augment | None:
+        """All that is asked for, one after the other; None if it is nothing."""
         warp = Affine(rotate=self.rotate, shift=self.shift, scale=self.scale, shear=self.shear)
-        return None if warp == Affine() else warp
+        chosen: list[Augment | None] = [
+            None if warp == Affine() else warp,
+            data.Flip() if self.flip else None,
+            data.Crop(self.crop) if self.crop else None,
+            data.CutOut(self.cut_out) if self.cut_out else None,
+            data.SaltAndPepper(self.salt) if self.salt else None,
+            data.GaussianNoise(self.noise) if self.noise else None,
+        ]
+        parts = [part for part in chosen if part is not None]
+        return data.Compose(*parts) if len(parts) > 1 else next(iter(parts), None)
 
     def as_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
 
 
-RECIPES = {
-    "mnist5k": Recipe(),
-    "mnist": Recipe(dataset="mnist", epochs=10),
+AUGMENTATIONS: dict[str, Any] = {
+    **dict.fromkeys(("rotate", "shift", "scale", "shear", "noise", "salt"), 0.0),
+    "flip": False,
+    "crop": 0,
+    "cut_out": 0,
 }
+"""Settings with which the images are learned from as they are."""
+
+CHANGES: dict[str, dict[str, Any]] = {
+    "mnist5k": {},
+    "mnist": {"epochs": 10},
+    # Things are turned, seen from nearer and from farther, but not slanted; few pictures need more steps.
+    OWN: {"epochs": 60, "batch_size": 16, "rotate": 10.0, "shear": 0.0},
+}
+"""What differs from the settings above, for each data set."""
+
+RECIPES = {name: Recipe(dataset=name, **CHANGES[name]) for name in NAMES}
 
 
-def recipe(dataset: str = "mnist5k", **changes: Any) -> Recipe:
-    """The recipe of a data set, with changes.
+def recipe(dataset: str = "", **changes: Any) -> Recipe:
+    """The recipe of a data set, with changes; that of data of one's own where a `folder` is named.
 
     >>> recipe("mnist", seed=3).seed
     3
     """
-    check_choice("recipe", "dataset", dataset, RECIPES)
+    if folder := changes.get("folder"):
+        changes["folder"] = os.path.abspath(os.path.expanduser(folder))  # wherever one goes later
+    dataset = dataset or (OWN if folder else NAMES[0])
+    check_choice("recipe", "dataset", dataset, CHANGES)
     known = [field.name for field in dataclasses.fields(Recipe)]
     for name in changes:
         check_choice("recipe", "a setting", name, known)
-    return dataclasses.replace(RECIPES[dataset], **changes)
+    return Recipe(**{"dataset": dataset, **CHANGES[dataset], **changes})

@@ -26,6 +26,8 @@ def runs() -> list[dict[str, Any]]:
 
 def accuracy(recipe: Recipe) -> Recorded | None:
     """The recorded accuracy of a recipe, whatever its seed; None unless it is the data set's own, unchanged."""
+    if recipe.dataset not in RECIPES:
+        return None
     own = dataclasses.replace(
         RECIPES[recipe.dataset], seed=recipe.seed, standard=recipe.standard, impl=recipe.impl
     )

@@ -7,8 +7,10 @@ from typing import Any
 
 from npdsconv import checkpoint, models
 from npdsconv.checkpoint import Checkpoint
+from npdsconv.data.dataset import is_class_name
 from npdsconv.layers import Sequential
 from npdsconv.runs.recipe import Recipe
+from npdsconv.runs.source import is_fingerprint
 
 _SMALL, _DOUBLINGS = 10**7, 32  # numbers; of a width or a size, from what is usual
 _SHOWN = 400  # characters of what is wrong in a file: it may hold a text of any length
@@ -40,6 +42,8 @@ def read(file: Path) -> tuple[Recipe, Checkpoint]:
         )
     if not _names(meta.get("names"), classes):
         meta["names"] = [str(k) for k in range(classes)]
+    if not is_fingerprint(meta.get("data")):
+        meta["data"] = None
     return recipe, saved._replace(meta=meta)
 
 
@@ -121,11 +125,7 @@ def _word(value: Any) -> str:
 
 def _names(names: object, classes: int) -> bool:
     """Whether these can be names of classes."""
-    return (
-        isinstance(names, list)
-        and len(names) == classes
-        and all(isinstance(name, str) and 0 < len(name) <= 40 and name.isprintable() for name in names)
-    )
+    return isinstance(names, list) and len(names) == classes and all(map(is_class_name, names))
 
 
 def _count(value: object, least: int = 1) -> bool:

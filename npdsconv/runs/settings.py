@@ -21,9 +21,11 @@ class Rule(NamedTuple):
 POSITIVE = Rule(lambda v: v > 0, "above 0")
 COUNT = Rule(lambda v: v >= 1, "at least 1")
 NOT_NEGATIVE = Rule(lambda v: v >= 0, "at least 0")
+PART = Rule(lambda v: 0 < v < 1, "above 0 and below 1")
 SHARE = Rule(lambda v: 0 <= v < 1, "in [0, 1)")
 ANGLE = Rule(lambda v: 0 <= v < 90, "in [0, 90)")
 ONE_OR_TWO = Rule(lambda v: v in (1, 2), "1 or 2")
+GREY_OR_COLOURS = Rule(lambda v: v in (0, 1, 3), "0, 1 or 3")
 
 _KINDS: dict[Any, str] = {
     int: "a whole number",

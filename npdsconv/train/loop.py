@@ -5,7 +5,8 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Any, NamedTuple
 
 from npdsconv.data import Augment, Split, batches, steps_per_epoch, to_float
-from npdsconv.layers import Layer
+from npdsconv.layers import Layer, Linear, Sequential
+from npdsconv.models.transfer import head_of
 from npdsconv.optim import Average, Optimizer, Schedule, constant
 from npdsconv.shapes import Array
 from npdsconv.train.evaluation import Evaluation, evaluate
@@ -80,7 +81,7 @@ def epochs(
     FloatingPointError
         If the loss is not finite; it says where. The parameters are those after the last good step.
     TypeError, ValueError
-        At the call: settings or data that cannot work. Within an epoch: labels the model has no output for.
+        At the call: settings or data that cannot work, labels the model has no output for among them.
 
     Notes
     -----
@@ -102,6 +103,8 @@ def epochs(
     if steps == 0:
         raise ValueError(f"epochs: {len(split)} images give no batch of {batch_size}")
     check_optimizer("epochs", model, optimizer)
+    if loss is None:
+        _check_labels(model, split)
     factor = schedule or constant()
     learn = step_of("epochs", model, optimizer, loss, label_smoothing, micro_batches, before_update)
 
@@ -141,6 +144,21 @@ def epochs(
 def fit(model: Layer, split: Split, optimizer: Optimizer, **settings: Any) -> list[EpochResult]:
     """Run `epochs`, with the same arguments, to the end and return all its results."""
     return list(epochs(model, split, optimizer, **settings))
+
+
+def _check_labels(model: Layer, split: Split) -> None:
+    """Labels that no output answers for, where a dense head says how many there are: better known before an epoch."""
+    try:
+        head = head_of(model)[1] if isinstance(model, Sequential) else None
+    except ValueError:  # another layer makes the logits
+        return
+    if not isinstance(head, Linear):  # after maps of classes, it depends on the picture
+        return
+    outputs, low, high = len(head.weight.value), split.labels.min(), split.labels.max()
+    if not 0 <= low <= high < outputs:
+        raise ValueError(
+            f"epochs: labels are from {low} to {high}, and the model has {outputs} outputs, for 0 to {outputs - 1}"
+        )
 
 
 def _check_batch_of_one(model: Layer, split: Split, batch_size: int) -> None:

@@ -46,13 +46,13 @@ def test_every_setting_of_a_recipe_is_an_argument_of_train_below_its_subject(cap
         assert field.metadata["help"] in below
         if field.type is not bool and field.name != "dataset":
             assert f"{getattr(RECIPES['mnist5k'], field.name)}" in below
-    assert "passes over the training images (default 30, 10 for mnist)" in text["training"]
+    assert "passes over the training images (default 30, 10 for mnist, 60 for own)" in text["training"]
 
 
 def test_examples_of_train_are_commands_that_are_understood(capsys):
     text = help_of(capsys, "train").partition("examples:\n")[2]
     commands = [line.strip().split("  ")[0].split() for line in text.splitlines()]
-    assert len(commands) == 2
+    assert len(commands) == 3
     parser = argparse.ArgumentParser(exit_on_error=False)
     train.add(parser)
     for program, name, *rest in commands:

@@ -120,7 +120,7 @@ def test_an_interrupted_run_goes_on(capsys):
     ("argv", "said"),
     [
         (["--classes", "3-9"], "choose: mnist5k has no images of class 6"),
-        (["--classes", "five"], "recipe: classes must be like 0-4 or 1,3,5, got 'five'"),
+        (["--classes", "five"], "recipe: a class must be one of 0, 1, 2, 3, 4, 5, got 'five'"),
         (["--classes", "3,3"], "recipe: classes must be all different, got '3,3'"),
         (["--labels", "1000"], "cannot hold out 1000 of 60 images"),
         (["--run", "nowhere"], "one run at a time"),

@@ -21,12 +21,12 @@ BEFORE = {
     "bench": ["ops", "--seconds", "0.01", "--only", "nothing has this name"],
     "gradcheck": ["linear", "--impl", "im2col"],
 }
-EMPTY_IS_ALL = {"--classes", "--options", "--start"}
+EMPTY_IS_ALL = {"--classes", "--options", "--start", "--size"}
 SENSIBLE = {
     # Any text is right: rows whose names contain it
     ("bench", "--only"),
     # The name of a file or folder that is not there yet
-    *((command, "--out") for command in ("train", "bench")),
+    *((command, "--out") for command in ("train", "finetune", "bench")),
     ("data", "--picture"),
     ("predict", "--save"),
 }

@@ -94,6 +94,10 @@ def test_a_damaged_embedded_file_is_noticed(tmp_path, monkeypatch):
 
 
 def test_load_refuses():
+    with pytest.raises(
+        ValueError, match=r"no data set 'minst', did you mean 'mnist' or 'mnist5k'\? the names"
+    ):
+        data.load("minst")
     with pytest.raises(ValueError, match=r"load: no data set 'cifar'; the names are 'mnist5k', 'mnist'"):
         load("cifar")
     with pytest.raises(ValueError, match=r"load: 'mnist5k' is inside the package: data_dir 'd' has no use"):
@@ -222,6 +226,9 @@ def test_some_classes_are_numbered_anew():
     for half, n in ((chosen.train, 24), (chosen.test, 12)):
         assert len(half) == n
         np.testing.assert_array_equal(half.images[:, 0, 0, 0], np.where(half.labels == 0, 30, 0))
+    by_name = choose(made(), ["dog", 0])
+    assert by_name.names == chosen.names
+    np.testing.assert_array_equal(by_name.train.images, chosen.train.images)
     assert made().names[1] == "bee"
     assert load("mnist5k").names == tuple("0123456789")
 
@@ -231,6 +238,8 @@ def test_some_classes_are_numbered_anew():
     [
         ([], r"choose: classes must be at least one, and all different, got \[\]"),
         ([1, 1], r"all different, got \[1, 1\]"),
+        (["bee", 1], r"all different, got \['bee', 1\]"),
+        (["bea"], r"choose: a class must be one of ant, bee, .*, got 'bea', did you mean 'bee'\?"),
         ([0, 7], r"choose: made has no images of class 7; its classes are \[0, 1, 2, 3, 4\]"),
     ],
 )

@@ -8,7 +8,7 @@ import pytest
 from helpers import load
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "hostile_files.py"
-FILES = int(os.environ.get("NPDSCONV_HOSTILE_FILES", "320"))  # from 1,000 on with bombs, which takes a minute
+FILES = int(os.environ.get("NPDSCONV_HOSTILE_FILES", "324"))  # from 1,000 on with bombs, which takes a minute
 
 
 @pytest.fixture(scope="module")
@@ -20,12 +20,13 @@ def hostile():
 def test_hostile_files_get_an_answer_or_one_clear_error(hostile, tmp_path, capsys):
     assert hostile.run(FILES, 7, tmp_path) == []
     table = capsys.readouterr().out.splitlines()[1:-1]
+    kinds = len(table)
     for line in table:
         kind, read, refused, wrong, _ = line.split()
-        assert int(read) + int(refused) == FILES // 8, "each kind has its share"
+        assert int(read) + int(refused) == FILES // kinds, "each kind has its share"
         assert wrong == "0"
         if kind not in ("metrics", "config"):
-            assert int(refused) > FILES // 32, f"{kind}: the harm is real"
+            assert int(refused) > FILES // (4 * kinds), f"{kind}: the harm is real"
 
 
 def raised(error):

@@ -41,7 +41,7 @@ MAY_IMPORT = {
     "models": {"shapes", "init", "layers"},
     "optim": {"shapes", "state", "text", "layers", "kernels"},
     "metrics": {"shapes"},
-    "data": {"disk", "text"},
+    "data": {"shapes", "disk", "text"},
     "gradcheck": set(),
     "complexity": {"shapes", "text", "ops", "layers"},
     "catalogue": {"shapes", "ops", "layers", "models", "gradcheck", "npdsconv"},

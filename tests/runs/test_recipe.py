@@ -28,7 +28,7 @@ from npdsconv.runs.settings import Rule, check, setting
         ({"scale": 1.0}, ValueError, r"recipe: scale must be in \[0, 1\), got 1\.0"),
         ({"hold_out": -1}, ValueError, "recipe: hold_out must be at least 0, got -1"),
         ({"model": "vgg"}, ValueError, "recipe: model must be one of separable_cnn, .*, got 'vgg'"),
-        ({"dataset": "cifar"}, ValueError, "recipe: dataset must be one of mnist5k, mnist, got 'cifar'"),
+        ({"dataset": "cifar"}, ValueError, "recipe: dataset must be one of mnist5k, mnist, own, got 'cifar'"),
         ({"lrr": 1.0}, ValueError, "recipe: a setting must be one of dataset, .*, seed, got 'lrr'"),
     ],
 )
@@ -51,6 +51,8 @@ def test_every_field_says_what_it_may_be():
             "options",
             "classes",
             "start",
+            "folder",
+            "size",
         )  # which have rules of their own
         assert bool(field.metadata["choices"]) == named, field.name
 

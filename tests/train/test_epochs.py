@@ -221,6 +221,23 @@ def test_bad_settings_are_refused_at_the_call(changes, error, message):
         train.epochs(model, make_split(20), optim.Adam(model.parameters()), **{**SETTINGS, **changes})
 
 
+def test_labels_that_no_output_answers_for_are_refused_at_the_call():
+    split, model = make_split(), make_model()
+    optimizer = optim.SGD(model.parameters(), lr=0.1)
+    for label in (-1, CLASSES):
+        labels = split.labels.copy()
+        labels[-1] = label
+        with pytest.raises(
+            ValueError, match=rf"epochs: labels are from .*, and the model has {CLASSES} outputs"
+        ):
+            train.epochs(model, Split(split.images, labels), optimizer, epochs=1)
+    maps = layers.Sequential(layers.PointwiseConv2d(1, 2, rng=0, impl="im2col"), layers.Flatten())
+    pixels = Split(split.images[:, :1, :3, :3], split.labels % 17)
+    train.epochs(
+        maps, pixels, optim.SGD(maps.parameters(), lr=0.1), epochs=1
+    )  # 18 outputs: one a pixel and channel
+
+
 def test_a_data_set_without_images():
     model, split = make_linear(), make_split(4)
     empty = Split(split.images[:0], split.labels[:0])

@@ -1,6 +1,7 @@
-"""From a picture of a digit, any size and any colours, to the 28x28 form in which MNIST has its digits.
+"""From a picture of any size and any colours to what a network sees.
 
-`reading` makes a file brightness, `ink` finds the digit in it, `fitting` brings it into MNIST's form.
+A picture of a digit takes the 28x28 form in which MNIST has its digits: `reading` makes a file brightness, `ink` finds
+the digit in it, `fitting` brings it into MNIST's form. Any other picture is seen whole, in its colours: `framing`.
 """
 
 import os
@@ -10,9 +11,19 @@ import numpy as np
 import numpy.typing as npt
 
 from . import fitting, ink
-from .reading import SUFFIXES, list_images, read_image
+from .framing import frame, picture
+from .reading import SUFFIXES, image_size, list_images, read_colours, read_image
 
-__all__ = ["SUFFIXES", "list_images", "prepare", "read_image"]
+__all__ = [
+    "SUFFIXES",
+    "frame",
+    "image_size",
+    "list_images",
+    "picture",
+    "prepare",
+    "read_colours",
+    "read_image",
+]
 
 
 def prepare(picture: str | os.PathLike[str] | npt.NDArray[Any]) -> npt.NDArray[np.uint8]:

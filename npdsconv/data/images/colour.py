@@ -5,7 +5,9 @@ import numpy as np
 from .regions import Mask
 from .resampling import Pixels, at_most, grow
 
-_LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # of ITU-R BT.601, as Pillow has it
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+"""Of ITU-R BT.601, as Pillow has it: what red, green and blue are worth in brightness."""
+
 _OPAQUE = 0.95  # of the greatest opacity in the picture
 _SIDE = 100  # cells a side in which colours are compared: noise averages away
 
@@ -23,20 +25,20 @@ def brightness(colour: Pixels, alpha: Pixels | None = None) -> Pixels:
     (H,W) from 0 to 1
     """
     if alpha is not None:
-        colour = _on_paper(colour, alpha)
+        colour = on_paper(colour, alpha)
     mixture = _most_telling(colour)
     total = np.abs(mixture).sum()
     return (colour @ mixture - np.minimum(mixture, 0).sum()) / total
 
 
-def _on_paper(colour: Pixels, alpha: Pixels) -> Pixels:
+def on_paper(colour: Pixels, alpha: Pixels) -> Pixels:
     """Give what is transparent the colour of the page or, if there is only ink, the colour farthest from it."""
     opaque = alpha >= _OPAQUE * alpha.max()
     if _is_page(colour, opaque):
         beside = opaque & grow(~opaque, 2)
         page = np.median(colour[beside], axis=0) if beside.any() else np.zeros(3, colour.dtype)
         return np.where(opaque[..., None], colour, page)
-    ink_is_light = (colour @ _LUMA * alpha).sum() > 0.5 * alpha.sum()
+    ink_is_light = (colour @ LUMA * alpha).sum() > 0.5 * alpha.sum()
     ground = 0 if ink_is_light else 1
     return ground + (colour - ground) * alpha[..., None]
 
@@ -56,4 +58,4 @@ def _most_telling(colour: Pixels) -> Pixels:
     moments = (difference.T * (difference**2).sum(axis=1)) @ difference
     axis = np.linalg.eigh(moments)[1][:, -1].astype(np.float32)
     axis /= np.abs(axis).sum()
-    return axis if np.ptp(cells @ axis) > 2 * np.ptp(cells @ _LUMA) else _LUMA
+    return axis if np.ptp(cells @ axis) > 2 * np.ptp(cells @ LUMA) else LUMA

@@ -1,11 +1,11 @@
-"""Picture files: which there are, and one of them as brightness."""
+"""Picture files: which there are, and one of them as brightness or in its colours."""
 
 import contextlib
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,7 @@ import numpy.typing as npt
 from npdsconv import disk, text
 from npdsconv.data.batching import to_float
 
-from .colour import brightness
+from .colour import brightness, on_paper
 
 SUFFIXES = (
     *(".avif", ".bmp", ".gif", ".heic", ".heif", ".jpeg", ".jpg"),
@@ -25,6 +25,8 @@ _SIDE = 2000  # pixels: a larger picture is reduced by a whole factor, to this o
 _MEGAPIXELS = (
     170  # that are decoded: half a gigabyte as colours. A JPEG is reduced by up to 8 while it is decoded
 )
+_ORIENTATION = 0x0112  # the tag of EXIF that says how the camera was held
+_Found = TypeVar("_Found")
 _HEIC = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
 
 
@@ -67,13 +69,60 @@ def read_image(path: str | os.PathLike[str]) -> npt.NDArray[np.float32]:
     ValueError
         The file is not a picture, is damaged, or has too many pixels.
     """
+    colour, alpha = _read(path, _SIDE)
+    return colour if colour.ndim == 2 else brightness(colour, alpha)
+
+
+def read_colours(path: str | os.PathLike[str], side: int = _SIDE) -> npt.NDArray[np.float32]:
+    """Read a picture as red, green and blue; files, transparency and errors as of `read_image`.
+
+    Parameters
+    ----------
+    side : so many pixels a side are enough: a picture of more than twice as many is reduced by a whole factor
+
+    Returns
+    -------
+    (H,W,3) float32
+        From 0 to 1; a grey picture has three equal channels.
+    """
+    colour, alpha = _read(path, side)
+    if colour.ndim == 2:
+        return np.repeat(np.clip(colour, 0, 1)[..., None], 3, axis=2)
+    return colour if alpha is None else on_paper(colour, alpha)
+
+
+def image_size(path: str | os.PathLike[str]) -> tuple[int, int]:
+    """Height and width of a picture, upright, from the head of its file; errors as of `read_image`."""
+    width, height = _told(path, _size)
+    return height, width
+
+
+class _Read(NamedTuple):
+    """A picture: brightness (H,W) or colours (H,W,3), mostly from 0 to 1, and how opaque it is."""
+
+    colour: npt.NDArray[np.float32]
+    alpha: npt.NDArray[np.float32] | None
+
+
+def _read(path: str | os.PathLike[str], side: int) -> _Read:
+    def opened(picture: Any) -> _Read:
+        from PIL import ImageOps
+
+        _check_size(path, picture, side)
+        return _pixels(ImageOps.exif_transpose(picture), side)
+
+    return _told(path, opened)
+
+
+def _told(path: str | os.PathLike[str], look: Callable[[Any], _Found]) -> _Found:
+    """What `look` finds in the picture of a file, or one clear error."""
     disk.regular("read_image", path)
     try:
         if _is_heic(path):
             _prepare_for_heic(path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of what is odd in a file that can be read none the less
-            return _opened(path)
+            return _opened(path, look)
     except Exception as error:  # Pillow raises a dozen different types on broken bytes
         if str(error).startswith("read_image: "):
             raise
@@ -81,16 +130,21 @@ def read_image(path: str | os.PathLike[str]) -> npt.NDArray[np.float32]:
         raise ValueError(f"read_image: {path} is not a picture that can be read: {reason}") from error
 
 
-def _opened(path: str | os.PathLike[str]) -> npt.NDArray[np.float32]:
-    from PIL import Image, ImageOps
+def _opened(path: str | os.PathLike[str], look: Callable[[Any], _Found]) -> _Found:
+    from PIL import Image
 
     with _no_limit(Image):
         picture = Image.open(path)
     with picture:
         if picture.format == "EPS":
             raise ValueError("it is a program in PostScript, which is not run here")
-        _check_size(path, picture)
-        return _brightness(ImageOps.exif_transpose(picture))
+        return look(picture)
+
+
+def _size(picture: Any) -> tuple[int, int]:
+    lies_on_its_side = picture.getexif().get(_ORIENTATION) in (5, 6, 7, 8)
+    width, height = picture.size
+    return (height, width) if lies_on_its_side else (width, height)
 
 
 @contextlib.contextmanager
@@ -103,10 +157,10 @@ def _no_limit(image: Any) -> Iterator[None]:
         image.MAX_IMAGE_PIXELS = before
 
 
-def _check_size(path: str | os.PathLike[str], picture: Any) -> None:
+def _check_size(path: str | os.PathLike[str], picture: Any, side: int) -> None:
     """Let a JPEG reduce itself; refuse what would still take too much memory. Nothing is decoded here."""
     width, height = picture.size
-    picture.draft(None, (_SIDE, _SIDE))
+    picture.draft(None, (side, side))
     pixels = picture.size[0] * picture.size[1]
     if pixels > _MEGAPIXELS * 1e6:
         raise ValueError(
@@ -115,20 +169,20 @@ def _check_size(path: str | os.PathLike[str], picture: Any) -> None:
         )
 
 
-def _brightness(picture: Any) -> npt.NDArray[np.float32]:
+def _pixels(picture: Any, side: int) -> _Read:
     mode = picture.mode
     if mode.startswith("I"):  # 16 bits, which Pillow's own conversion to 8 would clip
-        return np.asarray(picture).astype(np.float32) / np.float32(65535)
+        return _Read(np.asarray(picture).astype(np.float32) / np.float32(65535), None)
     if mode == "F":
-        return _to_unit(np.asarray(picture))
+        return _Read(_to_unit(np.asarray(picture)), None)
     transparent = "A" in picture.getbands() or "transparency" in picture.info
     # By way of RGBA: Pillow converts every kind of transparency to that.
     plain = picture.convert("RGBA" if transparent else "L" if mode in ("1", "L") else "RGB")
     longest: int = max(plain.size)
-    pixels = to_float(np.asarray(plain.reduce(max(1, longest // _SIDE))))
+    pixels = to_float(np.asarray(plain.reduce(max(1, longest // side))))
     if pixels.ndim == 2:
-        return pixels
-    return brightness(pixels[..., :3], pixels[..., 3] if transparent else None)
+        return _Read(pixels, None)
+    return _Read(pixels[..., :3], pixels[..., 3] if transparent else None)
 
 
 def _to_unit(values: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
