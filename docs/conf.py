@@ -38,7 +38,13 @@ extensions = [
     "of_module",
 ]
 root_doc = "docs/index"
-include_patterns = ["docs/*.md", "docs/api/*.rst", "notebooks/*.ipynb", "npdsconv/kernels/README.md"]
+include_patterns = [
+    "docs/*.md",
+    "docs/studies/*.md",
+    "docs/api/*.rst",
+    "notebooks/*.ipynb",
+    "npdsconv/kernels/README.md",
+]
 exclude_patterns = [".*", "docs/_*", "runs", "build", "dist", "**.ipynb_checkpoints"]
 source_suffix = {".md": "myst-nb", ".ipynb": "myst-nb", ".rst": "restructuredtext"}
 

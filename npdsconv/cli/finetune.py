@@ -17,7 +17,7 @@ from npdsconv.models import PARTS, load_matching
 from npdsconv.models.transfer import without_head
 from npdsconv.runs import shipped, source, start
 from npdsconv.runs.folder import RunFolder, fresh_folder
-from npdsconv.runs.job import Job, chosen_classes
+from npdsconv.runs.job import Job, as_seen
 from npdsconv.runs.recipe import FROM_START, Recipe, recipe
 from npdsconv.train import evaluate, nearest_class_mean
 
@@ -85,12 +85,15 @@ def _its_data(args: argparse.Namespace, theirs: Recipe, saved: Checkpoint) -> di
 def _source(job: Job, theirs: Recipe, dataset: Dataset | None) -> dict[str, float] | None:
     """The accuracy on what the old network had learned, before and after: the old head on the new network's features.
 
-    None where there is nothing to measure it on.
+    With images held out it is those of the old classes, if the old run has held out the same ones. None where there is
+    nothing to measure it on.
     """
-    if dataset is None or job.recipe.hold_out or job.recipe.init not in FROM_START:
+    held = {name: getattr(job.recipe, name) for name in ("hold_out", "seed")}
+    apart = not job.recipe.hold_out or all(getattr(theirs, name) == value for name, value in held.items())
+    if dataset is None or not apart or job.recipe.init not in FROM_START:
         return None
     old, _, _ = start.source(job.recipe.start)
-    test = chosen_classes(theirs, dataset).test
+    test = as_seen(dataclasses.replace(theirs, **held), dataset).test
     before = evaluate(old, test.images, test.labels).accuracy
     load_matching(old, without_head(job.model))
     return {"before": before, "after": evaluate(old, test.images, test.labels).accuracy}

@@ -23,16 +23,17 @@ def conv_bn(
     *,
     stride: int = 1,
     padding: PaddingLike | None = None,
+    batch_norm: bool = True,
     activation: Choice | None = "relu",
     eps: float = 1e-5,
     momentum: float = 0.1,
     rng: np.random.Generator,
 ) -> list[Layer]:
-    """Standard convolution (no bias; padding kernel // 2 by default), batch norm, activation: the layers as a list."""
+    """Standard convolution (padding kernel // 2 by default), batch norm or a bias, activation: the layers as a list."""
     padding = kernel // 2 if padding is None else padding
     layers: list[Layer] = [
-        Conv2d(inputs, outputs, kernel, stride=stride, padding=padding, bias=False, rng=rng),
-        BatchNorm2d(outputs, eps=eps, momentum=momentum),
+        Conv2d(inputs, outputs, kernel, stride=stride, padding=padding, bias=not batch_norm, rng=rng),
+        *([BatchNorm2d(outputs, eps=eps, momentum=momentum)] if batch_norm else []),
     ]
     return layers + ([] if activation is None else [chosen("conv_bn", "activation", own(activation))])
 

@@ -15,6 +15,8 @@ def separable_mini(
     *,
     width: float = 1.0,
     dropout: float = 0.0,
+    batch_norm: bool = True,
+    mid_activation: bool = True,
     rng: np.random.Generator | int | None = None,
 ) -> Sequential:
     """A standard stem with stride 2, two separable blocks, the second with stride 2, and a dense layer.
@@ -24,6 +26,8 @@ def separable_mini(
     in_channels, classes : int
     width : factor on the channel counts 16, 32, 64
     dropout : probability before the dense layer
+    batch_norm : behind each convolution; False: biases in their place
+    mid_activation : a ReLU between the depthwise and the pointwise step
     rng : generator or seed for the initial weights
 
     Returns
@@ -37,10 +41,24 @@ def separable_mini(
     """
     rng = generator(rng)
     c16, c32, c64 = (channels(base, width) for base in (16, 32, 64))
+    middle = "relu" if mid_activation else None
+
+    def block(inputs: int, outputs: int, stride: int) -> DepthwiseSeparableConv2d:
+        return DepthwiseSeparableConv2d(
+            inputs,
+            outputs,
+            3,
+            stride=stride,
+            padding=1,
+            batch_norm=batch_norm,
+            mid_activation=middle,
+            rng=rng,
+        )
+
     return Sequential(
-        *conv_bn(in_channels, c16, stride=2, rng=rng),
-        DepthwiseSeparableConv2d(c16, c32, 3, padding=1, rng=rng),
-        DepthwiseSeparableConv2d(c32, c64, 3, stride=2, padding=1, rng=rng),
+        *conv_bn(in_channels, c16, stride=2, batch_norm=batch_norm, rng=rng),
+        block(c16, c32, 1),
+        block(c32, c64, 2),
         *head(c64, classes, dropout, rng),
     )
 

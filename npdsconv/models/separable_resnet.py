@@ -26,6 +26,7 @@ def separable_resnet(
     classes: int = 10,
     *,
     filters: Sequence[int] = (32, 64, 128, 256),
+    blocks: int = 1,
     stride_twice: bool = False,
     relu_before_sum: bool = False,
     residual: bool = True,
@@ -36,7 +37,8 @@ def separable_resnet(
     Parameters
     ----------
     in_channels, classes : int
-    filters : output channels of each block
+    filters : output channels of each stage, whose first block has stride 2
+    blocks : in each stage; those behind the first keep the size, and their shortcut is the input as it is
     stride_twice : strides in the depthwise and in the pointwise step too, as one source has it
         Every block then halves the picture twice, and its shortcut has to follow: a 28×28 picture is one pixel after
         three blocks, and three quarters of what the depthwise step computes is thrown away.
@@ -53,7 +55,7 @@ def separable_resnet(
     ----------
     He et al., *Deep Residual Learning for Image Recognition*, arXiv:1512.03385.
     """
-    check_counts("separable_resnet", **{f"filters[{k}]": c for k, c in enumerate(filters)})
+    check_counts("separable_resnet", blocks=blocks, **{f"filters[{k}]": c for k, c in enumerate(filters)})
     rng = generator(rng)
     layers: list[Layer] = []
     c = in_channels
@@ -64,6 +66,9 @@ def separable_resnet(
             BatchNorm2d(outputs),
         ]
         layers += [Residual(body, Sequential(*around)) if residual else body, ReLU()]
+        for _ in range(blocks - 1):
+            body = _block(outputs, outputs, 1, relu_before_sum, rng)
+            layers += [Residual(body) if residual else body, ReLU()]
         c = outputs
     layers += [PointwiseConv2d(c, 128, bias=False, rng=rng), BatchNorm2d(128), ReLU()]
     return Sequential(*layers, PointwiseConv2d(128, classes, rng=rng), GlobalAvgPool2d(), Flatten())
@@ -72,8 +77,7 @@ def separable_resnet(
 def _body(inputs: int, outputs: int, stride_twice: bool, relu_last: bool, rng: np.random.Generator) -> Layer:
     """Depthwise with stride 2, batch norm, ReLU, pointwise, batch norm."""
     if not stride_twice:
-        last = "relu" if relu_last else None
-        return DepthwiseSeparableConv2d(inputs, outputs, 3, stride=2, padding=1, activation=last, rng=rng)
+        return _block(inputs, outputs, 2, relu_last, rng)
     return Sequential(
         DepthwiseConv2d(inputs, 3, stride=2, padding=1, bias=False, rng=rng),
         BatchNorm2d(inputs),
@@ -82,3 +86,8 @@ def _body(inputs: int, outputs: int, stride_twice: bool, relu_last: bool, rng: n
         BatchNorm2d(outputs),
         *([ReLU()] if relu_last else []),
     )
+
+
+def _block(inputs: int, outputs: int, stride: int, relu_last: bool, rng: np.random.Generator) -> Layer:
+    last = "relu" if relu_last else None
+    return DepthwiseSeparableConv2d(inputs, outputs, 3, stride=stride, padding=1, activation=last, rng=rng)

@@ -68,10 +68,8 @@ def prepare(
     TypeError, ValueError
         Settings that do not fit each other or the data.
     """
-    whole, dataset = dataset, chosen_classes(recipe, dataset)
-    learn, held = dataset.train, None
-    if recipe.hold_out:
-        learn, held = data.holdout(dataset.train, recipe.hold_out, seed=recipe.seed)
+    whole, dataset = dataset, as_seen(recipe, dataset)
+    learn = dataset.train
     if recipe.labels:
         learn = data.few(learn, recipe.labels, seed=recipe.seed)
     model = recipe.build_model(dataset.shape, dataset.classes)
@@ -93,7 +91,7 @@ def prepare(
         "label_smoothing": recipe.label_smoothing,
         "micro_batches": recipe.micro_batches,
         "before_update": recipe.build_before_update(model),
-        "validation": held,
+        "validation": dataset.test if recipe.hold_out else None,
         "start_epoch": done,
         "progress": progress,
     }
@@ -106,8 +104,8 @@ def prepare(
         shape=dataset.shape,
         classes=dataset.classes,
         learn=learn,
-        score=held or dataset.test,
-        scored_on="held-out training images" if held else score_name(recipe.dataset),
+        score=dataset.test,
+        scored_on="held-out training images" if recipe.hold_out else score_name(recipe.dataset),
         model=model,
         optimizer=optimizer,
         results=results,
@@ -115,6 +113,18 @@ def prepare(
         names=dataset.names,
         data=source.fingerprint(whole) if recipe.dataset == OWN else None,
     )
+
+
+def as_seen(recipe: Recipe, dataset: Dataset) -> Dataset:
+    """A data set as a recipe sees it: its classes, and held-out training images, if it has any, for test images.
+
+    Images are held out before classes are chosen. So runs with one seed and one number hold out the same images,
+    whatever their classes are: what one run is measured with, no other has learned from.
+    """
+    if recipe.hold_out:
+        learn, held = data.holdout(dataset.train, recipe.hold_out, seed=recipe.seed)
+        dataset = Dataset(dataset.name, learn, held, dataset.names)
+    return chosen_classes(recipe, dataset)
 
 
 def chosen_classes(recipe: Recipe, dataset: Dataset) -> Dataset:

@@ -66,7 +66,7 @@ class Recipe:
     hold_out: int = setting(
         0,
         "data",
-        "training images to measure with, in place of the test images: to choose settings",
+        "training images, of all classes, to measure with in place of the test images: to choose settings",
         NOT_NEGATIVE,
     )
     classes: str = setting("", "data", "only these classes, such as 0-4 or 1,3,5 or cat,dog; all by default")

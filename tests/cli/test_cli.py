@@ -391,12 +391,14 @@ def test_help_imports_nothing_heavy(command):
 
 def test_the_recorded_twin_is_shown_for_the_recipe_itself(tmp_path, monkeypatch):
     runs = [
-        {"dataset": "mnist5k", "standard": True, "accuracy": 0.5},
-        {"dataset": "mnist5k", "standard": True, "accuracy": 0.7},
-        {"dataset": "mnist5k", "standard": False, "accuracy": 0.9},
+        ("recipes", {"dataset": "mnist5k", "standard": True}, 0.5),
+        ("recipes", {"dataset": "mnist5k", "standard": True}, 0.7),
+        ("recipes", {"dataset": "mnist5k"}, 0.9),
+        ("another", {"dataset": "mnist5k", "standard": True}, 0.1),
     ]
-    (tmp_path / "recorded.json").write_text(json.dumps(runs))
-    monkeypatch.setattr(recorded, "FILE", tmp_path / "recorded.json")
+    lines = [json.dumps(dict(zip(("study", "settings", "accuracy"), run, strict=True))) for run in runs]
+    (tmp_path / "recorded.jsonl").write_text("\n".join(lines))
+    monkeypatch.setattr(recorded, "FILE", tmp_path / "recorded.jsonl")
     found = recorded.accuracy(recipe("mnist5k", seed=7, standard=True))
     np.testing.assert_allclose(found, (0.6, 0.1 * np.sqrt(2), 2))
     assert recorded.accuracy(recipe("mnist5k", epochs=31)) is None

@@ -8,6 +8,8 @@ import pytest
 from npdsconv import checkpoint, cli, data, train
 from npdsconv.data import Dataset, Split
 from npdsconv.runs import load_model
+from npdsconv.runs.job import as_seen
+from npdsconv.runs.recipe import recipe
 
 QUICK = ["--impl", "im2col", "--batch-size", "10", "--epochs", "2", "--no-augment"]
 
@@ -56,8 +58,8 @@ def test_it_goes_on_from_the_weights_of_a_run_with_a_new_head(capsys):
     assert report["config"]["classes"] == "3-5"
     assert "30 images to learn from" in err
     assert 0 <= report["without_learning"] <= 1
-    model, recipe, saved = load_model("late")
-    assert (recipe.start, recipe.init, saved.meta["names"]) == ("early", "pretrained", ["3", "4", "5"])
+    model, settings, saved = load_model("late")
+    assert (settings.start, settings.init, saved.meta["names"]) == ("early", "pretrained", ["3", "4", "5"])
     test = data.choose(data.load("mnist5k"), (3, 4, 5)).test
     np.testing.assert_allclose(report["accuracy"], train.evaluate(model, test.images, test.labels).accuracy)
     assert asked(capsys, "evaluate", "late")[1]["accuracy"] == report["accuracy"]
@@ -91,7 +93,24 @@ def test_what_was_forgotten_is_measured_with_the_old_head(capsys):
     _, lost, _ = finetuned(capsys, "--out", "lost", "--lr", "0.5")
     assert lost["source"]["after"] != lost["source"]["before"]
     _, chosen, _ = finetuned(capsys, "--out", "chosen", "--hold-out", "12")
-    assert chosen["source"] is None, "the test images are not looked at while one chooses"
+    assert chosen["source"] is None, "the old run has learned from what would be measured with"
+
+
+def test_with_images_held_out_the_old_classes_are_measured_with_held_out_images(capsys):
+    """Both runs hold out the same images, though their classes differ: none of them has been learned from."""
+    train_early = ("train", *QUICK, "--model", "separable_mini", "--classes", "0-2", "--hold-out", "30")
+    _, before, _ = asked(capsys, *train_early, "--out", "early-held", "--seed", "4")
+    which = ("early-held", "--classes", "2-5", "--hold-out", "30", "--epochs", "2", "--train", "head")
+    _, report, _ = asked(capsys, "finetune", *which, "--out", "late", "--seed", "4")
+    assert report["source"] == {"before": before["accuracy"], "after": before["accuracy"]}
+    _, report, _ = asked(capsys, "finetune", *which, "--out", "other", "--seed", "5")
+    assert report["source"] is None, "another seed holds out other images"
+    digits = data.load("mnist5k")
+    seen = [as_seen(recipe(classes=c, hold_out=30, seed=4), digits).test for c in ("0-2", "2-5", "")]
+    early, late, all_of_them = [[image.tobytes() for image in split.images] for split in seen]
+    assert (len(early), len(late), len(all_of_them)) == (15, 20, 30)
+    assert set(early) | set(late) == set(all_of_them)
+    assert len(set(early) & set(late)) == 5, "those of class 2"
 
 
 def test_initial_weights(capsys):

@@ -22,9 +22,11 @@ DIGITS = (1, 28, 28)
         ("multiplied", {}, DIGITS, 698, 8 * 9 * 784 + 8 * 32 * 784 + 320),
         ("class_maps", {}, DIGITS, 650, 225_792 + 250_880),
         ("separable_mini", {}, DIGITS, 4_106, 271_904),
+        ("separable_mini", {"batch_norm": False}, DIGITS, 4_106 - 160, 271_904),
         ("dilated_separable", {}, DIGITS, 4_138, 671_424),
         ("separable_compact", {}, DIGITS, 7_570, None),
         ("separable_resnet", {}, DIGITS, 124_789, 903_428),
+        ("separable_resnet", {"blocks": 2}, DIGITS, 124_789 + 93_280, None),
         ("separable_resnet", {"in_channels": 3}, (3, 224, 224), 124_939, 49_536_256),
         ("separable_cnn", {}, DIGITS, 36_298, 2_889_536),
         ("mobilenet_v3_small", {"in_channels": 3, "classes": 1000}, (3, 224, 224), 2_542_856, 56_510_400),
@@ -117,6 +119,7 @@ def test_a_block_that_strides_twice_shrinks_the_picture_too_fast():
         ("two_blocks", {"order": "x"}, "two_blocks: order must be one of depthwise_first, .*, got 'x'"),
         ("dilated_separable", {"dilations": (1, 0)}, r"dilated_separable: dilations\[1\] must be .*, got 0"),
         ("large_kernel_cnn", {"kernel": 4}, "large_kernel_cnn: kernel must be odd, .*, got 4"),
+        ("separable_resnet", {"blocks": 0}, "separable_resnet: blocks must be .*, got 0"),
         ("class_maps", {"blocks": 0}, "class_maps: blocks must be .*, got 0"),
     ],
 )
@@ -135,7 +138,7 @@ def test_options_as_text():
         ("separable_resnet", "filters=4,x", "expected whole numbers such as 1,2,4, got '4,x'"),
         ("multiplied", "features=", "expected a whole number, got ''"),
         ("separable_mini", "width=wide", "expected a number, got 'wide'"),
-        ("separable_mini", "breadth=1", "an option must be one of width, dropout, got 'breadth'"),
+        ("separable_mini", "breadth=1", "an option must be one of width, .*, got 'breadth'"),
     ):
         with pytest.raises(ValueError, match=f"^build {name}: .*{said}"):
             models.parse_options(name, words)

@@ -12,7 +12,7 @@ from npdsconv.layers import Dropout
 from npdsconv.models import BUILDERS, options_of
 from npdsconv.runs import recorded
 from npdsconv.runs.job import prepare
-from npdsconv.runs.recipe import GROUPS, RECIPES, Recipe, recipe
+from npdsconv.runs.recipe import GROUPS, Recipe, recipe
 from npdsconv.runs.settings import Rule, check, setting
 
 
@@ -145,9 +145,21 @@ def test_what_is_prepared_has_learned_nothing_and_trains_when_it_is_gone_through
 
 def test_recorded_networks_are_those_that_the_recipes_build():
     """So the README's parameters and multiply-adds cannot drift away from the code."""
-    assert {run["dataset"] for run in recorded.runs()} == set(RECIPES)
-    for run in recorded.runs():
-        chosen = recipe(run["dataset"], standard=run["standard"])
+    for runs in recorded.arms("recipes").values():
+        chosen = recipe(**runs[0]["settings"])
         costs = summary(chosen.build_model((1, 28, 28), 10), (1, 28, 28))
-        assert run["model"] == {"params": costs.params, "macs": costs.macs}
-        assert run["epochs"] == chosen.epochs
+        for run in runs:
+            assert (run["params"], run["macs"]) == (costs.params, costs.macs)
+            assert run["epochs"] == chosen.epochs
+
+
+def test_what_is_recorded_is_read_by_study_and_arm():
+    mean, spread, seeds = recorded.over_seeds("recipes", "mnist5k, standard")
+    values = [run["accuracy"] for run in recorded.arms("recipes")["mnist5k, standard"]]
+    np.testing.assert_allclose((mean, spread, seeds), (np.mean(values), np.std(values, ddof=1), len(values)))
+    with pytest.raises(ValueError, match=r"an arm of recipes must be one of .*, got 'mnist5k, standart'"):
+        recorded.over_seeds("recipes", "mnist5k, standart")
+    with pytest.raises(ValueError, match=r"a number of recipes must be one of .*accuracy.*, got 'speed'"):
+        recorded.over_seeds("recipes", "mnist5k, standard", "speed")
+    with pytest.raises(ValueError, match=r"a study must be one of .*, got 'width'"):
+        recorded.arms("width")
