@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from helpers import assert_same_state
 
-from npdsconv import checkpoint
+from npdsconv import checkpoint, disk
 
 
 class Stateful:
@@ -252,10 +252,10 @@ def entry(name, size, compressed=zipfile.ZIP_STORED):
 )
 def test_entries_that_would_swell_are_not_read(entries, size, reason):
     if reason is None:
-        checkpoint._check_sizes(entries, size)
+        disk._check_sizes(entries, size, packed=False)
         return
     with pytest.raises(ValueError, match=reason):
-        checkpoint._check_sizes(entries, size)
+        disk._check_sizes(entries, size, packed=False)
 
 
 def test_a_file_with_compressed_entries_is_not_read(tmp_path):

@@ -42,19 +42,19 @@ def test_what_is_transparent_takes_the_colour_of_the_page_beside_it():
     picture[:2] = 0.3  # under what is transparent
     alpha = np.ones((20, 20), np.float32)
     alpha[:2] = 0.5
-    np.testing.assert_allclose(colour._on_paper(picture, alpha)[:2], 0.7)
-    np.testing.assert_array_equal(colour._on_paper(picture, alpha)[2:], picture[2:])
+    np.testing.assert_allclose(colour.on_paper(picture, alpha)[:2], 0.7)
+    np.testing.assert_array_equal(colour.on_paper(picture, alpha)[2:], picture[2:])
     alpha[:2] = 0.96
-    np.testing.assert_array_equal(colour._on_paper(picture, alpha), picture, "nearly opaque is opaque")
+    np.testing.assert_array_equal(colour.on_paper(picture, alpha), picture, "nearly opaque is opaque")
     # 0.95 of the greatest opacity there is.
-    np.testing.assert_allclose(colour._on_paper(picture, 0.5 * alpha)[:2], 0.3)
+    np.testing.assert_allclose(colour.on_paper(picture, 0.5 * alpha)[:2], 0.3)
 
 
 @pytest.mark.parametrize(("level", "ground"), [(0.0, 1), (0.45, 1), (0.55, 0), (1.0, 0)])
 def test_ink_alone_lies_on_the_colour_farthest_from_it(level, ground):
     picture, alpha = painted((0.5, 0.5, 0.5), (level, level, level), 0.0, 1.0)
     alpha[4, 4] = 0.25
-    found = colour._on_paper(picture, alpha)
+    found = colour.on_paper(picture, alpha)
     np.testing.assert_allclose(found[0, 0], ground)
     np.testing.assert_allclose(found[6, 6], level, atol=1e-6)
     np.testing.assert_allclose(found[4, 4], 0.75 * ground + 0.25 * level, atol=1e-6)
