@@ -27,6 +27,7 @@ from typing import Any
 from npdsconv import text
 
 ROOT = Path(__file__).parents[1]
+SIGNATURES = "tests/house/test_signatures.py"
 ROOMS: dict[str, list[str]] = {  # its own tests, then those that look at it from outside
     "ops": ["tests/ops", "tests/house/test_oracles.py tests/test_catalogue.py tests/house/test_every_op.py"],
     "layers": ["tests/layers", "tests/house/test_every_layer.py tests/test_catalogue.py tests/models"],
@@ -94,7 +95,7 @@ def commands(file: str) -> list[list[str]]:
     own, *outside = ROOMS[Path(file).parts[1]]
     near = [str(p.relative_to(ROOT)) for p in sorted((ROOT / own).rglob(f"test_{Path(file).stem}*.py"))]
     pytest = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"]
-    return [[*pytest, *near, file], *([*pytest, *tests.split()] for tests in (own, *outside))]
+    return [[*pytest, *near, file], *([*pytest, *tests.split()] for tests in (own, SIGNATURES, *outside))]
 
 
 def test(mutant: Mutant, clone: Path) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from helpers import assert_same_state
 
-from npdsconv import checkpoint
+from npdsconv import checkpoint, disk
 
 
 class Stateful:
@@ -219,6 +219,52 @@ def test_a_lost_entry_is_noticed(tmp_path):
         checkpoint.load(tmp_path / "c.npz")
 
 
+def test_an_entry_too_many_is_noticed(tmp_path):
+    checkpoint.save(tmp_path / "c.npz", model=model(), epoch=1)
+    with np.load(tmp_path / "c.npz") as arrays:
+        more = {name: arrays[name] for name in arrays} | {"model/2.weight": np.ones(3)}
+    np.savez(tmp_path / "c.npz", **more)
+    with pytest.raises(ValueError, match=r"c\.npz is damaged: 4 arrays saved, 5 found"):
+        checkpoint.load(tmp_path / "c.npz")
+
+
+def test_hundreds_of_arrays(tmp_path):
+    state = {f"{k}.weight": np.full(1, k) for k in range(300)}
+    checkpoint.save(tmp_path / "c.npz", model=Stateful(**state))
+    assert_same_state(checkpoint.load(tmp_path / "c.npz").state, state)
+
+
+def entry(name, size, compressed=zipfile.ZIP_STORED):
+    info = zipfile.ZipInfo(name)
+    info.file_size, info.compress_type = size, compressed
+    return info
+
+
+@pytest.mark.parametrize(
+    ("entries", "size", "reason"),
+    [
+        ([entry("a", 300), entry("b", 401)], 701, None),
+        ([entry("a", 300), entry("b", 401)], 700, "more than the file has room for"),
+        ([entry("a", 300), entry("a", 300)], 701, "more than the file has room for"),
+        ([entry("a", 3), entry("a", 3), entry("b", 3)], 701, "more than the file has room for"),
+        ([entry("a", 300), entry("b", 30, zipfile.ZIP_BZIP2)], 701, "an entry is compressed"),
+    ],
+)
+def test_entries_that_would_swell_are_not_read(entries, size, reason):
+    if reason is None:
+        disk._check_sizes(entries, size, packed=False)
+        return
+    with pytest.raises(ValueError, match=reason):
+        disk._check_sizes(entries, size, packed=False)
+
+
+def test_a_file_with_compressed_entries_is_not_read(tmp_path):
+    """Whatever they would become: ours have none."""
+    np.savez_compressed(tmp_path / "c.npz", meta=np.array("{}"))
+    with pytest.raises(ValueError, match=r"c\.npz is damaged .*: an entry is compressed$"):
+        checkpoint.load(tmp_path / "c.npz")
+
+
 def test_other_files_are_named_for_what_they_are(tmp_path):
     path = tmp_path / "x.npz"
     path.write_bytes(b"")
@@ -243,6 +289,14 @@ def test_a_newer_format_asks_for_a_newer_package(tmp_path):
         ValueError, match="has format 99, this version of npdsconv reads up to 1: install a newer"
     ):
         checkpoint.load(tmp_path / "c.npz")
+
+
+def test_an_older_format_is_read(tmp_path):
+    meta = '{"npdsconv": 0, "arrays": 1, "position": {"epoch": 3}}'
+    np.savez(tmp_path / "c.npz", meta=np.array(meta), **{"model/w": np.ones(2)})
+    saved = checkpoint.load(tmp_path / "c.npz")
+    assert saved.meta == {"epoch": 3}
+    assert_same_state(saved.state, {"w": np.ones(2)})
 
 
 class Bomb:

@@ -36,7 +36,7 @@ def with_adjoint(row: Row, point: Point, position: int, gradient: Array) -> Row:
     at_zero, at_other = f(np.zeros_like(origin)), f(other)
     row = replace(row, method=f"{row.method} + adjoint")
     bend = f(origin + other) - point.y - (at_other - at_zero)
-    if np.max(np.abs(bend), initial=0.0) > 1e-9 * np.max(np.abs(at_other - at_zero), initial=0.0):
+    if np.max(np.abs(bend)) > 1e-9 * np.max(np.abs(at_other - at_zero)):
         reason = f"bilinear=True, but forward is not linear in {row.name}"
         return replace(row, error=np.inf, ok=False, reason=reason)
     for v, y in ((origin, point.y), (other, at_other)):

@@ -151,8 +151,9 @@ def _numbers(value: Any) -> Numbers | None:
     if isinstance(value, np.ndarray):
         return Numbers(value, hash(value.tobytes()), value.size, value) if value.dtype.kind == "f" else None
     first = value
-    while isinstance(first, list) and first:
-        first = first[0]
+    for _ in range(DEEPEST):  # a list may hold itself
+        if isinstance(first, list) and first:
+            first = first[0]
     if not isinstance(value, list) or not isinstance(first, float):
         return None
     try:

@@ -170,11 +170,9 @@ def step_of(
 
 
 def _parts(n: int, count: int) -> list[tuple[int, int]]:
-    """Where each of `count` parts of n images begins and ends."""
-    if count == 1:
-        return [(0, n)]
-    ends = [n * k // count for k in range(count + 1)]
-    return [(first, last) for first, last in pairwise(ends) if last > first]
+    """Where each of `count` parts of n images begins and ends; no part is empty, unless there are no images."""
+    count = max(1, min(count, n))
+    return list(pairwise(n * k // count for k in range(count + 1)))
 
 
 def _right(output: Array, labels: Array) -> int:

@@ -137,6 +137,7 @@ def test_a_cache_that_cannot_be_kept_is_said_once(tmp_path):
 def test_a_user_without_a_home_has_no_cache(monkeypatch, tmp_path):
     """The system leaves a tilde where it knows no home: no folder of that name is made."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("NPDSCONV_DATA_DIR", raising=False)
     monkeypatch.setattr(platformdirs, "user_cache_path", lambda name: Path("~/.cache", name))
     with pytest.raises(OSError, match="there is no home folder: set HOME or XDG_CACHE_HOME"):
         disk.user_cache()

@@ -235,3 +235,19 @@ def test_images_of_mean_zero_are_not_warned_of():
 def test_labels_may_be_a_list():
     found = list(batches(np.zeros((3, 1, 2, 2), np.uint8), [2, 0, 1], 2, seed=0, epoch=0, shuffle=False))
     assert [y.tolist() for _, y in found] == [[2, 0], [1]]
+
+
+@pytest.mark.parametrize(
+    ("most", "full"), [(4, 16), (16, 16), (16.5, 255), (255, 255), (255.5, 65535), (65535, 65535)]
+)
+def test_bright_pixels_are_told_with_the_scale_that_holds_them(most, full):
+    images = np.array([[0, most]], np.float64)
+    with pytest.warns(
+        UserWarning, match=rf"^images are float64 from 0 to {most:g}: .*; divide by {full}, or"
+    ):
+        assert to_float(images) is images
+
+
+def test_a_little_beyond_one_or_below_zero_is_nothing_to_tell():
+    for images in (np.array([0, 3.99]), np.array([-0.01, 255.0]), np.zeros(0)):
+        assert to_float(images) is images

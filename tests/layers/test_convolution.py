@@ -76,3 +76,21 @@ def test_the_first_weights_of_a_transposed_convolution_keep_the_size_of_the_sign
     layer = ConvTranspose2d(64, 48, 4, stride=2, padding=1, rng=0, impl="im2col").astype(np.float64)
     x = np.random.default_rng(1).standard_normal((3, 64, 12, 10))
     np.testing.assert_allclose(np.mean(layer(x) ** 2), 2, rtol=0.1)
+
+
+@pytest.mark.parametrize(
+    ("layer", "variance"),
+    [
+        (Conv2d(16, 64, (3, 5), groups=2, rng=0), 2 / (8 * 15)),
+        (ConvTranspose2d(16, 64, (4, 6), stride=(2, 3), groups=2, rng=0), 2 / (8 * 24 / 6)),
+        (ConvTranspose2d(4, 64, 2, stride=(8, 2), rng=0), 2),  # fewer products than pixels: at least one
+        (DepthwiseConv2d(64, (3, 5), depth_multiplier=4, rng=0), 2 / 15),
+        (PointwiseConv2d(64, 40, rng=0), 2 / 64),
+        (Linear(64, 40, rng=0), 1 / 64),
+    ],
+    ids=repr,
+)
+def test_the_variance_of_the_first_weights(layer, variance):
+    np.testing.assert_allclose(layer.weight.value.var(), variance, rtol=0.12)
+    assert not layer.bias.value.any()
+    assert layer.weight.value.dtype == layer.bias.value.dtype == np.float32

@@ -131,3 +131,22 @@ def test_what_was_given_in_short_is_kept_in_full():
     assert Conv1d(2, 3, 3, padding=[1, 0]).padding == (1, 0)
     assert DepthwiseConv1d(2, 3, padding="valid").padding == (0, 0)
     assert DepthwiseConv1d(2, 3, padding="same").padding == "same"
+
+
+@pytest.mark.parametrize("kind", [Conv1d, DepthwiseConv1d])
+def test_the_geometry_is_that_of_an_image_of_one_row(kind):
+    sizes = (2, 3, 3) if kind is Conv1d else (2, 3)
+    groups = {"groups": 1} if kind is Conv1d else {}
+    layer = kind(*sizes, stride=2, padding=(3, 4), dilation=5)
+    assert layer.geometry() == {"stride": (1, 2), "padding": ((0, 0), (3, 4)), "dilation": (1, 5), **groups}
+    assert kind(*sizes, padding="same").geometry()["padding"] == "same"
+
+
+def test_the_first_weights_are_hes():
+    """Fan-in C/groups·K: 2/(8·5) for a standard one with two groups, 2/5 for a depthwise one."""
+    weight = Conv1d(16, 64, 5, groups=2, rng=0).weight.value
+    assert weight.shape == (64, 8, 5)
+    np.testing.assert_allclose(weight.var(), 2 / 40, rtol=0.1)
+    weight = DepthwiseConv1d(64, 5, depth_multiplier=8, rng=0).weight.value
+    assert weight.shape == (64, 8, 5)
+    np.testing.assert_allclose(weight.var(), 2 / 5, rtol=0.1)

@@ -45,6 +45,25 @@ def test_dropouts_mask_is_a_function_of_key_and_counter():
     np.testing.assert_array_equal(layer.forward(x, train=True)[0], masks[2])
 
 
+def test_dropouts_key_is_any_of_63_bits():
+    keys = [int(Dropout(rng=seed).key.value[0]) for seed in range(40)]
+    assert len(set(keys)) == 40
+    assert 2**62 < max(keys) < 2**63
+    assert min(keys) < 2**60
+    assert Dropout().p == 0.5
+
+
+def test_dropouts_mask_is_the_same_in_every_version():
+    """A generator of bits never changes; 4 by 8 units, dropped where the 32 bits are below p."""
+    layer = Dropout(0.25, rng=0)
+    layer.key.value[0], layer.counter.value[0] = 5, 7
+    mask = layer.forward(np.ones((4, 9)), train=True)[0] > 0
+    bits = np.random.Philox(key=5, counter=[0, 0, 0, 7]).random_raw(18)
+    halves = np.stack([bits & np.uint64(2**32 - 1), bits >> np.uint64(32)], axis=1).ravel()
+    np.testing.assert_array_equal(mask.ravel(), halves >= 2**30)
+    assert layer.counter.value[0] == 8
+
+
 def test_dropout_is_off_in_evaluation_and_for_p_zero():
     x, dy = normal(3, 4), normal(3, 4, seed=1)
     for layer, train in ((Dropout(0.9), False), (Dropout(0.0), True)):

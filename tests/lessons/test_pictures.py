@@ -9,7 +9,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from npdsconv.lessons import pictures
-from npdsconv.lessons.pictures import INPUT, KERNEL, OUTPUT, memory, models, reach, separable
+from npdsconv.lessons.pictures import INPUT, KERNEL, OUTPUT, memory, models, reach, separable, training
 
 
 def texts_of(figure):
@@ -69,6 +69,21 @@ def test_pictures_of_networks():
     p = np.array([[0.1, 0.9], [0.75, 0.25], [0.3, 0.7]])
     read = models.guesses(images[:, None], np.array([1, 1, -1]), p, columns=2)
     assert {"true 1", "read as 1: 90%", "read as 0: 75%", "read as 1: 70%"} <= set(everything_in(read))
+
+
+def test_curves_draw_every_line_over_its_epochs_and_keep_a_colour_for_a_name():
+    lines = {"loss": {"a": [3.0, 1.0], "b": [2.0]}, "share": {"b": [0.5, 0.25, 0.75]}}
+    figure = training.curves(lines, levels={"goal": 0.125})
+    first, second = figure.axes
+    drawn = [(line.get_label(), *map(list, line.get_data())) for line in first.lines]
+    assert drawn[:2] == [("a", [1, 2], [3, 1]), ("b", [1], [2])]
+    assert list(second.lines[0].get_xdata()) == [1, 2, 3]
+    assert second.lines[0].get_color() == first.lines[1].get_color() != first.lines[0].get_color()
+    assert [ax.lines[-1].get_ydata()[0] for ax in figure.axes] == [0.125, 0.125]
+    assert [(ax.get_title(), ax.get_xlabel()) for ax in figure.axes] == [
+        ("loss", "epoch"),
+        ("share", "epoch"),
+    ]
 
 
 def models_row(kind, millions):

@@ -73,3 +73,24 @@ def test_a_parameter_keeps_its_shape(layer, shape, said):
     state = {**layer.state_dict(), "weight": np.zeros(shape, np.float32)}
     with pytest.raises(ValueError, match=rf"^load_state_dict: weight has shape .*{re.escape(said[-20:])}$"):
         layer.load_state_dict(state)
+
+
+@pytest.mark.parametrize(
+    ("op", "shape", "options"),
+    [
+        ("conv2d", (6, 4, 3, 3), {}),
+        ("conv2d", (6, 2, 3, 3), {"groups": 2}),
+        ("conv2d", (8, 1, 3, 3), {"groups": 4}),
+        ("depthwise_conv2d", (4, 2, 3, 3), {}),
+        ("pointwise_conv2d", (5, 4), {}),
+    ],
+)
+def test_images_with_their_channels_last_are_named(op, shape, options):
+    """As many as w reads, all groups together, and fewer than there are rows and columns."""
+    x = np.zeros((2, 8, 6, 4))
+    with pytest.raises(ValueError, match=re.escape("looks like channels last: x.transpose(0, 3, 1, 2)")):
+        getattr(npdsconv, op)(x, np.zeros(shape), impl="im2col", **options)
+    getattr(npdsconv, op)(x.transpose(0, 3, 1, 2), np.zeros(shape), impl="im2col", **options)
+    with pytest.raises(ValueError, match=op) as caught:
+        getattr(npdsconv, op)(np.zeros((2, 8, 6, 3)), np.zeros(shape), impl="im2col", **options)
+    assert "channels last" not in str(caught.value)

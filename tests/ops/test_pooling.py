@@ -102,7 +102,7 @@ def test_global_average_pooling_is_average_pooling_with_the_largest_window():
 
 
 @cases(
-    ((X, 2), {"impl": "numpy"}, ValueError, "impl must be one of naive, im2col, loops, numba, got 'numpy'"),
+    ((X, 2), {"impl": "numpy"}, ValueError, "impl must be one of naive, im2col, loops, numba, got 'numpy', did you mean 'numba'?"),
     ((X, 0), {}, ValueError, "kernel_size must be at least 1, got 0"),
     ((X, 2.0), {}, ValueError, f"kernel_size {PAIR}2.0"),
     ((X, 2), {"stride": 0}, ValueError, "stride must be at least 1, got 0"),

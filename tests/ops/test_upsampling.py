@@ -73,7 +73,7 @@ def test_the_tiers_are_those_of_the_contract():
 @cases(
     ((X, 0), {}, ValueError, "scale must be at least 1, got 0"),
     ((X, (2, 1.5)), {}, ValueError, f"scale {PAIR}(2, 1.5)"),
-    ((X, 2), {"impl": "numpy"}, ValueError, "impl must be one of naive, im2col, loops, numba, got 'numpy'"),
+    ((X, 2), {"impl": "numpy"}, ValueError, "impl must be one of naive, im2col, loops, numba, got 'numpy', did you mean 'numba'?"),
     ((X[0], 2), {}, ValueError, "x must have axes (N, C, H, W), got shape (4, 7, 6)"),
     ((X[:, :, :0], 2), {}, ValueError, "x must have at least one pixel, got shape (2, 4, 0, 6)"),
     ((MASK, 2), {}, TypeError, "x has dtype bool, must be float32 or float64"),

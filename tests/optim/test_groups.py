@@ -85,6 +85,26 @@ def test_groups_that_cannot_work(groups, error, said):
         optim.SGD(groups(parameters(0), parameters(1)), lr=0.1)
 
 
-def test_a_rate_of_its_own_needs_a_rate_to_compare_with():
-    with pytest.raises(ValueError, match="lr of group 0"):
-        optim.SGD([{"params": parameters(0), "lr": 0.1}], lr=0.0)
+@pytest.mark.parametrize("rate", [0.1, 1, 1.0])
+def test_a_rate_of_its_own_needs_a_rate_to_compare_with(rate):
+    with pytest.raises(
+        ValueError, match=r"SGD: lr of group 1 .* must be >= 0, and 0 where lr is 0, and finite"
+    ):
+        optim.SGD([{"params": parameters(0)}, {"params": parameters(1), "lr": rate}], lr=0.0)
+
+
+def test_groups_that_rest():
+    """With a rate of 0, whether the others move or not."""
+    still, moving = Parameter(np.ones((2, 3))), Parameter(np.ones((2, 3)))
+    for p in (still, moving):
+        p.grad[...] = 1
+    for lr, value in ((0, 1), (0.25, 0.75)):
+        optim.SGD([{"params": [still], "lr": 0}, {"params": [moving]}], lr=lr).step()
+        np.testing.assert_array_equal(still.value, 1)
+        np.testing.assert_array_equal(moving.value, value)
+
+
+def test_how_many_parameters_are_in_two_groups():
+    a, b = parameters(0), parameters(1)
+    with pytest.raises(ValueError, match=r"^SGD: 2 parameters of group 1 are in an earlier group too$"):
+        optim.SGD([{"params": a}, {"params": [*b, *a[:2]]}], lr=0.1)

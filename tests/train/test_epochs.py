@@ -65,6 +65,32 @@ def test_train_accuracy_is_that_of_the_logits_as_they_come():
     np.testing.assert_allclose(result.train_loss, expected.loss, rtol=1e-6)
 
 
+def test_seconds_are_those_of_training_alone(monkeypatch):
+    """A clock that says 10, 12.5 at the end of the epoch, and so on; validation is not in between."""
+    times = iter([10.0, 12.5, 100.0, 107.0])
+    monkeypatch.setattr("npdsconv.train.loop.time.perf_counter", lambda: next(times))
+    model, split = make_linear(), make_split(6)
+    results = run(model, optim.SGD(model.parameters(), lr=0.1), split, epochs=2, validation=split)
+    assert [result.seconds for result in results] == [2.5, 7.0]
+
+
+def test_a_loss_that_is_not_finite_is_told_with_its_place():
+    """20 images in batches of 6: the seventh step is the third of the second epoch."""
+    model, seen = make_linear(), []
+
+    def loss(output, labels):
+        seen.append(output.shape)
+        return (np.inf if len(seen) == 7 else 1.0), np.zeros_like(output)
+
+    optimizer = optim.SGD(model.parameters(), lr=0.5)
+    with pytest.raises(
+        FloatingPointError,
+        match=r"^epochs: epoch 2, step 3 of 4: the loss is inf at learning rate 0\.125: use a lower one$",
+    ):
+        run(model, optimizer, make_split(20), loss=loss, schedule=lambda step: 0.25 if step == 6 else 1.0)
+    assert len(seen) == 7
+
+
 def test_it_learns():
     split, model = make_split(60), make_linear()
     results = run(model, optim.Adam(model.parameters(), lr=0.05), split, epochs=12)
@@ -154,6 +180,13 @@ def test_progress_wraps_the_step_numbers_of_each_epoch():
 
     run(model, optim.Adam(model.parameters()), split, epochs=3, start_epoch=1, progress=progress)
     assert seen == [[4, 5, 6, 7], [8, 9, 10, 11]]
+
+
+@pytest.mark.parametrize("wrap", [lambda numbers: numbers[:-1], lambda numbers: [*numbers, 99]])
+def test_a_progress_that_loses_steps_is_noticed(wrap):
+    model = make_linear()
+    with pytest.raises(ValueError, match="zip"):
+        run(model, optim.SGD(model.parameters(), lr=0.1), make_split(20), progress=wrap)
 
 
 def test_tqdm_is_a_progress():
@@ -288,6 +321,19 @@ def test_a_last_batch_of_one_is_refused_before_the_first_epoch_where_batch_norm_
     # a model that cannot take these images at all says so itself, in the first step
     with pytest.raises(ValueError, match=r"channels"):
         run(model, optimizer, Split(np.repeat(split.images, 2, axis=1), split.labels))
+
+
+@pytest.mark.parametrize(("n", "batch_size"), [(12, 6), (14, 6), (12, 5), (13, 13)])
+def test_other_last_batches_are_none_of_one(n, batch_size):
+    split, model = make_split(n, size=(4, 4)), with_batch_norm()
+    optimizer = optim.SGD(model.parameters(), lr=0.1)
+    (result, *_) = run(model, optimizer, split, batch_size=batch_size)
+    assert result.steps == -(-n // batch_size)
+
+
+def test_where_no_epoch_is_left_a_last_batch_of_one_does_not_matter():
+    split, model = make_split(13, size=(4, 4)), with_batch_norm()
+    assert run(model, optim.SGD(model.parameters(), lr=0.1), split, start_epoch=4) == []
 
 
 def test_a_last_batch_of_one_is_fine_where_nothing_is_averaged():

@@ -7,7 +7,8 @@ import pytest
 from helpers import assert_same_state
 from training import CLASSES, make_linear, make_model, make_split, run
 
-from npdsconv import optim, train
+from npdsconv import layers, optim, train
+from npdsconv.data import Split
 
 
 # --- evaluate and predict -----------------------------------------------------------------------------------
@@ -59,6 +60,23 @@ def test_probabilities_are_distributions_also_for_no_images():
     probabilities = train.predict(model, split.images)
     np.testing.assert_allclose(probabilities.sum(axis=1), np.ones(5), rtol=1e-6)
     assert train.predict(model, split.images[:0]).shape == (0, CLASSES)
+
+
+def test_the_nearest_class_mean_by_hand():
+    """Two pixels in, the features are those two numbers: only their direction counts, each image as much as another.
+
+    Class 4: (0.5, 0), (0.1, 0.1) and (0, 0), which has no direction; each made of length 1, their mean is (0.57, 0.24).
+    Class 7: (0, 0.01), so (0, 1).
+    """
+    model = layers.set_impl(layers.Sequential(layers.Flatten(), layers.Linear(2, 3, rng=0)), "im2col")
+    known = np.array([[0.5, 0], [0.1, 0.1], [0, 0], [0, 0.01]]).reshape(4, 1, 1, 2)
+    labels = np.array([4, 4, 4, 7])
+    images = np.array([[0.2, 0], [0.3, 0.4], [0.4, 0.8], [0, 0.7], [0.01, 0.008]]).reshape(5, 1, 1, 2)
+    for bright in (1, 1e-6):
+        found = train.nearest_class_mean(
+            model.astype(np.float64), Split(known, labels), bright * images, batch_size=2
+        )
+        np.testing.assert_array_equal(found, [4, 4, 7, 7, 4])
 
 
 def test_bad_evaluations():

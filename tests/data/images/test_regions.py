@@ -75,3 +75,45 @@ def test_rectangularity(degrees):
     assert rectangularity((abs(along) < 60) & (abs(across) < 35)) > 0.93
     ellipse = rectangularity((along / 60) ** 2 + (across / 35) ** 2 < 1)
     assert abs(ellipse - np.pi / 4) < 0.03
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "at_edge"),
+    [
+        (slice(0, 2), slice(3, 5), True),
+        (slice(6, 8), slice(3, 5), True),
+        (slice(3, 5), slice(0, 2), True),
+        (slice(3, 5), slice(7, 9), True),
+        (slice(1, 7), slice(1, 8), False),
+    ],
+)
+def test_each_of_the_four_edges(rows, columns, at_edge):
+    mask = np.zeros((8, 9), bool)
+    mask[rows, columns] = True
+    (region,) = regions(mask, 1)
+    assert (region.rows, region.columns, region.at_edge) == (rows, columns, at_edge)
+
+
+def test_the_longer_side_decides_and_the_largest_box_comes_first():
+    mask = np.zeros((20, 20), bool)
+    mask[1, 1:6] = True  # 1 x 5
+    mask[4:8, 1:3] = True  # 4 x 2
+    mask[12:15, 10:13] = True  # 3 x 3
+    assert [(r.height, r.width) for r in regions(mask, 3)] == [(3, 3), (4, 2), (1, 5)]
+    assert [(r.height, r.width) for r in regions(mask, 4)] == [(4, 2), (1, 5)]
+    assert [(r.height, r.width) for r in regions(mask, 5)] == [(1, 5)]
+
+
+def test_labels_by_hand():
+    mask = np.array([[1, 1, 0, 1], [0, 0, 1, 0], [1, 0, 0, 0], [1, 0, 1, 1]], bool)
+    numbers, count = label(mask)
+    assert count == 3
+    assert numbers[0, 0] == numbers[0, 3] == numbers[1, 2]
+    assert len({numbers[0, 0], numbers[2, 0], numbers[3, 3]}) == 3
+    assert label(mask, corners=False)[1] == 5
+
+
+def test_rectangles_of_whole_pixels_are_exactly_one():
+    for shape in ((1, 1), (3, 8), (7, 2)):
+        mask = np.pad(np.ones(shape, bool), 2)
+        np.testing.assert_allclose(rectangularity(mask), 1, rtol=1e-12)
