@@ -17,7 +17,9 @@ def arm(kind: str, labels: int) -> str:
 
 def words(results: Results) -> list[str]:
     """Both networks with each number of labels."""
-    found = [f"Every row sees {SEEN:,} images in all: few labels come again more often, differently augmented."]
+    found = [
+        f"Every row sees {SEEN:,} images in all: few labels come again more often, differently augmented."
+    ]
     for n in LABELS:
         one, other = (arm(kind, n) for kind in ("separable", "standard"))
         found.append(

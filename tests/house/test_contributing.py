@@ -88,7 +88,8 @@ def test_taken_out_again_nothing_else_knows_it(tmp_path):
     assert left == []
     message = fresh(WITHOUT, "-P", PYTHONPATH=str(tmp_path), NUMBA_DISABLE_JIT="1")
     assert message[-1].endswith(
-        "mid_activation must be one of relu, relu6, leaky_relu, hard_sigmoid, sigmoid, got 'hard_swish', did you mean 'hard_sigmoid'?"
+        "mid_activation must be one of relu, relu6, leaky_relu, hard_sigmoid, sigmoid, got 'hard_swish', "
+        "did you mean 'hard_sigmoid'?"
     )
 
 

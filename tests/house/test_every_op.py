@@ -214,7 +214,8 @@ def test_an_unknown_tier_is_refused(row):
         if impl == "numpy" and row.impls["naive"] is row.impls["im2col"]:
             np.testing.assert_array_equal(row.value(example, impl=impl), row.value(example, impl="im2col"))
             continue
-        message = f": impl must be one of {names}, got {impl!r}{', did you mean .numba.[?]' if impl == 'numpy' else ''}$"
+        meant = ", did you mean 'numba'[?]" if impl == "numpy" else ""
+        message = f": impl must be one of {names}, got {impl!r}{meant}$"
         with pytest.raises(ValueError, match=f"^{row.name}{message}"):
             row.value(example, impl=impl)
         dy = row.value(example, impl="im2col")

@@ -70,7 +70,8 @@ EVERYWHERE = {
 ELSEWHERE = {
     ("Adam", "eps"): 1e-8, ("AdamW", "eps"): 1e-8, ("Adagrad", "eps"): 1e-10, ("Adagrad", "lr"): 1e-2,
     ("AdamW", "weight_decay"): 1e-2, ("SGD", "momentum"): 0.0, ("one_cycle", "final"): 1e-4,
-    ("from_folder", "test"): 0.2, ("from_path", "test"): 0.2, ("evaluate", "batch_size"): 256, ("predict", "batch_size"): 256, ("nearest_class_mean", "batch_size"): 256,
+    ("from_folder", "test"): 0.2, ("from_path", "test"): 0.2,
+    ("evaluate", "batch_size"): 256, ("predict", "batch_size"): 256, ("nearest_class_mean", "batch_size"): 256,
 }  # fmt: skip
 """But for these: they are PyTorch's, or of inference, which needs less memory for an image."""
 

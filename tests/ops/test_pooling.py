@@ -9,6 +9,8 @@ from messages import F32, MASK, PADDING_FORMS, PAIR, X, assert_says, cases
 import npdsconv
 from npdsconv import ops
 
+NUMPY = "impl must be one of naive, im2col, loops, numba, got 'numpy', did you mean 'numba'?"
+
 with_both_dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 
 
@@ -102,7 +104,7 @@ def test_global_average_pooling_is_average_pooling_with_the_largest_window():
 
 
 @cases(
-    ((X, 2), {"impl": "numpy"}, ValueError, "impl must be one of naive, im2col, loops, numba, got 'numpy', did you mean 'numba'?"),
+    ((X, 2), {"impl": "numpy"}, ValueError, NUMPY),
     ((X, 0), {}, ValueError, "kernel_size must be at least 1, got 0"),
     ((X, 2.0), {}, ValueError, f"kernel_size {PAIR}2.0"),
     ((X, 2), {"stride": 0}, ValueError, "stride must be at least 1, got 0"),

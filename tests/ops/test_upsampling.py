@@ -10,6 +10,8 @@ import npdsconv
 from npdsconv.ops._tiers import TIERS
 from npdsconv.ops.upsampling import IMPLS
 
+NUMPY = "impl must be one of naive, im2col, loops, numba, got 'numpy', did you mean 'numba'?"
+
 with_every_tier = pytest.mark.parametrize("impl", TIERS)
 # More channels than a vector holds, fewer, one; one factor 1; no image; more images than threads.
 SIZES = [((2, 19, 3, 4), (2, 3)), ((9, 3, 1, 5), (3, 1)), ((1, 1, 4, 2), (1, 4)), ((0, 2, 3, 5), (2, 2))]
@@ -73,7 +75,12 @@ def test_the_tiers_are_those_of_the_contract():
 @cases(
     ((X, 0), {}, ValueError, "scale must be at least 1, got 0"),
     ((X, (2, 1.5)), {}, ValueError, f"scale {PAIR}(2, 1.5)"),
-    ((X, 2), {"impl": "numpy"}, ValueError, "impl must be one of naive, im2col, loops, numba, got 'numpy', did you mean 'numba'?"),
+    (
+        (X, 2),
+        {"impl": "numpy"},
+        ValueError,
+        NUMPY,
+    ),
     ((X[0], 2), {}, ValueError, "x must have axes (N, C, H, W), got shape (4, 7, 6)"),
     ((X[:, :, :0], 2), {}, ValueError, "x must have at least one pixel, got shape (2, 4, 0, 6)"),
     ((MASK, 2), {}, TypeError, "x has dtype bool, must be float32 or float64"),
