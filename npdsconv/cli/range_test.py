@@ -19,10 +19,9 @@ def shown(job: Job, picture: str) -> Outcome:
         label_smoothing=recipe.label_smoothing,
     )
     plots.save(plots.range_test(found), picture)
-    lowest = float(found.rates[found.smooth.argmin()])
     print(
         f"{len(found.rates)} steps at learning rates from {found.rates[0]:.1e} to {found.rates[-1]:.1e}: the loss was "
-        f"lowest at {lowest:.1e}\n\nnext:\n  npdsconv train --lr {found.suggestion:.2g}    a tenth of that rate"
+        f"lowest at {found.lowest:.1e}\n\nnext:\n  npdsconv train --lr {found.suggestion:.2g}    a tenth of that rate"
         f"\nthe picture is in {picture}"
     )
-    return Outcome({"suggestion": found.suggestion, "lowest": lowest, "picture": picture})
+    return Outcome({"suggestion": found.suggestion, "lowest": found.lowest, "picture": picture})

@@ -9,7 +9,9 @@ from typing import Any, NamedTuple
 from npdsconv.complexity import summary
 from npdsconv.data import Dataset
 from npdsconv.layers import DepthwiseConv2d, Sequential
+from npdsconv.runs import history
 from npdsconv.runs.recipe import Recipe
+from npdsconv.runs.recorded import spread
 from npdsconv.runs.saved import load_model
 from npdsconv.train import evaluate
 
@@ -64,9 +66,8 @@ def load(place: str | Path) -> Run:
         It is no run of this package.
     """
     model, recipe, saved = load_model(place)
-    rows = saved.meta.get("rows") or []
-    seconds = sum(float(row[5]) for row in rows)
-    return Run(str(place), model, recipe, saved.meta["epoch"], seconds)
+    rows = history.kept(saved.meta.get("rows"), saved.meta["epoch"]) or []
+    return Run(str(place), model, recipe, saved.meta["epoch"], sum(history.column(rows, "seconds")))
 
 
 def class_of(params: int, epochs: int) -> Class | None:
@@ -101,12 +102,13 @@ def measure(runs: Sequence[Run], dataset: Dataset) -> dict[str, Any]:
     """Counts, and the accuracy of each run on the test images."""
     counted = summary(runs[0].model, dataset.shape)
     scores = [evaluate(run.model, dataset.test.images, dataset.test.labels).accuracy for run in runs]
+    over_seeds = spread(scores)
     return {
         "params": counted.params,
         "macs": counted.macs,
         "bytes": sum(array.nbytes for array in runs[0].model.state_dict().values()),
         "seconds": statistics.mean(run.seconds for run in runs),
         "accuracies": scores,
-        "mean": statistics.mean(scores),
-        "sd": statistics.stdev(scores) if len(scores) > 1 else 0.0,
+        "mean": over_seeds.mean,
+        "sd": over_seeds.spread,
     }

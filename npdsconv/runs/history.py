@@ -31,9 +31,9 @@ def row(result: EpochResult) -> Row:
     return [f"{v:.6g}" if isinstance(v, float) else str(v) for v in values]
 
 
-def held_out_losses(rows: Iterable[Row]) -> list[float]:
-    """The held-out loss of every epoch of which there is one."""
-    written = [cells[COLUMNS.index("held_out_loss")] for cells in rows]
+def column(rows: Iterable[Row], name: str) -> list[float]:
+    """A quantity, such as "held_out_loss", of every epoch in which it was measured."""
+    written = [cells[COLUMNS.index(name)] for cells in rows]
     return [float(cell) for cell in written if cell]
 
 

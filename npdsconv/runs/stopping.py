@@ -17,9 +17,9 @@ def until_patience_ends(
         Losses count as they are written there, so that a resumed run ends where an uninterrupted one does.
     """
     stop = EarlyStopping(patience)
-    if any(stop(loss) for loss in history.held_out_losses(rows)):
+    if any(stop(loss) for loss in history.column(rows, "held_out_loss")):
         return
     for result in results:
         yield result
-        if stop(history.held_out_losses([history.row(result)])[0]):
+        if stop(*history.column([history.row(result)], "held_out_loss")):
             return

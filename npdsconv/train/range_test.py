@@ -12,7 +12,7 @@ from npdsconv.data import Augment, Split, batches
 from npdsconv.layers import Layer
 from npdsconv.optim import Optimizer
 from npdsconv.shapes import Array
-from npdsconv.train.steps import Loss, check_optimizer, dtype_of, step_of
+from npdsconv.train.steps import Loss, check_optimizer, step_of
 
 _MEMORY = 0.9  # of the smoothed loss: about ten steps
 _TOO_MUCH = 4.0  # times the least smoothed loss: from there on nothing is learned from going on
@@ -26,9 +26,14 @@ class RangeTest(NamedTuple):
     smooth: Array  # the mean of the last losses, weighted towards the latest
 
     @property
+    def lowest(self) -> float:
+        """The rate where the smoothed loss was least."""
+        return float(self.rates[self.smooth.argmin()])
+
+    @property
     def suggestion(self) -> float:
-        """A tenth of the rate where the smoothed loss was least: there it still fell, with room above."""
-        return float(self.rates[self.smooth.argmin()]) / 10
+        """A tenth of `lowest`: there it still fell, with room above."""
+        return self.lowest / 10
 
 
 def range_test(
@@ -87,9 +92,9 @@ def range_test(
         raise ValueError(f"range_test: low and high must be 0 < low < high, got {low} and {high}")
     if optimizer.lr == 0:
         raise ValueError("range_test: the optimiser's learning rate is 0, and no factor makes it grow")
-    check_optimizer("range_test", model, optimizer)
+    dtype = check_optimizer("range_test", model, optimizer)
     learn = step_of("range_test", model, optimizer, loss, label_smoothing, 1, None)
-    state, moments, dtype = model.state_dict(), optimizer.state_dict(), dtype_of(model.parameters())
+    state, moments = model.state_dict(), optimizer.state_dict()
     rates = low * (high / low) ** (np.arange(steps) / (steps - 1))
     losses: list[float] = []
     smooth: list[float] = []
