@@ -104,7 +104,7 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
     try:
         arrays = disk.arrays(raw)
     except Exception as error:  # zipfile and NumPy raise a dozen different types on broken bytes
-        reason = text.one_line(str(error)[:300]) or type(error).__name__
+        reason = text.reason(error)
         raise ValueError(
             f"checkpoint.load: {path} is damaged or was cut short ({len(raw)} bytes): {reason}"
         ) from None

@@ -68,6 +68,15 @@ def one_line(message: object) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in words)
 
 
+def reason(error: Exception) -> str:
+    """What another library's error says, on one line that ends somewhere; its type where it says nothing.
+
+    >>> reason(ValueError("bad\\nmagic")), reason(KeyError())
+    ('bad magic', 'KeyError')
+    """
+    return one_line(str(error)[:300]) or type(error).__name__
+
+
 def as_html(header: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:
     """The same table for a notebook; the last row is a total."""
     rows = list(rows)

@@ -126,7 +126,7 @@ def _told(path: str | os.PathLike[str], look: Callable[[Any], _Found]) -> _Found
     except Exception as error:  # Pillow raises a dozen different types on broken bytes
         if str(error).startswith("read_image: "):
             raise
-        reason = text.one_line(str(error)[:300]) or type(error).__name__
+        reason = text.reason(error)
         raise ValueError(f"read_image: {path} is not a picture that can be read: {reason}") from error
 
 

@@ -36,7 +36,7 @@ def read(path: Path, asked: parts.Asked) -> Dataset:
     try:
         arrays = disk.arrays(raw, packed=True)
     except Exception as error:  # zipfile and NumPy raise a dozen different types on broken bytes
-        reason = text.one_line(str(error)[:300]) or type(error).__name__
+        reason = text.reason(error)
         if "allow_pickle" in reason:
             reason = "an array of Python objects, which is not read: it could run code"
         raise ValueError(f"{WHERE}: {path} is no .npz file that can be read: {reason}") from None
